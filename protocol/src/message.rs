@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! Messages between host driver and APU firmware.
+//!
+//! A message is a [`Header`] followed by one fixed body, little-endian, naturally aligned, at most
+//! [`MAX_MESSAGE`] bytes so that it fits one rpmsg buffer. Padding is zero. Bodies may grow at the
+//! end with the protocol version; a receiver ignores bytes past what its version knows and refuses
+//! a message shorter than that. Each transport keeps messages in order.
+//!
+//! Life of a connection: the host sends [`Hello`] with the versions it speaks, the firmware answers
+//! [`HelloAck`] with the one it chose. Then per client address space [`VmCreate`], [`Map`]s, per job
+//! [`Run`] answered by one [`Done`], and [`VmDestroy`]. A [`Sync`] is answered by [`SyncAck`] when
+//! everything sent before it has taken effect; that is how the host knows that an unmapped page is
+//! no longer reached.
+
+use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+#[cfg(target_endian = "big")]
+compile_error!("the protocol structures are read in place and are little-endian");
+
+/// First word of every message: "APU1".
+pub const MAGIC: u32 = u32::from_le_bytes(*b"APU1");
+/// Largest message in bytes, header included (an rpmsg buffer is 512 bytes with its own header).
+pub const MAX_MESSAGE: usize = 496;
+/// Oldest protocol version that this source speaks.
+pub const VERSION_MIN: u32 = 1;
+/// Newest protocol version that this source speaks.
+pub const VERSION_MAX: u32 = 1;
+/// Most segments that one job can name.
+pub const MAX_SEGMENTS: usize = 24;
+/// Bytes of a target name, zero padded.
+pub const TARGET_NAME: usize = 32;
+
+/// Starts every message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: u32,
+    /// One of [`kind`].
+    pub kind: u16,
+    /// Whole message in bytes, header included.
+    pub length: u16,
+}
+
+/// Values of [`Header::kind`]. Host to firmware below 0x100, firmware to host from 0x100.
+pub mod kind {
+    /// [`super::Hello`].
+    pub const HELLO: u16 = 0x001;
+    /// [`super::VmCreate`].
+    pub const VM_CREATE: u16 = 0x002;
+    /// [`super::VmDestroy`].
+    pub const VM_DESTROY: u16 = 0x003;
+    /// [`super::Map`].
+    pub const MAP: u16 = 0x004;
+    /// [`super::Unmap`].
+    pub const UNMAP: u16 = 0x005;
+    /// [`super::Sync`].
+    pub const SYNC: u16 = 0x006;
+    /// [`super::Run`].
+    pub const RUN: u16 = 0x007;
+    /// [`super::Cancel`].
+    pub const CANCEL: u16 = 0x008;
+
+    /// [`super::HelloAck`].
+    pub const HELLO_ACK: u16 = 0x101;
+    /// [`super::SyncAck`].
+    pub const SYNC_ACK: u16 = 0x102;
+    /// [`super::Done`].
+    pub const DONE: u16 = 0x103;
+    /// [`super::Fault`].
+    pub const FAULT: u16 = 0x104;
+}
+
+/// Host to firmware: the versions that the host speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Hello {
+    /// Oldest version that the host speaks.
+    pub version_min: u32,
+    /// Newest version that the host speaks.
+    pub version_max: u32,
+}
+
+/// Firmware to host: the version in force and what the device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct HelloAck {
+    /// Version in force, within the host's range; 0 when there is no common one.
+    pub version: u32,
+    /// Oldest version that the firmware speaks.
+    pub version_min: u32,
+    /// Newest version that the firmware speaks.
+    pub version_max: u32,
+    /// Cores that can run jobs, 1 to 64.
+    pub core_count: u32,
+    /// First device address that a VM can map.
+    pub va_start: u64,
+    /// First device address past those that a VM can map.
+    pub va_end: u64,
+    /// Program features that the firmware knows ([`crate::program`]'s `features`, in the kernel opaque).
+    pub features: u64,
+    /// Program layout that the firmware runs, UTF-8, zero padded.
+    pub target: [u8; TARGET_NAME],
+}
+
+/// Host to firmware: a new, empty address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct VmCreate {
+    /// Chosen by the host, unique among living VMs, never 0.
+    pub vm: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// Host to firmware: forget an address space with all that is mapped in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct VmDestroy {
+    /// Names the VM.
+    pub vm: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// The device may only read through the mapping.
+pub const MAP_READ_ONLY: u32 = 1 << 0;
+
+/// Host to firmware: pages appear at a device address. Replaces nothing: the range is unmapped before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Map {
+    /// Names the VM.
+    pub vm: u32,
+    /// [`MAP_READ_ONLY`] or 0.
+    pub flags: u32,
+    /// Device address, page aligned.
+    pub va: u64,
+    /// Bytes, page aligned, not 0.
+    pub size: u64,
+    /// How the device reaches the pages; its meaning belongs to the transport.
+    pub token: u64,
+}
+
+/// Host to firmware: pages of a range are no longer to be reached (see [`Sync`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Unmap {
+    /// Names the VM.
+    pub vm: u32,
+    /// Zero.
+    pub pad: u32,
+    /// Device address, page aligned.
+    pub va: u64,
+    /// Bytes, page aligned, not 0.
+    pub size: u64,
+}
+
+/// Host to firmware: answer when all messages before this one have taken effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Sync {
+    /// Comes back in [`SyncAck`].
+    pub cookie: u64,
+}
+
+/// Firmware to host: answers [`Sync`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SyncAck {
+    /// From the [`Sync`].
+    pub cookie: u64,
+}
+
+/// A range of device addresses that a program sees as one segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Segment {
+    /// First device address.
+    pub va: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Host to firmware: run a program once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Run {
+    /// Chosen by the host, unique among jobs in flight, never 0.
+    pub job: u64,
+    /// Names the VM.
+    pub vm: u32,
+    /// Core to run on, below [`HelloAck::core_count`].
+    pub core: u32,
+    /// Where the program's code lies (see [`crate::program`]).
+    pub program: Segment,
+    /// Segments in use, at most [`MAX_SEGMENTS`].
+    pub segment_count: u32,
+    /// Zero.
+    pub pad: u32,
+    /// Constants, arena, inputs, outputs, in the program's order.
+    pub segments: [Segment; MAX_SEGMENTS],
+}
+
+/// Host to firmware: give a running or waiting job up. Its [`Done`] still comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Cancel {
+    /// Names the job.
+    pub job: u64,
+}
+
+/// Values of [`Done::status`] and [`Fault::status`].
+pub mod status {
+    /// The job ran to its end.
+    pub const OK: u32 = 0;
+    /// Something that the program or job says is wrong; `detail` is a [`super::reject`] code.
+    pub const REJECTED: u32 = 1;
+    /// An address outside the VM's mappings, or a write through a read-only one; `address` says where.
+    pub const ADDRESS_FAULT: u32 = 2;
+    /// Given up because of [`super::Cancel`].
+    pub const CANCELLED: u32 = 3;
+    /// The message names a VM or core that does not exist.
+    pub const BAD_HANDLE: u32 = 4;
+    /// The program is for another target.
+    pub const WRONG_TARGET: u32 = 5;
+    /// The device itself failed.
+    pub const DEVICE_ERROR: u32 = 6;
+}
+
+/// Values of [`Done::detail`] with [`status::REJECTED`]: which rule a program broke.
+pub mod reject {
+    /// Magic or version of the program header.
+    pub const HEADER: u32 = 1;
+    /// A required feature that the firmware lacks.
+    pub const FEATURE: u32 = 2;
+    /// Number or size of segments.
+    pub const SEGMENT: u32 = 3;
+    /// Unknown opcode.
+    pub const OPCODE: u32 = 4;
+    /// An operand leaves its segment, or is not as long as the parameters say.
+    pub const OPERAND: u32 = 5;
+    /// A parameter is out of its range.
+    pub const PARAMETER: u32 = 6;
+    /// An output lies in a read-only segment or overlaps an operand that is read.
+    pub const ALIAS: u32 = 7;
+}
+
+/// [`Done::op`] when the failure belongs to no operator.
+pub const NO_OP: u32 = u32::MAX;
+
+/// Firmware to host: a job has ended. Exactly one per [`Run`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Done {
+    /// From the [`Run`].
+    pub job: u64,
+    /// One of [`status`].
+    pub status: u32,
+    /// More about the status, see there.
+    pub detail: u32,
+    /// Index of the program's operator that failed, or [`NO_OP`].
+    pub op: u32,
+    /// Zero.
+    pub pad: u32,
+    /// Device address of a fault, else 0.
+    pub address: u64,
+    /// Device time in nanoseconds when the job began, from an epoch of the device's own.
+    pub start_ns: u64,
+    /// The same clock when it ended.
+    pub end_ns: u64,
+}
+
+/// Firmware to host: the device itself failed; nothing more comes until it is reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Fault {
+    /// One of [`status`].
+    pub status: u32,
+    /// Number of the message kind that could not be taken, else 0.
+    pub kind: u32,
+}
+
+// Sizes and offsets are the contract: a change here is a new protocol version.
+const _: () = {
+    use core::mem::{offset_of, size_of};
+    assert!(size_of::<Header>() == 8);
+    assert!(size_of::<Hello>() == 8);
+    assert!(size_of::<HelloAck>() == 72);
+    assert!(offset_of!(HelloAck, va_start) == 16);
+    assert!(offset_of!(HelloAck, target) == 40);
+    assert!(size_of::<VmCreate>() == 8);
+    assert!(size_of::<VmDestroy>() == 8);
+    assert!(size_of::<Map>() == 32);
+    assert!(size_of::<Unmap>() == 24);
+    assert!(size_of::<Sync>() == 8);
+    assert!(size_of::<SyncAck>() == 8);
+    assert!(size_of::<Segment>() == 16);
+    assert!(size_of::<Run>() == 40 + 16 * MAX_SEGMENTS);
+    assert!(offset_of!(Run, segments) == 40);
+    assert!(size_of::<Cancel>() == 8);
+    assert!(size_of::<Done>() == 48);
+    assert!(offset_of!(Done, start_ns) == 32);
+    assert!(size_of::<Fault>() == 8);
+    assert!(size_of::<Header>() + size_of::<Run>() <= MAX_MESSAGE);
+};

@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+
+//! The program: what the compiler writes and the firmware validates and runs.
+//!
+//! A `.apu` file is, in this order, each part beginning at a multiple of [`ALIGN`]:
+//!
+//! 1. the *code*, `code_size` bytes: [`Header`], then `io_count` = inputs + outputs [`Io`] records,
+//!    then `op_count` [`Op`] records. This part is what a job hands to the firmware;
+//! 2. the constants, `constants_size` bytes: segment 0;
+//! 3. names: UTF-8 texts that [`Io`] and [`Op`] records point into, for people only.
+//!
+//! Segments of a job, by index: 0 constants (read only), 1 arena, then each input (read only), then
+//! each output. Every address in the program is a ([segment](Operand::segment), offset) pair.
+//!
+//! # Operand data
+//!
+//! Activations are dense, row-major, NHWC where four-dimensional. Zero points are those of the
+//! stored type (−128…127 for int8, 0…255 for uint8).
+//!
+//! *Packed matrix weights* ("k4n16", used by [`Conv2d`]): the K dimension runs over
+//! (kernel row, kernel column, input channel), padded with zeros to a multiple of 4; N is the output
+//! channel, padded with zeros to a multiple of 16; stored as signed bytes `[N/16][K/4][16][4]`.
+//! uint8 weights are stored as `w − 128` with `weight_zero_point − 128`.
+//!
+//! *Packed depthwise weights*: `w − weight_zero_point` as i16, `[kernel row][kernel column][C]`, with
+//! C = output channels padded with zeros to a multiple of 16.
+//!
+//! *Channel table*: three arrays of 32-bit words, each as long as the padded N (or C):
+//! bias, multiplier, shift. With `acc` the 32-bit sum and [`Numerics::TFLITE`], the output is
+//! `clamp(MultiplyByQuantizedMultiplier(acc, multiplier, shift) + output_zero_point)` with gemmlowp's
+//! double rounding; `shift` is positive to the left, −31…30.
+//! For [`Conv2d`] the bias is *folded* for unsigned bytes: with `a = x` for uint8 and `a = x + 128`
+//! for int8, `za` the input zero point in that same domain, `zw` the weight zero point, `b` the
+//! model's bias and sums over the whole unpadded K,
+//! `acc = Σ a·w − zw·Σ a + folded`, `folded = b − za·Σ w + K·za·zw` (all modulo 2³²);
+//! a tap in the padding counts with `a = za`. For [`DepthwiseConv2d`] the bias is the model's.
+
+use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// First bytes of a program.
+pub const MAGIC: [u8; 8] = *b"TINYAPU\0";
+/// Format version; a firmware runs programs with its own major version and a minor not above its own.
+pub const VERSION_MAJOR: u16 = 1;
+/// See [`VERSION_MAJOR`].
+pub const VERSION_MINOR: u16 = 0;
+/// Each part of the file, each segment and each tensor in the arena begins at a multiple of this.
+pub const ALIGN: usize = 64;
+/// The layout of packed constants described above.
+pub const TARGET_K4N16: &str = "k4n16";
+/// Most dimensions of a tensor at the ends of a program.
+pub const MAX_RANK: usize = 8;
+/// Operands that an operator record can hold.
+pub const MAX_OPERANDS: usize = 6;
+/// Dimensions of the operators that take any rank.
+pub const OP_RANK: usize = 6;
+/// Segment index of the constants.
+pub const SEGMENT_CONSTANTS: u32 = 0;
+/// Segment index of the arena.
+pub const SEGMENT_ARENA: u32 = 1;
+/// Segment index of the first input.
+pub const SEGMENT_IO: u32 = 2;
+
+/// Values of [`Header::numerics`].
+pub struct Numerics;
+impl Numerics {
+    /// TFLite's reference integer kernels: gemmlowp double rounding.
+    pub const TFLITE: u32 = 0;
+    /// XNNPACK's float requantisation.
+    pub const XNNPACK: u32 = 1;
+}
+
+/// Begins a program. 192 bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: [u8; 8],
+    /// [`VERSION_MAJOR`].
+    pub version_major: u16,
+    /// [`VERSION_MINOR`].
+    pub version_minor: u16,
+    /// Size of this header in bytes.
+    pub header_size: u32,
+    /// Bits of features that a firmware must know; none is defined yet.
+    pub required_features: u64,
+    /// Layout that the program was packed for, UTF-8, zero padded.
+    pub target: [u8; 32],
+    /// One of [`Numerics`].
+    pub numerics: u32,
+    /// Records of [`Io`] that are inputs; they come first.
+    pub input_count: u32,
+    /// Records of [`Io`] that are outputs.
+    pub output_count: u32,
+    /// Records of [`Op`].
+    pub op_count: u32,
+    /// Bytes of the code part: this header, the [`Io`] and the [`Op`] records.
+    pub code_size: u32,
+    /// Where in the file the names begin.
+    pub names_offset: u32,
+    /// Bytes of the names.
+    pub names_size: u32,
+    /// Zero.
+    pub pad: u32,
+    /// Where in the file the constants begin.
+    pub constants_offset: u64,
+    /// Bytes of segment 0.
+    pub constants_size: u64,
+    /// Bytes of segment 1.
+    pub arena_size: u64,
+    /// Multiply-accumulates of one inference, for people.
+    pub macs: u64,
+    /// BLAKE3 of the whole file with this field zero.
+    pub hash: [u8; 32],
+    /// Zero.
+    pub reserved: [u8; 40],
+}
+
+/// Element types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+#[allow(missing_docs)]
+pub enum DType {
+    Int8 = 1,
+    UInt8 = 2,
+    Int16 = 3,
+    Int32 = 4,
+    Int64 = 5,
+    Float32 = 6,
+    Bool = 7,
+}
+
+impl DType {
+    /// The type with this number in a record, if there is one.
+    pub const fn from_raw(raw: u32) -> Option<Self> {
+        Some(match raw {
+            1 => Self::Int8,
+            2 => Self::UInt8,
+            3 => Self::Int16,
+            4 => Self::Int32,
+            5 => Self::Int64,
+            6 => Self::Float32,
+            7 => Self::Bool,
+            _ => return None,
+        })
+    }
+
+    /// Bytes of one element.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::Int8 | Self::UInt8 | Self::Bool => 1,
+            Self::Int16 => 2,
+            Self::Int32 | Self::Float32 => 4,
+            Self::Int64 => 8,
+        }
+    }
+}
+
+/// One input or output of the program. 80 bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Io {
+    /// Bytes of the tensor, and the least size of its segment.
+    pub size: u64,
+    /// A [`DType`].
+    pub dtype: u32,
+    /// Dimensions in use, at most [`MAX_RANK`].
+    pub rank: u32,
+    /// Dimensions; the unused ones are 0.
+    pub shape: [u32; MAX_RANK],
+    /// Scale of the quantisation as the bits of an f32; 0 when the tensor isn't quantised.
+    pub scale: u32,
+    /// Zero point of the quantisation.
+    pub zero_point: i32,
+    /// Where in the names the tensor's name begins.
+    pub name_offset: u32,
+    /// Bytes of the name.
+    pub name_size: u32,
+    /// Zero.
+    pub reserved: [u32; 4],
+}
+
+/// A range of a segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Operand {
+    /// Index of the segment.
+    pub segment: u32,
+    /// First byte within the segment.
+    pub offset: u32,
+    /// Bytes; 0 for an operand that is not used.
+    pub size: u32,
+}
+
+/// Bytes of [`Op::params`].
+pub const PARAMS: usize = 168;
+
+/// One operator. 256 bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Op {
+    /// One of [`opcode`].
+    pub opcode: u32,
+    /// Index of the operator in the model that this came from, for people.
+    pub source: u32,
+    /// Where in the names a name for it begins.
+    pub name_offset: u32,
+    /// Bytes of the name.
+    pub name_size: u32,
+    /// What the operator reads and writes; which is which depends on the opcode.
+    pub operands: [Operand; MAX_OPERANDS],
+    /// The opcode's own structure, then zeros.
+    pub params: [u8; PARAMS],
+}
+
+/// Values of [`Op::opcode`], each with its parameters and its operands in order.
+pub mod opcode {
+    /// [`super::Conv2d`]: input, packed weights, channel table, output, scratch.
+    /// Scratch holds at least `scratch` bytes as [`super::Conv2d`] says.
+    pub const CONV_2D: u32 = 1;
+    /// [`super::DepthwiseConv2d`]: input, packed weights, channel table, output.
+    pub const DEPTHWISE_CONV_2D: u32 = 2;
+    /// [`super::Add`]: a, b, output.
+    pub const ADD: u32 = 3;
+    /// [`super::Pool2d`]: input, output.
+    pub const AVERAGE_POOL_2D: u32 = 4;
+    /// [`super::Pool2d`]: input, output.
+    pub const MAX_POOL_2D: u32 = 5;
+    /// No parameters: input, output, of one size.
+    pub const COPY: u32 = 6;
+    /// [`super::Softmax`]: input, output.
+    pub const SOFTMAX: u32 = 7;
+    /// [`super::Quantize`]: input, output.
+    pub const QUANTIZE: u32 = 8;
+    /// [`super::Dequantize`]: input, output (f32).
+    pub const DEQUANTIZE: u32 = 9;
+    /// [`super::Pad`]: input, output.
+    pub const PAD: u32 = 10;
+    /// [`super::Mean`]: input, output, scratch (i32 sums, one an output element).
+    pub const MEAN: u32 = 11;
+}
+
+/// Window geometry shared by convolutions and pooling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Window {
+    pub batch: u32,
+    pub in_h: u32,
+    pub in_w: u32,
+    pub in_c: u32,
+    pub out_h: u32,
+    pub out_w: u32,
+    pub out_c: u32,
+    pub kernel_h: u32,
+    pub kernel_w: u32,
+    pub stride_h: u32,
+    pub stride_w: u32,
+    pub dilation_h: u32,
+    pub dilation_w: u32,
+    /// Rows of padding above; those below follow from the shapes.
+    pub pad_top: u32,
+    /// Columns of padding to the left; those to the right follow from the shapes.
+    pub pad_left: u32,
+}
+
+/// CONV_2D and FULLY_CONNECTED (a 1x1 window over `out_w` = rows). Scratch: a kernel may unfold
+/// windows there; it is 0 bytes when the window is 1x1 with stride 1 and in_c a multiple of 4, else
+/// [`CONV_TILE`] · K padded to a multiple of 4.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Conv2d {
+    /// Geometry.
+    pub window: Window,
+    /// [`DType`] of input and output: int8 or uint8.
+    pub dtype: u32,
+    /// Zero point of the input.
+    pub input_zero_point: i32,
+    /// Zero point of the packed (signed) weights, 0 for per-channel ones.
+    pub weight_zero_point: i32,
+    /// Zero point of the output.
+    pub output_zero_point: i32,
+    /// Least output value.
+    pub clamp_min: i32,
+    /// Largest output value.
+    pub clamp_max: i32,
+}
+
+/// Output pixels whose windows fit the scratch of a [`Conv2d`] at once.
+pub const CONV_TILE: usize = 64;
+
+/// DEPTHWISE_CONV_2D; `window.out_c` = `window.in_c` · multiplier.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct DepthwiseConv2d {
+    /// Geometry.
+    pub window: Window,
+    /// [`DType`] of input and output: int8 or uint8.
+    pub dtype: u32,
+    /// Zero point of the input.
+    pub input_zero_point: i32,
+    /// Zero point of the output.
+    pub output_zero_point: i32,
+    /// Least output value.
+    pub clamp_min: i32,
+    /// Largest output value.
+    pub clamp_max: i32,
+}
+
+/// ADD with broadcasting, as TFLite's reference: both inputs are shifted left, rescaled, added, and
+/// the sum rescaled.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Add {
+    /// [`DType`] of both inputs and the output: int8 or uint8.
+    pub dtype: u32,
+    pub a_zero_point: i32,
+    pub b_zero_point: i32,
+    pub output_zero_point: i32,
+    pub left_shift: u32,
+    pub a_multiplier: i32,
+    /// Positive to the left.
+    pub a_shift: i32,
+    pub b_multiplier: i32,
+    /// Positive to the left.
+    pub b_shift: i32,
+    pub output_multiplier: i32,
+    /// Positive to the left.
+    pub output_shift: i32,
+    pub clamp_min: i32,
+    pub clamp_max: i32,
+    /// Output shape, leading ones for lower ranks.
+    pub shape: [u32; OP_RANK],
+    /// Step of `a` in elements along each dimension, 0 where it is broadcast.
+    pub a_stride: [u32; OP_RANK],
+    /// Step of `b` in elements along each dimension, 0 where it is broadcast.
+    pub b_stride: [u32; OP_RANK],
+}
+
+/// AVERAGE_POOL_2D (rounds half away from zero over the valid taps) and MAX_POOL_2D.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Pool2d {
+    /// Geometry; dilations are 1.
+    pub window: Window,
+    /// [`DType`] of input and output: int8 or uint8.
+    pub dtype: u32,
+    /// Least output value.
+    pub clamp_min: i32,
+    /// Largest output value.
+    pub clamp_max: i32,
+}
+
+/// SOFTMAX over the innermost dimension in gemmlowp fixed point (Q5.26), as TFLite's reference.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Softmax {
+    /// [`DType`] of input and output: int8 or uint8.
+    pub dtype: u32,
+    pub rows: u32,
+    pub columns: u32,
+    pub input_multiplier: i32,
+    /// Left shift, 0…31.
+    pub input_left_shift: i32,
+    /// Differences to the maximum below this count as zero.
+    pub diff_min: i32,
+}
+
+/// QUANTIZE: float32 to int8/uint8 (`round(x / scale) + zero point`, half away from zero), or a
+/// requantisation between 8-bit types.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Quantize {
+    pub input_dtype: u32,
+    pub output_dtype: u32,
+    pub count: u32,
+    pub input_zero_point: i32,
+    pub output_zero_point: i32,
+    /// For 8-bit inputs.
+    pub multiplier: i32,
+    /// For 8-bit inputs; positive to the left.
+    pub shift: i32,
+    /// For float inputs: bits of the f32 output scale.
+    pub scale: u32,
+}
+
+/// DEQUANTIZE: `scale · (x − zero point)` in float32.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Dequantize {
+    pub input_dtype: u32,
+    pub count: u32,
+    pub zero_point: i32,
+    /// Bits of the f32 scale.
+    pub scale: u32,
+}
+
+/// PAD and PADV2 with a constant.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Pad {
+    /// Bytes of one element: 1, 2, 4 or 8.
+    pub element_size: u32,
+    pub reserved: u32,
+    /// Bytes of the padding element, low end first.
+    pub value: [u8; 8],
+    /// Input shape, leading ones for lower ranks.
+    pub in_shape: [u32; OP_RANK],
+    /// Elements before, by dimension.
+    pub before: [u32; OP_RANK],
+    /// Elements after, by dimension.
+    pub after: [u32; OP_RANK],
+}
+
+/// Sums are requantised with 1/count folded into the multiplier ("reference_integer_ops::Mean").
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Mean {
+    /// [`DType`] of input and output: int8 or uint8.
+    pub dtype: u32,
+    pub input_zero_point: i32,
+    pub output_zero_point: i32,
+    pub multiplier: i32,
+    /// Positive to the left.
+    pub shift: i32,
+    /// Bit d set: dimension d of `in_shape` is reduced.
+    pub reduced: u32,
+    /// Input shape, leading ones for lower ranks.
+    pub in_shape: [u32; OP_RANK],
+}
+
+const _: () = {
+    use core::mem::size_of;
+    assert!(size_of::<Header>() == 192);
+    assert!(size_of::<Io>() == 80);
+    assert!(size_of::<Operand>() == 12);
+    assert!(size_of::<Op>() == 256);
+    assert!(size_of::<Window>() == 60);
+    assert!(size_of::<Conv2d>() <= PARAMS);
+    assert!(size_of::<DepthwiseConv2d>() <= PARAMS);
+    assert!(size_of::<Add>() <= PARAMS);
+    assert!(size_of::<Pool2d>() <= PARAMS);
+    assert!(size_of::<Softmax>() <= PARAMS);
+    assert!(size_of::<Quantize>() <= PARAMS);
+    assert!(size_of::<Dequantize>() <= PARAMS);
+    assert!(size_of::<Pad>() <= PARAMS);
+    assert!(size_of::<Mean>() <= PARAMS);
+};
