@@ -11,7 +11,10 @@
 //! [`HelloAck`] with the one it chose. Then per client address space [`VmCreate`], [`Map`]s, per job
 //! [`Run`] answered by one [`Done`], and [`VmDestroy`]. A [`Sync`] is answered by [`SyncAck`] when
 //! everything sent before it has taken effect; that is how the host knows that an unmapped page is
-//! no longer reached.
+//! no longer reached. A job under way that needs an unmapped page ends with an address fault.
+//!
+//! A later [`Hello`] is a reset: the firmware forgets all VMs and jobs, and no [`Done`] of an
+//! earlier job comes after the new [`HelloAck`].
 
 use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -102,6 +105,10 @@ pub struct HelloAck {
     pub features: u64,
     /// Program layout that the firmware runs, UTF-8, zero padded.
     pub target: [u8; TARGET_NAME],
+    /// VMs that can live at the same time, at least 1.
+    pub vm_max: u32,
+    /// Jobs that can be in flight at the same time, on all cores together, at least `core_count`.
+    pub job_max: u32,
 }
 
 /// Host to firmware: a new, empty address space.
@@ -128,6 +135,7 @@ pub struct VmDestroy {
 pub const MAP_READ_ONLY: u32 = 1 << 0;
 
 /// Host to firmware: pages appear at a device address. Replaces nothing: the range is unmapped before.
+/// A device that lacks the means leaves the range unmapped, and jobs that need it fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Map {
@@ -174,7 +182,9 @@ pub struct SyncAck {
 }
 
 /// A range of device addresses that a program sees as one segment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Segment {
     /// First device address.
@@ -287,9 +297,10 @@ const _: () = {
     use core::mem::{offset_of, size_of};
     assert!(size_of::<Header>() == 8);
     assert!(size_of::<Hello>() == 8);
-    assert!(size_of::<HelloAck>() == 72);
+    assert!(size_of::<HelloAck>() == 80);
     assert!(offset_of!(HelloAck, va_start) == 16);
     assert!(offset_of!(HelloAck, target) == 40);
+    assert!(offset_of!(HelloAck, vm_max) == 72);
     assert!(size_of::<VmCreate>() == 8);
     assert!(size_of::<VmDestroy>() == 8);
     assert!(size_of::<Map>() == 32);
