@@ -264,8 +264,8 @@ pub struct Window {
 }
 
 /// CONV_2D and FULLY_CONNECTED (a 1x1 window over `out_w` = rows). Scratch: a kernel may unfold
-/// windows there; it is 0 bytes when the window is 1x1 with stride 1 and in_c a multiple of 4, else
-/// [`CONV_TILE`] · K padded to a multiple of 4.
+/// windows there; it is 0 bytes when the window is 1x1 with stride 1, input and output have the same
+/// height and width and in_c is a multiple of 4, else [`CONV_TILE`] · K padded to a multiple of 4.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Conv2d {
@@ -416,7 +416,12 @@ pub struct Pad {
     pub after: [u32; OP_RANK],
 }
 
-/// Sums are requantised with 1/count folded into the multiplier ("reference_integer_ops::Mean").
+/// MEAN. With `s` the sum of the `count` elements of one mean, minus `count` input zero points, the
+/// output is `clamp(MultiplyByQuantizedMultiplier(s, multiplier, shift) + output_zero_point)`.
+///
+/// 1/count is folded in as TFLite's reference does it: with `(m, e)` the quantised multiplier of
+/// input scale / output scale and `n = min(⌊log₂ count⌋, 32, 31 + e)`,
+/// `multiplier = ⌊m · 2ⁿ / count⌋` and `shift = e − n`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[allow(missing_docs)]

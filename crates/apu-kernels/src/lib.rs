@@ -1,1 +1,35 @@
-//! Placeholder.
+//! The operators of a program ([`apu_proto::program::opcode`]), one module each.
+//!
+//! Every module has `sizes`, which checks the parameters of an operator and tells the exact size of
+//! each operand in bytes, and `run`, which does the work on operands of those sizes. After `sizes`
+//! has accepted the parameters, `run` neither panics nor leaves the operands, whatever bytes they
+//! hold. The arithmetic is that of TFLite's reference integer kernels, byte for byte; each operator
+//! has one plain implementation, and faster ones must equal it. An [`Isa`] says which one runs.
+//!
+//! Nothing here allocates, and nothing needs an operating system.
+
+#![no_std]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod add;
+pub mod conv_2d;
+pub mod copy;
+pub mod depthwise_conv_2d;
+pub mod dequantize;
+pub mod mean;
+pub mod pad;
+pub mod pool_2d;
+pub mod quantize;
+pub mod requant;
+pub mod softmax;
+
+mod byte;
+mod channel_table;
+mod error;
+mod isa;
+mod limits;
+mod window;
+
+pub use error::Error;
+pub use isa::Isa;
+pub use limits::Sizes;

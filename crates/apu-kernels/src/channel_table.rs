@@ -1,0 +1,49 @@
+//! The channel table: bias, multiplier and shift of every output channel.
+
+use crate::{Error, limits::bytes, requant::Rescale};
+
+/// Channels are padded to a multiple of this.
+pub(crate) const LANES: usize = 16;
+
+/// A channel table, three arrays of little-endian words one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChannelTable<'a> {
+    pub bias: &'a [[u8; 4]],
+    pub multiplier: &'a [[u8; 4]],
+    pub shift: &'a [[u8; 4]],
+}
+
+impl<'a> ChannelTable<'a> {
+    /// The size in bytes of the table of `channels` channels.
+    pub fn bytes(channels: u32) -> Result<u32, Error> {
+        bytes(
+            "channel table",
+            &[channels.next_multiple_of(LANES as u32), 3, 4],
+        )
+    }
+
+    /// The table in `bytes`, which has the size of a whole table.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        let words = bytes.as_chunks().0;
+        let (bias, rest) = words.split_at(words.len() / 3);
+        let (multiplier, shift) = rest.split_at(rest.len() / 2);
+        Self {
+            bias,
+            multiplier,
+            shift,
+        }
+    }
+
+    /// The bias of a channel.
+    pub fn bias(&self, channel: usize) -> i32 {
+        i32::from_le_bytes(self.bias[channel])
+    }
+
+    /// The factor from sums to outputs of a channel.
+    pub fn rescale(&self, channel: usize) -> Rescale {
+        Rescale::from_words(
+            i32::from_le_bytes(self.multiplier[channel]),
+            i32::from_le_bytes(self.shift[channel]),
+        )
+    }
+}

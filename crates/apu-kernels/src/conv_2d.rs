@@ -1,0 +1,102 @@
+//! CONV_2D, and FULLY_CONNECTED as a 1x1 window.
+
+mod plain;
+
+use crate::{
+    Error, Isa, Sizes,
+    byte::{Byte, Clamp},
+    channel_table::{ChannelTable, LANES},
+    limits::{at_least, bytes, exactly, within},
+    window::Window,
+};
+use apu_proto::program::{self, CONV_TILE};
+
+/// Parameters in range.
+#[derive(Clone, Copy, Debug)]
+struct Conv2d {
+    window: Window,
+    byte: Byte,
+    input_zero_point: i32,
+    weight_zero_point: i32,
+    output_zero_point: i32,
+    clamp: Clamp,
+    sizes: Sizes,
+}
+
+impl Conv2d {
+    fn new(p: &program::Conv2d) -> Result<Self, Error> {
+        let byte = Byte::new("dtype", p.dtype)?;
+        byte.zero_point("input_zero_point", p.input_zero_point)?;
+        within("weight_zero_point", p.weight_zero_point, -128, 127)?;
+        byte.zero_point("output_zero_point", p.output_zero_point)?;
+        let window = Window::new(&p.window)?;
+        let w = &p.window;
+        let k = bytes("packed weights", &[w.kernel_h, w.kernel_w, w.in_c])?.next_multiple_of(4);
+        let scratch = if window.is_pointwise() && w.in_c.is_multiple_of(4) {
+            0
+        } else {
+            bytes("scratch", &[CONV_TILE as u32, k])?
+        };
+        Ok(Self {
+            window,
+            byte,
+            input_zero_point: p.input_zero_point,
+            weight_zero_point: p.weight_zero_point,
+            output_zero_point: p.output_zero_point,
+            clamp: Clamp::new(byte, p.clamp_min, p.clamp_max)?,
+            sizes: Sizes::new([
+                window.in_bytes(),
+                bytes(
+                    "packed weights",
+                    &[w.out_c.next_multiple_of(LANES as u32), k],
+                )?,
+                ChannelTable::bytes(w.out_c)?,
+                window.out_bytes(),
+                scratch,
+            ]),
+        })
+    }
+}
+
+/// The sizes of input, packed weights, channel table, output and scratch.
+///
+/// # Errors
+///
+/// A parameter is out of range, or an operand would be too large.
+pub fn sizes(params: &program::Conv2d) -> Result<Sizes, Error> {
+    Ok(Conv2d::new(params)?.sizes)
+}
+
+/// Computes `output` from `input`.
+///
+/// # Errors
+///
+/// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
+pub fn run(
+    _isa: Isa,
+    params: &program::Conv2d,
+    input: &[u8],
+    weights: &[u8],
+    table: &[u8],
+    output: &mut [u8],
+    scratch: &mut [u8],
+) -> Result<(), Error> {
+    let conv = Conv2d::new(params)?;
+    let &[
+        input_size,
+        weights_size,
+        table_size,
+        output_size,
+        scratch_size,
+    ] = conv.sizes.as_slice()
+    else {
+        unreachable!("a convolution has five operands");
+    };
+    exactly("input", input, input_size)?;
+    exactly("packed weights", weights, weights_size)?;
+    exactly("channel table", table, table_size)?;
+    exactly("output", output, output_size)?;
+    at_least("scratch", scratch, scratch_size)?;
+    plain::run(&conv, input, weights, ChannelTable::new(table), output);
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! The convolution as [`apu_proto::program`] defines it.
+
+use super::Conv2d;
+use crate::{
+    channel_table::{ChannelTable, LANES},
+    window::Pixel,
+};
+
+pub(super) fn run(
+    conv: &Conv2d,
+    input: &[u8],
+    weights: &[u8],
+    table: ChannelTable<'_>,
+    output: &mut [u8],
+) {
+    let window = &conv.window;
+    let block_bytes = weights.len() / window.out_c.div_ceil(LANES);
+    for (pixel, pixel_output) in window.pixels().zip(output.chunks_exact_mut(window.out_c)) {
+        let blocks = pixel_output
+            .chunks_mut(LANES)
+            .zip(weights.chunks_exact(block_bytes));
+        for (index, (block_output, block_weights)) in blocks.enumerate() {
+            let (sums, taps) = accumulate(conv, pixel, input, block_weights);
+            for (lane, (out, sum)) in block_output.iter_mut().zip(sums).enumerate() {
+                let channel = index * LANES + lane;
+                let correction = taps.wrapping_mul(conv.weight_zero_point);
+                let acc = sum
+                    .wrapping_sub(correction)
+                    .wrapping_add(table.bias(channel));
+                let scaled = table.rescale(channel).apply(acc);
+                *out = conv
+                    .clamp
+                    .store(scaled.wrapping_add(conv.output_zero_point));
+            }
+        }
+    }
+}
+
+/// `Σ a·w` of the channels of a block, and `Σ a`.
+fn accumulate(conv: &Conv2d, pixel: Pixel, input: &[u8], weights: &[u8]) -> ([i32; LANES], i32) {
+    let window = &conv.window;
+    let flip = conv.byte.flip();
+    let weights = weights.as_chunks::<4>().0;
+    let zero = conv.input_zero_point as u8;
+    let mut sums = [0i32; LANES];
+    let mut taps = 0i32;
+    let mut k = 0;
+    for kernel_y in 0..window.kernel_h {
+        for kernel_x in 0..window.kernel_w {
+            let tap = window
+                .tap(pixel, kernel_y, kernel_x)
+                .map(|at| &input[at..][..window.in_c]);
+            for channel in 0..window.in_c {
+                let a = i32::from(tap.map_or(zero, |tap| tap[channel]) ^ flip);
+                taps = taps.wrapping_add(a);
+                for (sum, lane) in sums.iter_mut().zip(&weights[k / 4 * LANES..]) {
+                    *sum = sum.wrapping_add(a * i32::from(lane[k % 4] as i8));
+                }
+                k += 1;
+            }
+        }
+    }
+    (sums, taps)
+}

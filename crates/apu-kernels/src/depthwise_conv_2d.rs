@@ -1,0 +1,87 @@
+//! DEPTHWISE_CONV_2D.
+
+mod plain;
+
+use crate::{
+    Error, Isa, Sizes,
+    byte::{Byte, Clamp},
+    channel_table::{ChannelTable, LANES},
+    limits::{agree, bytes, exactly},
+    window::Window,
+};
+use apu_proto::program;
+
+/// Parameters in range; `out_c` is a multiple of `in_c`.
+#[derive(Clone, Copy, Debug)]
+struct DepthwiseConv2d {
+    window: Window,
+    byte: Byte,
+    input_zero_point: i32,
+    output_zero_point: i32,
+    clamp: Clamp,
+    sizes: Sizes,
+}
+
+impl DepthwiseConv2d {
+    fn new(p: &program::DepthwiseConv2d) -> Result<Self, Error> {
+        let byte = Byte::new("dtype", p.dtype)?;
+        byte.zero_point("input_zero_point", p.input_zero_point)?;
+        byte.zero_point("output_zero_point", p.output_zero_point)?;
+        let window = Window::new(&p.window)?;
+        let w = &p.window;
+        agree(
+            "out_c",
+            w.out_c,
+            "a multiple of in_c",
+            w.out_c.next_multiple_of(w.in_c),
+        )?;
+        let padded = w.out_c.next_multiple_of(LANES as u32);
+        Ok(Self {
+            window,
+            byte,
+            input_zero_point: p.input_zero_point,
+            output_zero_point: p.output_zero_point,
+            clamp: Clamp::new(byte, p.clamp_min, p.clamp_max)?,
+            sizes: Sizes::new([
+                window.in_bytes(),
+                bytes("packed weights", &[w.kernel_h, w.kernel_w, padded, 2])?,
+                ChannelTable::bytes(w.out_c)?,
+                window.out_bytes(),
+            ]),
+        })
+    }
+}
+
+/// The sizes of input, packed weights, channel table and output.
+///
+/// # Errors
+///
+/// A parameter is out of range, or an operand would be too large.
+pub fn sizes(params: &program::DepthwiseConv2d) -> Result<Sizes, Error> {
+    Ok(DepthwiseConv2d::new(params)?.sizes)
+}
+
+/// Computes `output` from `input`.
+///
+/// # Errors
+///
+/// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
+pub fn run(
+    _isa: Isa,
+    params: &program::DepthwiseConv2d,
+    input: &[u8],
+    weights: &[u8],
+    table: &[u8],
+    output: &mut [u8],
+) -> Result<(), Error> {
+    let conv = DepthwiseConv2d::new(params)?;
+    let &[input_size, weights_size, table_size, output_size] = conv.sizes.as_slice() else {
+        unreachable!("a depthwise convolution has four operands");
+    };
+    exactly("input", input, input_size)?;
+    exactly("packed weights", weights, weights_size)?;
+    exactly("channel table", table, table_size)?;
+    exactly("output", output, output_size)?;
+    plain::run(&conv, input, weights, ChannelTable::new(table), output);
+    Ok(())
+}

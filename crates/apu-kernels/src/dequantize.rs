@@ -1,0 +1,52 @@
+//! DEQUANTIZE: bytes to float32.
+
+use crate::{
+    Error, Isa, Sizes,
+    byte::Byte,
+    limits::{bytes, exactly},
+};
+use apu_proto::program;
+
+/// Checks the parameters.
+fn check(p: &program::Dequantize) -> Result<(Byte, Sizes), Error> {
+    let byte = Byte::new("input_dtype", p.input_dtype)?;
+    byte.zero_point("zero_point", p.zero_point)?;
+    Ok((
+        byte,
+        Sizes::new([bytes("input", &[p.count])?, bytes("output", &[p.count, 4])?]),
+    ))
+}
+
+/// The sizes of input and output.
+///
+/// # Errors
+///
+/// A parameter is out of range, or an operand would be too large.
+pub fn sizes(params: &program::Dequantize) -> Result<Sizes, Error> {
+    Ok(check(params)?.1)
+}
+
+/// Computes `output`, little-endian float32, from `input`.
+///
+/// # Errors
+///
+/// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
+pub fn run(
+    _isa: Isa,
+    params: &program::Dequantize,
+    input: &[u8],
+    output: &mut [u8],
+) -> Result<(), Error> {
+    let (byte, sizes) = check(params)?;
+    let &[input_size, output_size] = sizes.as_slice() else {
+        unreachable!("a dequantisation has two operands");
+    };
+    exactly("input", input, input_size)?;
+    exactly("output", output, output_size)?;
+    let scale = f32::from_bits(params.scale);
+    for (out, &x) in output.as_chunks_mut().0.iter_mut().zip(input) {
+        // A difference of two bytes is exact in f32, so this rounds once, as the reference does.
+        *out = (scale * (byte.widen(x) - params.zero_point) as f32).to_le_bytes();
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Which instructions the operators may use.
+
+/// Permission to use a set of instructions. Apart from the plain one, a value exists only if the
+/// processor that it was made on has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Isa(Level);
+
+/// What an [`Isa`] permits; each level contains those before it, but for AVX2-VNNI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx2Vnni,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+}
+
+impl Isa {
+    /// What every processor has.
+    pub const fn plain() -> Self {
+        Self(Level::Plain)
+    }
+
+    /// The best of this processor. Asking the processor can take microseconds under a hypervisor,
+    /// so keep the answer.
+    pub fn detect() -> Self {
+        Self::all_available().last().unwrap_or(Self::plain())
+    }
+
+    /// Everything that this processor can run, slowest first.
+    pub fn all_available() -> impl Iterator<Item = Self> {
+        core::iter::once(Self::plain()).chain(fast())
+    }
+
+    /// A short name for people.
+    pub const fn name(self) -> &'static str {
+        match self.0 {
+            Level::Plain => "plain",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2Vnni => "avx2-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Vnni => "avx512-vnni",
+        }
+    }
+
+    pub(crate) const fn level(self) -> Level {
+        self.0
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn fast() -> impl Iterator<Item = Isa> {
+    core::iter::empty()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn fast() -> impl Iterator<Item = Isa> {
+    let features = cpuid::Features::read();
+    [
+        features.avx2.then_some(Isa(Level::Avx2)),
+        features.avx2_vnni.then_some(Isa(Level::Avx2Vnni)),
+        features.avx512_vnni.then_some(Isa(Level::Avx512Vnni)),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The feature bits of x86-64: Intel's Software Developer's Manual, volume 2, CPUID and XGETBV.
+/// `std` can tell them too, but a firmware has no `std`.
+#[cfg(target_arch = "x86_64")]
+mod cpuid {
+    use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+
+    pub struct Features {
+        pub avx2: bool,
+        pub avx2_vnni: bool,
+        pub avx512_vnni: bool,
+    }
+
+    impl Features {
+        pub fn read() -> Self {
+            let saved = saved_state();
+            let ymm = saved & 0b110 == 0b110;
+            let zmm = saved & 0b1110_0110 == 0b1110_0110;
+            let leaf7 = if __cpuid(0).eax >= 7 {
+                __cpuid_count(7, 0)
+            } else {
+                return Self::none();
+            };
+            let leaf7_1 = if leaf7.eax >= 1 {
+                __cpuid_count(7, 1).eax
+            } else {
+                0
+            };
+            let has = |word: u32, bits: &[u32]| bits.iter().all(|bit| word >> bit & 1 == 1);
+            let avx2 = ymm && has(leaf7.ebx, &[5]);
+            Self {
+                avx2,
+                avx2_vnni: avx2 && has(leaf7_1, &[4]),
+                // F, BW, VL in ebx; VNNI in ecx.
+                avx512_vnni: avx2 && zmm && has(leaf7.ebx, &[16, 30, 31]) && has(leaf7.ecx, &[11]),
+            }
+        }
+
+        fn none() -> Self {
+            Self {
+                avx2: false,
+                avx2_vnni: false,
+                avx512_vnni: false,
+            }
+        }
+    }
+
+    /// The register state that the operating system saves (XCR0), 0 if it can't be read.
+    fn saved_state() -> u64 {
+        const XSAVE_AND_AVX: u32 = 1 << 27 | 1 << 28;
+        if __cpuid(1).ecx & XSAVE_AND_AVX != XSAVE_AND_AVX {
+            return 0;
+        }
+        // SAFETY: bit 27 (OSXSAVE) says that XGETBV may be used.
+        unsafe { _xgetbv(0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_is_always_there_and_comes_first() {
+        assert_eq!(Isa::all_available().next(), Some(Isa::plain()));
+        assert!(Isa::all_available().any(|isa| isa == Isa::detect()));
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn agrees_with_the_standard_library() {
+        extern crate std;
+        let has = |name| Isa::all_available().any(|isa| isa.name() == name);
+        assert_eq!(has("avx2"), std::is_x86_feature_detected!("avx2"));
+        assert_eq!(has("avx2-vnni"), std::is_x86_feature_detected!("avxvnni"));
+        let avx512 = std::is_x86_feature_detected!("avx512bw")
+            && std::is_x86_feature_detected!("avx512vl")
+            && std::is_x86_feature_detected!("avx512vnni");
+        assert_eq!(has("avx512-vnni"), avx512);
+    }
+}

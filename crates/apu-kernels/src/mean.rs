@@ -1,0 +1,136 @@
+//! MEAN over any set of dimensions.
+
+use crate::{
+    Error, Isa, Sizes,
+    byte::{Byte, Clamp},
+    limits::{MAX_BYTES, at_least, bytes, exactly, within},
+    requant::Rescale,
+};
+use apu_proto::program::{self, OP_RANK};
+
+/// Most elements in one mean: their sum stays within 32 bits.
+const MAX_COUNT: i64 = 1 << 23;
+
+/// Parameters in range.
+#[derive(Clone, Copy, Debug)]
+struct Mean {
+    byte: Byte,
+    /// Sum of that many input zero points.
+    offset: i32,
+    output_zero_point: i32,
+    rescale: Rescale,
+    in_shape: [usize; OP_RANK],
+    /// Step of the output in elements along each input dimension, 0 where it is reduced.
+    out_stride: [usize; OP_RANK],
+    sizes: Sizes,
+}
+
+impl Mean {
+    fn new(p: &program::Mean) -> Result<Self, Error> {
+        let byte = Byte::new("dtype", p.dtype)?;
+        byte.zero_point("input_zero_point", p.input_zero_point)?;
+        byte.zero_point("output_zero_point", p.output_zero_point)?;
+        within("reduced", p.reduced, 0, (1 << OP_RANK) - 1)?;
+        let [mut outputs, mut count] = [1u32; 2];
+        let mut out_stride = [0; OP_RANK];
+        for dim in (0..OP_RANK).rev() {
+            let size = p.in_shape[dim];
+            within("in_shape", size, 1, MAX_BYTES.into())?;
+            if p.reduced >> dim & 1 == 1 {
+                count = bytes("input", &[count, size])?;
+            } else {
+                out_stride[dim] = outputs as usize;
+                outputs = bytes("output", &[outputs, size])?;
+            }
+        }
+        within("in_shape (elements in one mean)", count, 1, MAX_COUNT)?;
+        Ok(Self {
+            byte,
+            offset: p.input_zero_point * count as i32,
+            output_zero_point: p.output_zero_point,
+            rescale: Rescale::new(["multiplier", "shift"], p.multiplier, p.shift)?,
+            in_shape: p.in_shape.map(|size| size as usize),
+            out_stride,
+            sizes: Sizes::new([
+                bytes("input", &p.in_shape)?,
+                outputs,
+                bytes("scratch", &[outputs, 4])?,
+            ]),
+        })
+    }
+
+    /// Where the sum of the innermost input row `row` begins.
+    fn start(&self, row: usize) -> usize {
+        let [mut start, mut rest] = [0, row];
+        for dim in (0..OP_RANK - 1).rev() {
+            start += rest % self.in_shape[dim] * self.out_stride[dim];
+            rest /= self.in_shape[dim];
+        }
+        start
+    }
+
+    #[inline(always)]
+    fn plain(&self, input: &[u8], output: &mut [u8], sums: &mut [[u8; 4]]) {
+        sums.fill([0; 4]);
+        let columns = self.in_shape[OP_RANK - 1];
+        let add = |sum: &mut [u8; 4], x: i32| {
+            *sum = i32::from_le_bytes(*sum).wrapping_add(x).to_le_bytes()
+        };
+        for (row, bytes) in input.chunks_exact(columns).enumerate() {
+            let sums = &mut sums[self.start(row)..];
+            if self.out_stride[OP_RANK - 1] == 0 {
+                add(
+                    &mut sums[0],
+                    bytes.iter().map(|&x| self.byte.widen(x)).sum(),
+                );
+            } else {
+                sums.iter_mut()
+                    .zip(bytes)
+                    .for_each(|(sum, &x)| add(sum, self.byte.widen(x)));
+            }
+        }
+        let clamp = Clamp::whole(self.byte);
+        for (out, &mut sum) in output.iter_mut().zip(sums) {
+            let scaled = self
+                .rescale
+                .apply(i32::from_le_bytes(sum).wrapping_sub(self.offset));
+            *out = clamp.store(scaled.wrapping_add(self.output_zero_point));
+        }
+    }
+}
+
+/// The sizes of input, output and scratch.
+///
+/// # Errors
+///
+/// A parameter is out of range, or an operand would be too large.
+pub fn sizes(params: &program::Mean) -> Result<Sizes, Error> {
+    Ok(Mean::new(params)?.sizes)
+}
+
+/// Computes `output` from `input`.
+///
+/// # Errors
+///
+/// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
+pub fn run(
+    _isa: Isa,
+    params: &program::Mean,
+    input: &[u8],
+    output: &mut [u8],
+    scratch: &mut [u8],
+) -> Result<(), Error> {
+    let mean = Mean::new(params)?;
+    let &[input_size, output_size, scratch_size] = mean.sizes.as_slice() else {
+        unreachable!("a mean has three operands");
+    };
+    exactly("input", input, input_size)?;
+    exactly("output", output, output_size)?;
+    at_least("scratch", scratch, scratch_size)?;
+    mean.plain(
+        input,
+        output,
+        &mut scratch.as_chunks_mut().0[..output_size as usize],
+    );
+    Ok(())
+}

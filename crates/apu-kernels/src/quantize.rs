@@ -1,0 +1,181 @@
+//! QUANTIZE: float32 to bytes, or bytes of one quantisation to bytes of another.
+
+use crate::{
+    Error, Isa, Sizes,
+    byte::{Byte, Clamp},
+    limits::{bytes, exactly, within},
+    requant::Rescale,
+};
+use apu_proto::program::{self, DType};
+
+/// Parameters in range.
+#[derive(Clone, Copy, Debug)]
+struct Quantize {
+    source: Source,
+    output_zero_point: i32,
+    clamp: Clamp,
+    sizes: Sizes,
+}
+
+/// What is quantised.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Float {
+        scale: f32,
+    },
+    Bytes {
+        byte: Byte,
+        zero_point: i32,
+        rescale: Rescale,
+    },
+}
+
+impl Quantize {
+    fn new(p: &program::Quantize) -> Result<Self, Error> {
+        let output = Byte::new("output_dtype", p.output_dtype)?;
+        output.zero_point("output_zero_point", p.output_zero_point)?;
+        let (source, element) = if DType::from_raw(p.input_dtype) == Some(DType::Float32) {
+            (
+                Source::Float {
+                    scale: scale(p.scale)?,
+                },
+                4,
+            )
+        } else {
+            (Source::bytes(p)?, 1)
+        };
+        Ok(Self {
+            source,
+            output_zero_point: p.output_zero_point,
+            clamp: Clamp::whole(output),
+            sizes: Sizes::new([
+                bytes("input", &[p.count, element])?,
+                bytes("output", &[p.count])?,
+            ]),
+        })
+    }
+
+    #[inline(always)]
+    fn float(&self, x: f32, scale: f32) -> u8 {
+        self.clamp
+            .store(round(x / scale).saturating_add(self.output_zero_point))
+    }
+}
+
+impl Source {
+    fn bytes(p: &program::Quantize) -> Result<Self, Error> {
+        let byte = Byte::new("input_dtype", p.input_dtype).map_err(|_| Error::Type {
+            field: "input_dtype",
+            got: p.input_dtype,
+            allowed: "float32 (6), int8 (1) or uint8 (2)",
+        })?;
+        byte.zero_point("input_zero_point", p.input_zero_point)?;
+        let rescale = Rescale::new(["multiplier", "shift"], p.multiplier, p.shift)?;
+        Ok(Self::Bytes {
+            byte,
+            zero_point: p.input_zero_point,
+            rescale,
+        })
+    }
+}
+
+/// The scale with these bits: positive and finite.
+fn scale(bits: u32) -> Result<f32, Error> {
+    within(
+        "scale (bits of an f32)",
+        bits,
+        1,
+        (f32::INFINITY.to_bits() - 1).into(),
+    )?;
+    Ok(f32::from_bits(bits))
+}
+
+/// To the nearest integer, ties away from zero. What doesn't fit goes to the nearest end of the
+/// range and NaN to 0; the reference leaves both undefined.
+#[inline(always)]
+fn round(x: f32) -> i32 {
+    let whole = x as i32;
+    let rest = x - whole as f32;
+    whole
+        .saturating_add((rest >= 0.5) as i32)
+        .saturating_sub((rest <= -0.5) as i32)
+}
+
+/// The sizes of input and output.
+///
+/// # Errors
+///
+/// A parameter is out of range, or an operand would be too large.
+pub fn sizes(params: &program::Quantize) -> Result<Sizes, Error> {
+    Ok(Quantize::new(params)?.sizes)
+}
+
+/// Computes `output` from `input`, bytes or little-endian float32.
+///
+/// # Errors
+///
+/// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
+pub fn run(
+    _isa: Isa,
+    params: &program::Quantize,
+    input: &[u8],
+    output: &mut [u8],
+) -> Result<(), Error> {
+    let quantize = Quantize::new(params)?;
+    let &[input_size, output_size] = quantize.sizes.as_slice() else {
+        unreachable!("a quantisation has two operands");
+    };
+    exactly("input", input, input_size)?;
+    exactly("output", output, output_size)?;
+    quantize.plain(input, output);
+    Ok(())
+}
+
+impl Quantize {
+    #[inline(always)]
+    fn plain(&self, input: &[u8], output: &mut [u8]) {
+        match self.source {
+            Source::Float { scale } => {
+                for (out, &x) in output.iter_mut().zip(input.as_chunks().0) {
+                    *out = self.float(f32::from_le_bytes(x), scale);
+                }
+            }
+            Source::Bytes {
+                byte,
+                zero_point,
+                rescale,
+            } => {
+                for (out, &x) in output.iter_mut().zip(input) {
+                    let scaled = rescale.apply(byte.widen(x) - zero_point);
+                    *out = self
+                        .clamp
+                        .store(scaled.wrapping_add(self.output_zero_point));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::round;
+
+    #[test]
+    fn rounds_half_away_from_zero() {
+        let cases = [
+            (0.5, 1),
+            (-0.5, -1),
+            (2.5, 3),
+            (-2.5, -3),
+            (0.49999997, 0),
+            (-0.49999997, 0),
+            (8388609.0, 8388609),
+            (1e20, i32::MAX),
+            (-1e20, i32::MIN),
+            (f32::NAN, 0),
+        ];
+        for (x, want) in cases {
+            assert_eq!(round(x), want, "{x}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Fixed-point rescaling with gemmlowp's double rounding, as TFLite's reference kernels do it.
+
+use crate::{Error, limits::within};
+
+/// `round(a · b / 2³¹)` with ties up: gemmlowp's SaturatingRoundingDoublingHighMul, without the
+/// saturation, which only `i32::MIN · i32::MIN` could reach.
+#[inline(always)]
+pub const fn doubling_high_mul(a: i32, b: i32) -> i32 {
+    ((a as i64 * b as i64 + (1 << 30)) >> 31) as i32
+}
+
+/// `round(x / 2^exponent)` with ties away from zero, for exponents 0…31: gemmlowp's
+/// RoundingDivideByPOT.
+#[inline(always)]
+pub const fn rounding_divide_by_pot(x: i32, exponent: u32) -> i32 {
+    let mask = ((1u32 << exponent) - 1) as i32;
+    let threshold = (mask >> 1) + (x < 0) as i32;
+    (x >> exponent) + ((x & mask) > threshold) as i32
+}
+
+/// A factor `multiplier · 2^(shift − 31)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rescale {
+    multiplier: i32,
+    left: u32,
+    right: u32,
+}
+
+impl Rescale {
+    /// The factor that two words from a program's constants stand for. They may hold anything: a
+    /// negative multiplier counts as 0 and a shift is taken to the nearest of −31…30.
+    #[inline(always)]
+    pub const fn from_words(multiplier: i32, shift: i32) -> Self {
+        let multiplier = if multiplier < 0 { 0 } else { multiplier };
+        let left = if shift < 0 {
+            0
+        } else if shift > 30 {
+            30
+        } else {
+            shift
+        };
+        let right = if shift > 0 {
+            0
+        } else if shift < -31 {
+            31
+        } else {
+            -shift
+        };
+        Self {
+            multiplier,
+            left: left as u32,
+            right: right as u32,
+        }
+    }
+
+    /// The factor that two parameters stand for.
+    pub(crate) fn new(
+        fields: [&'static str; 2],
+        multiplier: i32,
+        shift: i32,
+    ) -> Result<Self, Error> {
+        within(fields[0], multiplier, 0, i32::MAX.into())?;
+        within(fields[1], shift, -31, 30)?;
+        Ok(Self::from_words(multiplier, shift))
+    }
+
+    /// `x` times the factor: TFLite's MultiplyByQuantizedMultiplier.
+    #[inline(always)]
+    pub const fn apply(self, x: i32) -> i32 {
+        let shifted = x.wrapping_shl(self.left);
+        rounding_divide_by_pot(doubling_high_mul(shifted, self.multiplier), self.right)
+    }
+}

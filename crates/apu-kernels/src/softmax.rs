@@ -1,0 +1,134 @@
+//! SOFTMAX over the innermost dimension, in fixed point.
+
+mod fixed_point;
+
+use crate::{
+    Error, Isa, Sizes,
+    byte::{Byte, Clamp},
+    limits::{bytes, exactly, within},
+    requant::{doubling_high_mul, rounding_divide_by_pot},
+};
+use apu_proto::program;
+use fixed_point::{Reciprocal, exp_on_negative_values};
+
+/// Integer bits of the sum of exponentials: it is Q12.19.
+const SUM_INTEGER_BITS: u32 = 12;
+
+/// Parameters in range.
+#[derive(Clone, Copy, Debug)]
+struct Softmax {
+    byte: Byte,
+    columns: usize,
+    multiplier: i32,
+    left_shift: u32,
+    diff_min: i32,
+    sizes: Sizes,
+}
+
+impl Softmax {
+    fn new(p: &program::Softmax) -> Result<Self, Error> {
+        let byte = Byte::new("dtype", p.dtype)?;
+        within("columns", p.columns, 1, i32::MAX.into())?;
+        within("input_multiplier", p.input_multiplier, 0, i32::MAX.into())?;
+        within("input_left_shift", p.input_left_shift, 0, 31)?;
+        within("diff_min", p.diff_min, i32::MIN.into(), 0)?;
+        let size = bytes("input", &[p.rows, p.columns])?;
+        Ok(Self {
+            byte,
+            columns: p.columns as usize,
+            multiplier: p.input_multiplier,
+            left_shift: p.input_left_shift as u32,
+            diff_min: p.diff_min,
+            sizes: Sizes::new([size, size]),
+        })
+    }
+
+    /// `exp(β · scale · diff)` in Q0.31 for a difference to the row's maximum, 0 if negligible.
+    fn exp(&self, diff: i32) -> i32 {
+        if diff < self.diff_min {
+            return 0;
+        }
+        exp_on_negative_values(doubling_high_mul(
+            diff.wrapping_shl(self.left_shift),
+            self.multiplier,
+        ))
+    }
+
+    fn row(&self, exps: &Exps<'_>, input: &[u8], output: &mut [u8]) {
+        let max = input.iter().map(|&x| self.byte.widen(x)).max().unwrap_or(0);
+        let diff = |x| self.byte.widen(x) - max;
+        let terms = input
+            .iter()
+            .map(|&x| rounding_divide_by_pot(exps.get(diff(x)), SUM_INTEGER_BITS));
+        let sum = terms.fold(0i32, i32::saturating_add);
+        let reciprocal = Reciprocal::of(sum, SUM_INTEGER_BITS);
+        let exponent = (reciprocal.bits_over_unit + 31 - 8).clamp(0, 31) as u32;
+        let clamp = Clamp::whole(self.byte);
+        for (out, &x) in output.iter_mut().zip(input) {
+            let scaled = doubling_high_mul(reciprocal.scale, exps.get(diff(x)));
+            *out = clamp.store(rounding_divide_by_pot(scaled, exponent) + self.byte.min());
+        }
+    }
+}
+
+/// The exponentials of differences: computed one by one, or looked up when there are many.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack of one call, where no heap is"
+)]
+enum Exps<'a> {
+    Each(&'a Softmax),
+    Table([i32; 256]),
+}
+
+impl<'a> Exps<'a> {
+    fn new(softmax: &'a Softmax, count: usize) -> Self {
+        if count < 256 {
+            Self::Each(softmax)
+        } else {
+            Self::Table(core::array::from_fn(|index| softmax.exp(-(index as i32))))
+        }
+    }
+
+    /// The exponential of a difference, −255…0.
+    fn get(&self, diff: i32) -> i32 {
+        match self {
+            Self::Each(softmax) => softmax.exp(diff),
+            Self::Table(exps) => exps[(-diff & 255) as usize],
+        }
+    }
+}
+
+/// The sizes of input and output.
+///
+/// # Errors
+///
+/// A parameter is out of range, or an operand would be too large.
+pub fn sizes(params: &program::Softmax) -> Result<Sizes, Error> {
+    Ok(Softmax::new(params)?.sizes)
+}
+
+/// Computes `output` from `input`.
+///
+/// # Errors
+///
+/// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
+pub fn run(
+    _isa: Isa,
+    params: &program::Softmax,
+    input: &[u8],
+    output: &mut [u8],
+) -> Result<(), Error> {
+    let softmax = Softmax::new(params)?;
+    let &[input_size, output_size] = softmax.sizes.as_slice() else {
+        unreachable!("a softmax has two operands");
+    };
+    exactly("input", input, input_size)?;
+    exactly("output", output, output_size)?;
+    let exps = Exps::new(&softmax, input.len());
+    let rows = input
+        .chunks_exact(softmax.columns)
+        .zip(output.chunks_exact_mut(softmax.columns));
+    rows.for_each(|(input, output)| softmax.row(&exps, input, output));
+    Ok(())
+}

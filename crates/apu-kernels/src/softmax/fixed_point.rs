@@ -1,0 +1,85 @@
+//! Exponential and reciprocal in gemmlowp's fixed point. Qm.n has m integer and n fractional bits
+//! and a sign.
+
+use crate::requant::{doubling_high_mul as mul, rounding_divide_by_pot};
+
+/// Fractional bits of the exponential's argument, Q5.26.
+const ARGUMENT_BITS: u32 = 26;
+
+/// `exp(a)` in Q0.31 for `a` in Q5.26, at most 0.
+pub(super) fn exp_on_negative_values(a: i32) -> i32 {
+    const QUARTER: i32 = 1 << (ARGUMENT_BITS - 2);
+    // exp of −1/4, −1/2, −1, −2, −4, −8 and −16 in Q0.31, by the bits of what is left of `a`.
+    const FACTORS: [i32; 7] = [
+        1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242,
+    ];
+    if a == 0 {
+        return i32::MAX;
+    }
+    let small = (a & (QUARTER - 1)) - QUARTER;
+    let rest = small.wrapping_sub(a);
+    let mut result = exp_of_small(small << 5);
+    for (bit, &factor) in (ARGUMENT_BITS - 2..).zip(&FACTORS) {
+        if rest >> bit & 1 == 1 {
+            result = mul(result, factor);
+        }
+    }
+    result
+}
+
+/// `exp(a)` in Q0.31 for `a` in Q0.31 from −1/4 to 0: four terms of the series around −1/8.
+fn exp_of_small(a: i32) -> i32 {
+    const EXP_OF_MINUS_EIGHTH: i32 = 1895147668;
+    const THIRD: i32 = 715827883;
+    let x = a + (1 << 28);
+    let x2 = mul(x, x);
+    let x3 = mul(x2, x);
+    let x4 = mul(x2, x2);
+    let higher = rounding_divide_by_pot(mul(rounding_divide_by_pot(x4, 2) + x3, THIRD) + x2, 1);
+    EXP_OF_MINUS_EIGHTH + mul(EXP_OF_MINUS_EIGHTH, x + higher)
+}
+
+/// `1 / x`, as a mantissa and an exponent.
+pub(super) struct Reciprocal {
+    /// The mantissa in Q0.31.
+    pub scale: i32,
+    /// The factor that is missing from `scale`, as a power of two.
+    pub bits_over_unit: i32,
+}
+
+impl Reciprocal {
+    /// Of a positive `x` with that many integer bits.
+    pub fn of(x: i32, integer_bits: u32) -> Self {
+        let headroom = x.max(1).leading_zeros();
+        let normal = (x.max(1) as u32) << headroom;
+        Self {
+            scale: one_over_one_plus((normal - (1 << 31)) as i32),
+            bits_over_unit: integer_bits as i32 - headroom as i32,
+        }
+    }
+}
+
+/// `1 / (1 + a)` in Q0.31 for `a` in Q0.31 from 0 to 1: Newton's division.
+fn one_over_one_plus(a: i32) -> i32 {
+    // 48/17 and −32/17 in Q2.29, the best linear start.
+    const START: i32 = 1515870810;
+    const SLOPE: i32 = -1010580540;
+    const ONE: i32 = 1 << 29;
+    let half = ((i64::from(a) + i64::from(i32::MAX) + 1) / 2) as i32;
+    let mut x = START + mul(half, SLOPE);
+    for _ in 0..3 {
+        let error = ONE - mul(half, x);
+        x = x.wrapping_add(shift_left_2(mul(x, error)));
+    }
+    shift_left_1(x)
+}
+
+/// `4x`, saturating.
+fn shift_left_2(x: i32) -> i32 {
+    x.saturating_mul(4)
+}
+
+/// `2x`, saturating: Q1.30 to Q0.31.
+fn shift_left_1(x: i32) -> i32 {
+    x.saturating_mul(2)
+}
