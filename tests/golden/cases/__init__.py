@@ -1,0 +1,68 @@
+"""The cases: for each operator a function that draws one from a random generator."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from single_op import build
+
+RUNS = 4  # input sets of a case
+
+
+@dataclass
+class Case:
+    """One model, what it was made from, and what to feed it."""
+
+    parameters: dict
+    model: bytes = field(repr=False)
+    inputs: list = field(repr=False)  # one array for each input, of shape (RUNS, *shape)
+
+
+def case(rng, operator, inputs, outputs, **parameters):
+    """Builds the model and draws its inputs."""
+    variable = [t for t in inputs if t is not None and t.data is None]
+    return Case(parameters, build(operator, inputs, outputs), [probe(rng, t) for t in variable])
+
+
+def limits(dtype):
+    info = np.iinfo(dtype)
+    return int(info.min), int(info.max)
+
+
+def log_uniform(rng, low, high):
+    """A float32 between the two, so that the model holds it exactly."""
+    return float(np.float32(np.exp(rng.uniform(np.log(low), np.log(high)))))
+
+
+def zero_point(rng, dtype):
+    """Usually anything; often an end or the middle of the type, where sign errors show."""
+    low, high = limits(dtype)
+    special = [low, high, (low + high + 1) // 2]
+    return int(rng.choice(special)) if rng.random() < 0.4 else int(rng.integers(low, high + 1))
+
+
+def centred(rng, dtype, scale, middle):
+    """Mostly the zero point that puts the real value `middle` amid the type, so that little saturates."""
+    if rng.random() < 0.2:
+        return zero_point(rng, dtype)
+    low, high = limits(dtype)
+    return int(np.clip(rng.normal((low + high) / 2 - middle / scale, 20), low, high))
+
+
+def middle(tensor):
+    """Mean of the real values of a tensor whose stored values are uniform."""
+    return (sum(limits(tensor.dtype)) / 2 - tensor.zero_point) * tensor.scales
+
+
+def probe(rng, tensor):
+    """Two uniform draws, one of extremes only, one constant at an end of the type."""
+    low, high = limits(tensor.dtype)
+    uniform = rng.integers(low, high + 1, (2, *tensor.shape))
+    extremes = rng.choice([low, high, tensor.zero_point], (1, *tensor.shape))
+    constant = np.full((1, *tensor.shape), rng.choice([low, high]))
+    return np.concatenate([uniform, extremes, constant]).astype(tensor.dtype)
+
+
+def pick(rng, options):
+    """One of a list of any things."""
+    return options[int(rng.integers(len(options)))]

@@ -1,0 +1,114 @@
+"""Writes the golden vectors: what LiteRT itself computes for single-operator models.
+
+One `.npz` an operator, readable with `numpy.load`. For a case `KIND/NN` it holds
+`KIND/NN/parameters` (JSON as bytes), `KIND/NN/model` (the .tflite as bytes) and, stacked over the
+runs along axis 0, `KIND/NN/input_I` and `KIND/NN/output_O`.
+
+The kernels are the plain ones (`BUILTIN_REF`), which round twice as gemmlowp does; int8
+FULLY_CONNECTED comes from the optimised kernels, because the plain one requantises in float.
+
+    python3 -m venv venv && venv/bin/pip install -r requirements.txt && venv/bin/python make_golden.py
+"""
+
+import argparse
+import json
+import platform
+import zlib
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from cases import convolution, elementwise, layout, pooling
+
+HERE = Path(__file__).resolve().parent
+SEED = 20
+CASES = 26  # of each kind at least, the particular ones among them
+RANDOM_CASES = 12  # of them at least
+
+WEIGHTED = ["int8_per_channel", "int8_per_tensor", "uint8"]
+BYTES = ["int8", "uint8"]
+REQUANTIZE = [(a, b) for a in BYTES for b in BYTES]
+
+# file: kinds, each with its function, what that takes, and the particular cases
+OPERATORS = {
+    "conv_2d": {k: (convolution.conv_2d, k, convolution.CONV_2D) for k in WEIGHTED},
+    "depthwise_conv_2d": {k: (convolution.depthwise_conv_2d, k, convolution.DEPTHWISE_CONV_2D) for k in WEIGHTED},
+    "fully_connected": {k: (convolution.fully_connected, k, convolution.FULLY_CONNECTED) for k in WEIGHTED},
+    "add": {k: (elementwise.add, k, elementwise.ADD) for k in BYTES},
+    "average_pool_2d": {k: (pooling.average_pool_2d, k, pooling.POOL_2D) for k in BYTES},
+    "max_pool_2d": {k: (pooling.max_pool_2d, k, pooling.POOL_2D) for k in BYTES},
+    "softmax": {k: (elementwise.softmax, k, elementwise.SOFTMAX) for k in BYTES},
+    "quantize": {f"float32_to_{k}": (elementwise.quantize, k, []) for k in BYTES}
+    | {f"{a}_to_{b}": (elementwise.requantize, (a, b), []) for a, b in REQUANTIZE},
+    "dequantize": {k: (elementwise.dequantize, k, []) for k in BYTES},
+    "pad": {k: (layout.pad, k, layout.PAD) for k in [*BYTES, "float32"]}
+    | {f"v2_{k}": (layout.padv2, k, layout.PAD) for k in [*BYTES, "float32"]},
+    "mean": {k: (layout.mean, k, layout.MEAN) for k in BYTES},
+    "reshape": {k: (layout.reshape, k, layout.RESHAPE) for k in [*BYTES, "float32", "int32"]},
+}
+
+
+def resolver(operator, kind):
+    """Which of LiteRT's kernels the vectors come from."""
+    if operator == "fully_connected" and kind.startswith("int8"):
+        return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return OpResolverType.BUILTIN_REF
+
+
+def run(case, kernels):
+    """Outputs of the model for each set of inputs, stacked over the runs."""
+    interpreter = Interpreter(model_content=case.model, experimental_op_resolver_type=kernels)
+    interpreter.allocate_tensors()
+    sources, sinks = interpreter.get_input_details(), interpreter.get_output_details()
+    runs = []
+    for values in zip(*case.inputs, strict=True):
+        for source, value in zip(sources, values, strict=True):
+            interpreter.set_tensor(source["index"], value)
+        interpreter.invoke()
+        runs.append([interpreter.get_tensor(sink["index"]) for sink in sinks])
+    return [np.stack(outputs) for outputs in zip(*runs)]
+
+
+def vectors(operator, kind):
+    """Entries of the archive for all cases of one kind."""
+    draw, argument, particular = OPERATORS[operator][kind]
+    count = max(CASES, len(particular) + RANDOM_CASES)
+    for number in range(count):
+        name = f"{kind}/{number:02}"
+        rng = np.random.default_rng([SEED, zlib.crc32(f"{operator}/{name}".encode())])
+        case = draw(rng, argument, dict(particular[number]) if number < len(particular) else {})
+        yield f"{name}/parameters", text(json.dumps(case.parameters))
+        yield f"{name}/model", np.frombuffer(case.model, np.uint8)
+        yield from ((f"{name}/input_{i}", a) for i, a in enumerate(case.inputs))
+        yield from ((f"{name}/output_{i}", a) for i, a in enumerate(run(case, resolver(operator, kind))))
+
+
+def text(string):
+    return np.frombuffer(string.encode(), np.uint8)
+
+
+def versions():
+    packages = ["ai-edge-litert", "flatbuffers", "numpy"]
+    lines = [f"{name} {version(name)}" for name in packages]
+    return "\n".join([*lines, f"python {platform.python_version()} {platform.machine()}"]) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=HERE, help="folder to write to")
+    parser.add_argument("operators", nargs="*", default=list(OPERATORS), help="which operators; all by default")
+    arguments = parser.parse_args()
+    for operator in arguments.operators:
+        entries = dict(entry for kind in OPERATORS[operator] for entry in vectors(operator, kind))
+        path = arguments.out / f"{operator}.npz"
+        np.savez_compressed(path, **entries)
+        cases = sum(name.endswith("/model") for name in entries)
+        print(f"{path.name}: {cases} cases, {path.stat().st_size} bytes")
+    (arguments.out / "versions.txt").write_text(versions())
+    print(versions(), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Single-operator .tflite models, written as flatbuffers without any converter."""
+
+from dataclasses import dataclass
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+TYPES = {
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.uint8): schema.TensorType.UINT8,
+    np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int64): schema.TensorType.INT64,
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+}
+
+
+@dataclass(eq=False)
+class Tensor:
+    """A tensor of the model. `scales` is None, one number, or one a channel along `axis`."""
+
+    name: str
+    shape: tuple
+    dtype: type
+    scales: object = None
+    zero_point: int = 0
+    axis: int = 0
+    data: np.ndarray = None
+
+    def quantization(self):
+        if self.scales is None:
+            return None
+        scales = np.atleast_1d(np.asarray(self.scales, np.float32))
+        result = schema.QuantizationParametersT()
+        result.scale = scales.tolist()
+        result.zeroPoint = [int(self.zero_point)] * len(scales)
+        result.quantizedDimension = self.axis
+        return result
+
+    def table(self, buffer):
+        result = schema.TensorT()
+        result.name = self.name
+        result.shape = [int(n) for n in self.shape]
+        result.type = TYPES[np.dtype(self.dtype)]
+        result.quantization = self.quantization()
+        result.buffer = buffer
+        return result
+
+
+def constant(name, data, **quantization):
+    """A tensor whose contents are part of the model."""
+    return Tensor(name, data.shape, data.dtype, data=data, **quantization)
+
+
+@dataclass
+class Operator:
+    """What the operator is; `options` is an object of the schema or None."""
+
+    builtin: str
+    version: int = 1
+    options: object = None
+
+
+def build(operator, inputs, outputs):
+    """Bytes of a model with one operator. `None` among the inputs stands for an omitted one."""
+    tensors = [t for t in (*inputs, *outputs) if t is not None]
+    model = schema.ModelT()
+    model.version = 3
+    model.description = "one operator"
+    model.operatorCodes = [_code(operator)]
+    model.buffers = [schema.BufferT()]
+    graph = schema.SubGraphT()
+    graph.tensors = [t.table(_buffer(model, t.data)) for t in tensors]
+    graph.operators = [_operator(operator, tensors, inputs, outputs)]
+    graph.inputs = [i for i, t in enumerate(tensors) if t.data is None and t not in outputs]
+    graph.outputs = [tensors.index(t) for t in outputs]
+    model.subgraphs = [graph]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _code(operator):
+    code = schema.OperatorCodeT()
+    code.builtinCode = getattr(schema.BuiltinOperator, operator.builtin)
+    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+    code.version = operator.version
+    return code
+
+
+def _buffer(model, data):
+    """Index of a new buffer with `data`; 0 is the schema's empty one."""
+    if data is None:
+        return 0
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
+
+
+def _operator(operator, tensors, inputs, outputs):
+    result = schema.OperatorT()
+    result.inputs = [-1 if t is None else tensors.index(t) for t in inputs]
+    result.outputs = [tensors.index(t) for t in outputs]
+    if operator.options is not None:
+        name = type(operator.options).__name__.removesuffix("T")
+        result.builtinOptionsType = getattr(schema.BuiltinOptions, name)
+        result.builtinOptions = operator.options
+    return result
