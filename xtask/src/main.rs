@@ -1,2 +1,51 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: everything around the code that is not the code. One module per verb.
+//!
+//! A verb brings what it needs ([`setup`]) into a cache outside the checkout ([`cache`]), so each
+//! of them works on a fresh clone. Progress goes to standard error; standard output belongs to
+//! results and to the programs that are run.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod cache;
+mod command;
+mod guest;
+mod kernel;
+mod progress;
+mod uml;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, boots and checks TinyAPU.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Builds the kernel
+    #[command(subcommand)]
+    Kernel(kernel::Verb),
+    /// Runs programs in a User Mode Linux guest that has the driver
+    #[command(subcommand)]
+    Uml(uml::Verb),
+    /// The guest's first process; not for use by hand
+    #[command(hide = true)]
+    Guest,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Kernel(verb) => kernel::main(verb),
+        Verb::Uml(verb) => uml::main(verb),
+        Verb::Guest => guest::main(),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

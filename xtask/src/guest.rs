@@ -1,0 +1,60 @@
+//! The guest's first process: mounts, starts the simulated APU, runs the job, powers off.
+//!
+//! xtask itself is process 1 of the guest, whose root is the host's, so there is nothing to build
+//! or to install for it. Its standard error is the console and thereby ends up in the kernel log.
+
+mod daemon;
+mod health;
+mod line;
+mod mounts;
+mod program;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::system::{RebootCommand, reboot};
+
+use crate::uml::wire::{Frame, Job, Outcome};
+use daemon::Daemon;
+use line::Line;
+
+/// Does the guest's whole life. Returns only what went wrong before there was a line to say it on.
+pub fn main() -> Result<ExitCode> {
+    ensure!(std::process::id() == 1, "this is the guest's first process, and only that");
+    if let Err(error) = live() {
+        eprintln!("guest: {error:#}");
+    }
+    rustix::fs::sync();
+    reboot(RebootCommand::PowerOff).context("powering off")?;
+    Ok(ExitCode::FAILURE)
+}
+
+fn live() -> Result<()> {
+    mounts::mount_all()?;
+    let mut line = Line::open()?;
+    line.sender().send(&Frame::Ready)?;
+    let job = match line.read()? {
+        Frame::Job(job) => job,
+        other => bail!("the host began with {other:?}"),
+    };
+    let last = match work(&job, &line) {
+        Ok(outcome) => Frame::Outcome(outcome),
+        Err(error) => Frame::Failed(format!("{error:#}")),
+    };
+    rustix::fs::sync();
+    line.sender().send(&last)?;
+    line.drain()
+}
+
+fn work(job: &Job, line: &Line) -> Result<Outcome> {
+    let mut daemon = job.daemon.as_deref().map(Daemon::start).transpose()?;
+    let status = program::run(job, line)?;
+    let mut complaints = Vec::new();
+    if let Some(daemon) = &mut daemon {
+        complaints.extend(daemon.stop()?);
+    }
+    if job.debug_kernel {
+        complaints.extend(health::check()?);
+    }
+    Ok(Outcome { status, complaints })
+}

@@ -1,0 +1,24 @@
+//! The file systems a program expects on top of the host's root.
+
+use anyhow::{Context, Result};
+use rustix::mount::{MountFlags, mount};
+
+/// Type and place. The kernel has mounted `/dev` itself.
+const MOUNTS: [(&str, &str); 5] = [
+    ("devpts", "/dev/pts"),
+    ("tmpfs", "/dev/shm"),
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("debugfs", "/sys/kernel/debug"),
+];
+
+/// Mounts everything.
+pub fn mount_all() -> Result<()> {
+    for (kind, place) in MOUNTS {
+        if place.starts_with("/dev/") {
+            std::fs::create_dir_all(place).with_context(|| format!("creating {place}"))?;
+        }
+        mount(kind, place, kind, MountFlags::empty(), None).with_context(|| format!("mounting {kind} on {place}"))?;
+    }
+    Ok(())
+}

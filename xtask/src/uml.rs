@@ -1,0 +1,127 @@
+//! `uml run`: boots User Mode Linux with the driver and runs a program of the host inside.
+
+mod host;
+mod log;
+mod terminal;
+pub mod wire;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::{command, kernel, workspace};
+use host::Guest;
+use wire::Job;
+
+/// Exit status when the guest ran longer than it may, as of timeout(1).
+const TIMED_OUT: u8 = 124;
+/// Exit status when the guest's kernel found a fault, whatever the program says.
+const KERNEL_FAULT: u8 = 123;
+/// Exit status when there was no run: no kernel, no boot, no daemon.
+const NO_RUN: u8 = 125;
+
+/// What can be done with a guest.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Runs a program of this machine in the guest: same folder, environment, streams and exit status
+    #[command(after_help = "Exit status: the program's own, 128 plus the signal's number if one ended it; \
+        123 if the guest's kernel complained, 124 after --timeout, 125 if there was no run.")]
+    Run(Run),
+}
+
+/// What to run, and in what.
+#[derive(Args)]
+pub struct Run {
+    #[command(flatten)]
+    kernel: kernel::Choice,
+    /// Boots this image instead of building one
+    #[arg(long, value_name = "LINUX")]
+    image: Option<PathBuf>,
+    /// What carries the messages between driver and firmware
+    #[arg(long, value_enum, default_value_t = Transport::Sim)]
+    transport: Transport,
+    /// Leaves the device without firmware: the program starts apu-simd if it wants one
+    #[arg(long)]
+    no_daemon: bool,
+    /// Ends the guest after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    timeout: u64,
+    /// Memory of the guest in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    memory: u32,
+    /// Processors of the guest
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    cpus: u32,
+    /// Where to keep the guest's kernel log [default: uml/kernel-PID.log in cargo's target folder]
+    #[arg(long, value_name = "FILE")]
+    kernel_log: Option<PathBuf>,
+    /// Adds to the kernel's command line
+    #[arg(long, value_name = "ARGS")]
+    append: Option<String>,
+    /// Program and arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Transports of the driver.
+#[derive(Clone, Copy, ValueEnum)]
+enum Transport {
+    /// A process plays the APU, over the driver's control node.
+    Sim,
+}
+
+/// Does `verb`.
+pub fn main(verb: Verb) -> Result<ExitCode> {
+    let Verb::Run(run) = verb;
+    run.main().or_else(|error| {
+        eprintln!("error: {error:#}");
+        Ok(ExitCode::from(NO_RUN))
+    })
+}
+
+impl Run {
+    fn main(self) -> Result<ExitCode> {
+        let guest = Guest {
+            image: match &self.image {
+                Some(image) => image.clone(),
+                None => kernel::image(&self.kernel)?,
+            },
+            memory: self.memory,
+            cpus: self.cpus,
+            timeout: Duration::from_secs(self.timeout),
+            append: self.append.clone(),
+            log: match &self.kernel_log {
+                Some(log) => log.clone(),
+                None => log::fresh(&workspace::target()?.join("uml"))?,
+            },
+        };
+        let ended = guest.run(&self.job()?)?;
+        let complaints = ended.complaints;
+        if !complaints.is_empty() {
+            eprintln!("the guest's kernel complained ({}):", guest.log.display());
+            complaints.iter().for_each(|line| eprintln!("  {line}"));
+            return Ok(ExitCode::from(KERNEL_FAULT));
+        }
+        Ok(ExitCode::from(ended.status))
+    }
+
+    fn job(&self) -> Result<Job> {
+        let Transport::Sim = self.transport;
+        let daemon = match self.no_daemon {
+            true => None,
+            false => Some(workspace::build_release(&["apu-simd", "apu-cli"])?.join("apu-simd").into()),
+        };
+        Ok(Job {
+            command: self.command.clone(),
+            env: std::env::vars_os().filter(|(name, _)| !command::is_cargo_variable(name)).collect(),
+            cwd: std::env::current_dir().context("the working folder")?.into(),
+            daemon,
+            terminal: terminal::size(),
+            debug_kernel: self.kernel.debug_kernel,
+        })
+    }
+}

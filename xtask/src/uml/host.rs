@@ -1,0 +1,211 @@
+//! The host's side of a guest: boots it, relays the standard streams, leaves nothing behind.
+//!
+//! The guest's standard input is one end of a socket pair, which the kernel presents as its first
+//! serial line; its standard output is the kernel's console. It dies with xtask however that ends:
+//! by its group on Ctrl-C, by the parent-death signal, and by itself when the line closes.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write, pipe, stderr, stdin, stdout};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::TempDir;
+
+use super::wire::{CHUNK, Frame, Job, Outcome};
+use super::{TIMED_OUT, log, terminal};
+
+/// Exit status after Ctrl-C.
+const INTERRUPTED: u8 = 130;
+/// Exit status of a program whose reader has gone, as SIGPIPE gives it.
+const NO_READER: u8 = 141;
+/// How long a guest takes to power off, at most.
+const GOODBYE: Duration = Duration::from_secs(20);
+
+/// A guest to be.
+pub struct Guest {
+    /// The kernel: a program of the host.
+    pub image: PathBuf,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Processors.
+    pub cpus: u32,
+    /// Longest life.
+    pub timeout: Duration,
+    /// More for the kernel's command line.
+    pub append: Option<String>,
+    /// Where the kernel log goes.
+    pub log: PathBuf,
+}
+
+impl Guest {
+    /// Boots, runs `job`, shuts down. What the kernel complained about is part of the outcome.
+    pub fn run(&self, job: &Job) -> Result<Outcome> {
+        let scratch = TempDir::with_prefix("tinyapu-uml-").context("creating a scratch folder")?;
+        let (line, guest_line) = UnixStream::pair()?;
+        let (console, guest_console) = pipe()?;
+        let mut child = self.boot(scratch.path(), guest_line.into(), guest_console.into())?;
+        let stopper = Stopper::new(&child);
+        let logged = keep(console, &self.log)?;
+        let outcome = self.converse(job, line, &stopper);
+        stopper.expect_end(&mut child)?;
+        let _ = logged.join();
+        self.verdict(outcome, &stopper)
+    }
+
+    fn boot(&self, scratch: &Path, line: OwnedFd, console: OwnedFd) -> Result<Child> {
+        let xtask = std::env::current_exe()?;
+        let mut linux = Command::new("setpriv");
+        linux.args(["--pdeathsig", "KILL", "--"]).arg(&self.image);
+        linux.args(["root=/dev/root", "rootfstype=hostfs", "rw", "panic=-1", "oops=panic", "seccomp=on"]);
+        linux.args(["console=tty0", "con=null", "con0=null,fd:1", "ssl=null", "ssl0=fd:0"]);
+        linux.arg(format!("mem={}M", self.memory)).arg(format!("ncpus={}", self.cpus));
+        linux.arg(format!("uml_dir={}", scratch.display())).arg(format!("init={}", xtask.display()));
+        linux.args(self.append.iter().flat_map(|more| more.split_whitespace()));
+        linux.args(["--", "guest"]);
+        linux.stdin(line).stdout(console.try_clone()?).stderr(console).process_group(0);
+        linux.spawn().with_context(|| format!("starting {}", self.image.display()))
+    }
+
+    /// Sends the job and relays until the outcome.
+    fn converse(&self, job: &Job, mut line: UnixStream, stopper: &Stopper) -> Result<Outcome> {
+        let _watch = stopper.watch(self.timeout)?;
+        let _raw = job.terminal.map(|_| terminal::Raw::enter()).transpose()?;
+        let feeder = line.try_clone()?;
+        match Frame::read(&mut line).context("the guest did not come up")? {
+            Frame::Ready => Frame::Job(job.clone()).write(&mut line)?,
+            other => bail!("the guest began with {other:?}"),
+        }
+        thread::spawn(move || feed(feeder));
+        relay(line, stopper)
+    }
+
+    fn verdict(&self, outcome: Result<Outcome>, stopper: &Stopper) -> Result<Outcome> {
+        let log = fs::read(&self.log).with_context(|| format!("reading {}", self.log.display()))?;
+        let log = String::from_utf8_lossy(&log);
+        let mut complaints = log::complaints(&log);
+        if let Some(status) = stopper.reason() {
+            if status == TIMED_OUT {
+                eprintln!("the guest was still running after {:?} and was stopped", self.timeout);
+            }
+            return Ok(Outcome { status, complaints });
+        }
+        match outcome {
+            Ok(outcome) => {
+                complaints.extend(outcome.complaints);
+                Ok(Outcome { complaints, ..outcome })
+            }
+            Err(_) if !complaints.is_empty() => Ok(Outcome { status: super::KERNEL_FAULT, complaints }),
+            Err(error) => {
+                let tail: Vec<&str> = log.lines().rev().take(10).collect();
+                let tail: Vec<&str> = tail.into_iter().rev().collect();
+                Err(anyhow!("{error:#}; end of {}:\n{}", self.log.display(), tail.join("\n")))
+            }
+        }
+    }
+}
+
+/// Writes the console to the log while it comes.
+fn keep(mut console: impl Read + Send + 'static, log: &Path) -> Result<thread::JoinHandle<()>> {
+    let mut file = File::create(log).with_context(|| format!("creating {}", log.display()))?;
+    Ok(thread::spawn(move || {
+        let _ = io::copy(&mut console, &mut file);
+    }))
+}
+
+/// Passes on standard input. The thread may outlive the guest in a read; it ends with the process.
+fn feed(mut line: UnixStream) {
+    let mut input = stdin().lock();
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let bytes = match input.read(&mut chunk) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Ok(length) => chunk.get(..length).unwrap_or_default().to_vec(),
+            Err(_) => Vec::new(),
+        };
+        let end = bytes.is_empty();
+        if Frame::Stdin(bytes).write(&mut line).is_err() || end {
+            return;
+        }
+    }
+}
+
+fn relay(mut line: UnixStream, stopper: &Stopper) -> Result<Outcome> {
+    loop {
+        let written = match Frame::read(&mut line).context("the guest ended early")? {
+            Frame::Stdout(bytes) => stdout().write_all(&bytes).and_then(|()| stdout().flush()),
+            Frame::Stderr(bytes) => stderr().write_all(&bytes),
+            Frame::Outcome(outcome) => return Ok(outcome),
+            Frame::Failed(why) => bail!("{why}"),
+            other => bail!("the guest sent {other:?}"),
+        };
+        if written.is_err() {
+            stopper.stop(NO_READER);
+        }
+    }
+}
+
+/// Ends the guest, for one reason, from any thread.
+#[derive(Clone)]
+struct Stopper {
+    group: Arc<Mutex<Option<Pid>>>,
+    reason: Arc<AtomicU8>,
+}
+
+impl Stopper {
+    fn new(child: &Child) -> Self {
+        let group = Arc::new(Mutex::new(Some(Pid::from_child(child))));
+        Self { group, reason: Arc::default() }
+    }
+
+    /// Kills the guest's process group, unless it has been waited for already.
+    fn stop(&self, reason: u8) {
+        if let Some(group) = *self.group.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            let _ = self.reason.compare_exchange(0, reason, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+
+    fn reason(&self) -> Option<u8> {
+        Some(self.reason.load(Ordering::Relaxed)).filter(|reason| *reason != 0)
+    }
+
+    /// Stops the guest on Ctrl-C and after `timeout`, until the returned sender is dropped.
+    fn watch(&self, timeout: Duration) -> Result<std::sync::mpsc::Sender<()>> {
+        let on_signal = self.clone();
+        ctrlc::set_handler(move || on_signal.stop(INTERRUPTED))?;
+        let on_timeout = self.clone();
+        let (watched, over) = channel();
+        thread::spawn(move || {
+            if over.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
+                on_timeout.stop(TIMED_OUT);
+            }
+        });
+        Ok(watched)
+    }
+
+    /// Waits for the guest to power off, by force if need be.
+    fn expect_end(&self, child: &mut Child) -> Result<()> {
+        let forced = self.clone();
+        let (waited, over) = channel::<()>();
+        thread::spawn(move || {
+            if over.recv_timeout(GOODBYE) == Err(RecvTimeoutError::Timeout) {
+                forced.stop(super::NO_RUN);
+            }
+        });
+        child.wait().context("waiting for the guest")?;
+        // The group is gone or about to be; its number may be another's from now on.
+        *self.group.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        drop(waited);
+        Ok(())
+    }
+}
