@@ -1,0 +1,316 @@
+//! Framing: bytes to typed messages and back.
+
+use apu_proto::message::{
+    Cancel, Done, Fault, Header, Hello, HelloAck, MAGIC, MAX_MESSAGE, Map, Run, Sync, SyncAck,
+    Unmap, VmCreate, VmDestroy, kind, status,
+};
+use core::mem::size_of;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Why a message can't be taken. The host is at fault; only a reset mends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// Not even a header, or less than the kind's body.
+    #[error("message of kind {kind:#x} has {got} bytes, needs {needed}")]
+    Short {
+        /// Kind of the message, 0 when the header itself is cut off.
+        kind: u16,
+        /// Bytes that came.
+        got: usize,
+        /// Bytes that the kind has at least.
+        needed: usize,
+    },
+    /// The first word isn't [`MAGIC`].
+    #[error("message begins with {got:#010x}, needs {MAGIC:#010x}")]
+    Magic {
+        /// The first word.
+        got: u32,
+    },
+    /// The header says another length than the transport.
+    #[error("message of kind {kind:#x} says {said} bytes, {got} came")]
+    Length {
+        /// Kind of the message.
+        kind: u16,
+        /// [`Header::length`].
+        said: usize,
+        /// Bytes that came.
+        got: usize,
+    },
+    /// A kind that no version up to ours defines.
+    #[error("message kind {kind:#x} is unknown")]
+    Kind {
+        /// The kind.
+        kind: u16,
+    },
+    /// A message before a version was agreed on.
+    #[error("message kind {kind:#x} came before HELLO")]
+    NotGreeted {
+        /// Kind of the message.
+        kind: u16,
+    },
+    /// A field has a value that the protocol doesn't allow.
+    #[error("message kind {kind:#x}: {field} is {got:#x}")]
+    Field {
+        /// Kind of the message.
+        kind: u16,
+        /// Name of the field.
+        field: &'static str,
+        /// Its value.
+        got: u64,
+    },
+    /// A VM or job that doesn't exist, or exists already.
+    #[error("message kind {kind:#x} names {field} {got}, which is {state}")]
+    Handle {
+        /// Kind of the message.
+        kind: u16,
+        /// Name of the field.
+        field: &'static str,
+        /// Its value.
+        got: u64,
+        /// "unknown" or "in use".
+        state: &'static str,
+    },
+    /// More VMs or jobs than HELLO_ACK offered.
+    #[error("message kind {kind:#x}: all {limit} {what} are taken")]
+    Full {
+        /// Kind of the message.
+        kind: u16,
+        /// What has run out.
+        what: &'static str,
+        /// How many there are.
+        limit: usize,
+    },
+}
+
+impl MessageError {
+    /// The message that tells the host.
+    pub fn fault(&self) -> Fault {
+        let (status, kind) = match *self {
+            Self::Magic { .. } => (status::REJECTED, 0),
+            Self::Short { kind, .. }
+            | Self::Length { kind, .. }
+            | Self::Kind { kind }
+            | Self::NotGreeted { kind }
+            | Self::Field { kind, .. } => (status::REJECTED, kind),
+            Self::Handle { kind, .. } | Self::Full { kind, .. } => (status::BAD_HANDLE, kind),
+        };
+        Fault {
+            status,
+            kind: kind.into(),
+        }
+    }
+}
+
+/// A message body and the kind that announces it.
+pub trait Body: Copy + FromBytes + IntoBytes + Immutable + KnownLayout {
+    /// Its [`Header::kind`].
+    const KIND: u16;
+}
+
+macro_rules! bodies {
+    ($($body:ty = $kind:ident),+ $(,)?) => {
+        $(impl Body for $body {
+            const KIND: u16 = kind::$kind;
+        })+
+    };
+}
+
+bodies! {
+    Hello = HELLO,
+    VmCreate = VM_CREATE,
+    VmDestroy = VM_DESTROY,
+    Map = MAP,
+    Unmap = UNMAP,
+    Sync = SYNC,
+    Run = RUN,
+    Cancel = CANCEL,
+    HelloAck = HELLO_ACK,
+    SyncAck = SYNC_ACK,
+    Done = DONE,
+    Fault = FAULT,
+}
+
+/// One message ready to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    bytes: [u8; MAX_MESSAGE],
+    length: usize,
+}
+
+impl Frame {
+    /// Puts the header before `body`.
+    pub fn new<B: Body>(body: &B) -> Self {
+        const { assert!(size_of::<Header>() + size_of::<B>() <= MAX_MESSAGE) };
+        let length = size_of::<Header>() + size_of::<B>();
+        let header = Header {
+            magic: MAGIC,
+            kind: B::KIND,
+            // MAX_MESSAGE bounds it, see above.
+            length: length as u16,
+        };
+        let mut bytes = [0; MAX_MESSAGE];
+        bytes[..size_of::<Header>()].copy_from_slice(header.as_bytes());
+        bytes[size_of::<Header>()..length].copy_from_slice(body.as_bytes());
+        Self { bytes, length }
+    }
+
+    /// The message as it travels.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// Checks the header of a whole message; returns the kind and the bytes of the body.
+///
+/// # Errors
+/// [`MessageError::Short`], [`MessageError::Magic`] or [`MessageError::Length`].
+pub fn open(message: &[u8]) -> Result<(u16, &[u8]), MessageError> {
+    let (header, body) = Header::read_from_prefix(message).map_err(|_| MessageError::Short {
+        kind: 0,
+        got: message.len(),
+        needed: size_of::<Header>(),
+    })?;
+    if header.magic != MAGIC {
+        return Err(MessageError::Magic { got: header.magic });
+    }
+    if usize::from(header.length) != message.len() {
+        return Err(MessageError::Length {
+            kind: header.kind,
+            said: header.length.into(),
+            got: message.len(),
+        });
+    }
+    Ok((header.kind, body))
+}
+
+/// Reads a body; what a newer version put behind it is ignored.
+///
+/// # Errors
+/// [`MessageError::Short`].
+pub fn body<B: Body>(bytes: &[u8]) -> Result<B, MessageError> {
+    match B::read_from_prefix(bytes) {
+        Ok((body, _newer)) => Ok(body),
+        Err(_) => Err(MessageError::Short {
+            kind: B::KIND,
+            got: size_of::<Header>() + bytes.len(),
+            needed: size_of::<Header>() + size_of::<B>(),
+        }),
+    }
+}
+
+/// What the host can ask for.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+#[allow(clippy::large_enum_variant, reason = "there is no heap to put it on")]
+pub enum Request {
+    Hello(Hello),
+    VmCreate(VmCreate),
+    VmDestroy(VmDestroy),
+    Map(Map),
+    Unmap(Unmap),
+    Sync(Sync),
+    Run(Run),
+    Cancel(Cancel),
+}
+
+impl Request {
+    /// Its [`Header::kind`].
+    pub fn kind(&self) -> u16 {
+        match self {
+            Self::Hello(_) => kind::HELLO,
+            Self::VmCreate(_) => kind::VM_CREATE,
+            Self::VmDestroy(_) => kind::VM_DESTROY,
+            Self::Map(_) => kind::MAP,
+            Self::Unmap(_) => kind::UNMAP,
+            Self::Sync(_) => kind::SYNC,
+            Self::Run(_) => kind::RUN,
+            Self::Cancel(_) => kind::CANCEL,
+        }
+    }
+
+    /// Reads a message of the host.
+    ///
+    /// # Errors
+    /// Those of [`open`] and [`body`], and [`MessageError::Kind`].
+    pub fn read(message: &[u8]) -> Result<Self, MessageError> {
+        let (kind, bytes) = open(message)?;
+        Ok(match kind {
+            kind::HELLO => Self::Hello(body(bytes)?),
+            kind::VM_CREATE => Self::VmCreate(body(bytes)?),
+            kind::VM_DESTROY => Self::VmDestroy(body(bytes)?),
+            kind::MAP => Self::Map(body(bytes)?),
+            kind::UNMAP => Self::Unmap(body(bytes)?),
+            kind::SYNC => Self::Sync(body(bytes)?),
+            kind::RUN => Self::Run(body(bytes)?),
+            kind::CANCEL => Self::Cancel(body(bytes)?),
+            _ => return Err(MessageError::Kind { kind }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_reads_back() {
+        let frame = Frame::new(&Hello {
+            version_min: 1,
+            version_max: 3,
+        });
+        assert_eq!(frame.as_bytes().len(), 16);
+        let Request::Hello(hello) = Request::read(frame.as_bytes()).unwrap() else {
+            panic!("another kind");
+        };
+        assert_eq!((hello.version_min, hello.version_max), (1, 3));
+    }
+
+    #[test]
+    fn bytes_of_a_newer_version_are_ignored() {
+        let mut message = Frame::new(&Sync { cookie: 7 }).as_bytes().to_vec();
+        message.extend([1, 2, 3, 4]);
+        message[6] += 4;
+        let Request::Sync(sync) = Request::read(&message).unwrap() else {
+            panic!("another kind");
+        };
+        assert_eq!(sync.cookie, 7);
+    }
+
+    #[test]
+    fn malformed_messages_are_named() {
+        let good = Frame::new(&Sync { cookie: 7 });
+        let patch = |at: usize, byte: u8| {
+            let mut bytes = good.as_bytes().to_vec();
+            bytes[at] = byte;
+            Request::read(&bytes).unwrap_err()
+        };
+        assert!(matches!(patch(0, b'B'), MessageError::Magic { .. }));
+        assert_eq!(patch(5, 0x7f), MessageError::Kind { kind: 0x7f06 });
+        assert_eq!(
+            patch(6, 17),
+            MessageError::Length {
+                kind: kind::SYNC,
+                said: 17,
+                got: 16
+            }
+        );
+        // A Sync-sized Run.
+        assert_eq!(
+            patch(4, 7),
+            MessageError::Short {
+                kind: kind::RUN,
+                got: 16,
+                needed: 432
+            }
+        );
+        assert_eq!(
+            Request::read(&[1, 2, 3]).unwrap_err(),
+            MessageError::Short {
+                kind: 0,
+                got: 3,
+                needed: 8
+            }
+        );
+        assert_eq!(patch(5, 0x7f).fault().kind, 0x7f06);
+    }
+}

@@ -1,0 +1,161 @@
+//! A job: one run of a program in an address space of the device.
+
+use crate::frame::Frame;
+use crate::interpreter::{check_segments, run_operator};
+use crate::memory::{AddressFault, AddressSpace, Ranges, RangesError};
+use crate::{Error, Layout, Program, View};
+use apu_kernels::Isa;
+use apu_proto::message::{Done, MAX_SEGMENTS, NO_OP, Run, Segment, status};
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// A job that the server has accepted, for the core that it names.
+#[derive(Clone, Copy, Debug)]
+pub struct Job {
+    run: Run,
+    slot: usize,
+}
+
+impl Job {
+    pub(crate) fn new(run: Run, slot: usize) -> Self {
+        Self { run, slot }
+    }
+
+    /// Number that the host gave it.
+    pub fn id(&self) -> u64 {
+        self.run.job
+    }
+
+    /// Core to run it on.
+    pub fn core(&self) -> usize {
+        self.run.core as usize
+    }
+
+    /// Its address space.
+    pub fn vm(&self) -> u32 {
+        self.run.vm
+    }
+
+    /// Its slot in the server's [`Slots`](crate::Slots).
+    pub fn slot(&self) -> usize {
+        self.slot
+    }
+
+    /// Runs it. Memory is borrowed for one operator at a time, so that another thread can unmap
+    /// some in between; `cancel` is looked at then, too.
+    ///
+    /// # Errors
+    /// Anything in [`Error`].
+    pub fn run(
+        &self,
+        space: &impl AddressSpace,
+        isa: Isa,
+        cancel: &AtomicBool,
+    ) -> Result<(), Error> {
+        let layout = self.validate(space)?;
+        let ranges = self.ranges(&layout)?;
+        for index in 0..layout.op_count() {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(Error::Cancelled { op: index });
+            }
+            space
+                .reach(&ranges, |views| run_one(&layout, views, index, isa))
+                .map_err(fault_at(Some(index)))??;
+        }
+        Ok(())
+    }
+
+    /// The message that tells the host how it ended, and when in nanoseconds of the device's clock.
+    pub fn done(&self, result: &Result<(), Error>, time: Range<u64>) -> Frame {
+        let error = result.as_ref().err();
+        Frame::new(&Done {
+            job: self.run.job,
+            status: error.map_or(status::OK, Error::status),
+            detail: error.map_or(0, Error::reject),
+            op: error.map_or(NO_OP, Error::op),
+            pad: 0,
+            address: error.map_or(0, Error::address),
+            start_ns: time.start,
+            end_ns: time.end,
+        })
+    }
+
+    /// The message that tells the host that the address space can't be reached.
+    pub fn without_vm(&self) -> Frame {
+        refusal(self.run.job, status::BAD_HANDLE, 0)
+    }
+
+    /// Checks the whole program before any of it runs.
+    fn validate(&self, space: &impl AddressSpace) -> Result<Layout, Error> {
+        let mut code = Ranges::new();
+        code.push(self.run.program, false).map_err(ranges_error)?;
+        space
+            .reach(&code, |views| {
+                let code = views.first().map(View::bytes).unwrap_or_default();
+                Program::validate(code).map(|program| *program.layout())
+            })
+            .map_err(fault_at(None))?
+    }
+
+    /// The code and each segment.
+    fn ranges(&self, layout: &Layout) -> Result<Ranges, Error> {
+        let mut ranges = Ranges::new();
+        ranges.push(self.run.program, false).map_err(ranges_error)?;
+        for (index, segment) in self.segments().iter().enumerate() {
+            let write = layout.is_written(index);
+            ranges.push(*segment, write).map_err(ranges_error)?;
+        }
+        Ok(ranges)
+    }
+
+    fn segments(&self) -> &[Segment] {
+        let count = self.run.segment_count as usize;
+        self.run.segments.get(..count).unwrap_or_default()
+    }
+}
+
+/// Runs operator `index`; `views` are the code and each segment.
+fn run_one(layout: &Layout, views: &mut [View<'_>], index: usize, isa: Isa) -> Result<(), Error> {
+    let [code, segments @ ..] = views else {
+        return check_segments(layout, &[]);
+    };
+    check_segments(layout, segments)?;
+    run_operator(layout.operator(code.bytes(), index)?, index, isa, segments)
+}
+
+/// The answer to a job that never began.
+pub(crate) fn refusal(job: u64, status: u32, detail: u32) -> Frame {
+    Frame::new(&Done {
+        job,
+        status,
+        detail,
+        op: NO_OP,
+        pad: 0,
+        address: 0,
+        start_ns: 0,
+        end_ns: 0,
+    })
+}
+
+fn fault_at(op: Option<usize>) -> impl Fn(AddressFault) -> Error {
+    move |fault| Error::Fault { op, fault }
+}
+
+/// Range 0 is the code, range i + 1 is segment i.
+fn ranges_error(error: RangesError) -> Error {
+    let segment = |range: usize| range.checked_sub(1);
+    match error {
+        RangesError::TooMany => Error::Limit {
+            field: "segment_count",
+            got: MAX_SEGMENTS as u64 + 1,
+            limit: MAX_SEGMENTS as u64,
+        },
+        RangesError::Overflow(range) => Error::SegmentOverflow {
+            segment: segment(range),
+        },
+        RangesError::Overlap(first, second) => Error::SegmentOverlap {
+            first: segment(first),
+            second: segment(second),
+        },
+    }
+}

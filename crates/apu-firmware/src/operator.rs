@@ -1,0 +1,267 @@
+//! One operator of a program: its record checked, and how its kernel is called.
+
+use crate::memory::overlap;
+use crate::{Layout, OpError};
+use apu_kernels::pool_2d::Pooling;
+use apu_kernels::{
+    Isa, add, conv_2d, copy, depthwise_conv_2d, dequantize, mean, pad, pool_2d, quantize, softmax,
+};
+use apu_proto::program::{
+    Add, Conv2d, DepthwiseConv2d, Dequantize, MAX_OPERANDS, Mean, Op, Operand, Pad, Pool2d,
+    Quantize, Softmax, opcode,
+};
+use core::ops::Range;
+use zerocopy::FromBytes;
+
+/// Most operands that an operator reads.
+pub const MAX_READS: usize = 3;
+
+/// What an operator computes.
+#[derive(Clone, Copy, Debug)]
+enum Kernel {
+    Conv2d(Conv2d),
+    DepthwiseConv2d(DepthwiseConv2d),
+    Add(Add),
+    AveragePool2d(Pool2d),
+    MaxPool2d(Pool2d),
+    Copy,
+    Softmax(Softmax),
+    Quantize(Quantize),
+    Dequantize(Dequantize),
+    Pad(Pad),
+    Mean(Mean),
+}
+
+/// The memory of an operator's operands.
+#[derive(Debug)]
+pub struct Operands<'a> {
+    /// Those it reads, in order; the unused ones are empty.
+    pub reads: [&'a [u8]; MAX_READS],
+    /// Its output.
+    pub output: &'a mut [u8],
+    /// Its scratch, empty if it needs none.
+    pub scratch: &'a mut [u8],
+}
+
+/// An operator whose record has been checked against a [`Layout`].
+///
+/// # Invariants
+/// Each operand lies within its segment as the layout states it, has the size that the parameters
+/// ask for, and, if it is written, lies in a segment that may be written and overlaps no other.
+#[derive(Clone, Copy, Debug)]
+pub struct Operator {
+    kernel: Kernel,
+    operands: [Operand; MAX_OPERANDS],
+}
+
+impl Operator {
+    /// Checks a record.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(op: &Op, layout: &Layout) -> Result<Self, OpError> {
+        let kernel = Kernel::read(op)?;
+        // INVARIANT: these three check what the type promises.
+        check_sizes(&op.operands, &kernel, op)?;
+        check_segments(&op.operands, &kernel, layout)?;
+        check_aliases(&op.operands, &kernel)?;
+        Ok(Self {
+            kernel,
+            operands: op.operands,
+        })
+    }
+
+    /// What it reads.
+    pub fn reads(&self) -> &[Operand] {
+        &self.operands[..self.kernel.reads()]
+    }
+
+    /// What it writes.
+    pub fn output(&self) -> Operand {
+        self.operands[self.kernel.reads()]
+    }
+
+    /// Where it keeps intermediate results; its size is 0 if nowhere.
+    pub fn scratch(&self) -> Operand {
+        if self.kernel.has_scratch() {
+            self.operands[self.kernel.reads() + 1]
+        } else {
+            Operand::default()
+        }
+    }
+
+    /// Computes the output.
+    ///
+    /// # Errors
+    /// The kernel's, which only come if the operands' sizes are not those of the record.
+    pub fn run(&self, isa: Isa, operands: Operands<'_>) -> Result<(), OpError> {
+        self.kernel.run(isa, operands).map_err(OpError::Parameter)
+    }
+}
+
+impl Kernel {
+    fn read(op: &Op) -> Result<Self, OpError> {
+        Ok(match op.opcode {
+            opcode::CONV_2D => Self::Conv2d(params(op)?),
+            opcode::DEPTHWISE_CONV_2D => Self::DepthwiseConv2d(params(op)?),
+            opcode::ADD => Self::Add(params(op)?),
+            opcode::AVERAGE_POOL_2D => Self::AveragePool2d(params(op)?),
+            opcode::MAX_POOL_2D => Self::MaxPool2d(params(op)?),
+            opcode::COPY => params(op).map(|()| Self::Copy)?,
+            opcode::SOFTMAX => Self::Softmax(params(op)?),
+            opcode::QUANTIZE => Self::Quantize(params(op)?),
+            opcode::DEQUANTIZE => Self::Dequantize(params(op)?),
+            opcode::PAD => Self::Pad(params(op)?),
+            opcode::MEAN => Self::Mean(params(op)?),
+            got => return Err(OpError::Opcode { got }),
+        })
+    }
+
+    /// Operands that are read; they come first, then the output, then the scratch.
+    fn reads(&self) -> usize {
+        match self {
+            Self::Conv2d(_) | Self::DepthwiseConv2d(_) => 3,
+            Self::Add(_) => 2,
+            Self::AveragePool2d(_)
+            | Self::MaxPool2d(_)
+            | Self::Copy
+            | Self::Softmax(_)
+            | Self::Quantize(_)
+            | Self::Dequantize(_)
+            | Self::Pad(_)
+            | Self::Mean(_) => 1,
+        }
+    }
+
+    fn has_scratch(&self) -> bool {
+        matches!(self, Self::Conv2d(_) | Self::Mean(_))
+    }
+
+    fn operand_count(&self) -> usize {
+        self.reads() + 1 + usize::from(self.has_scratch())
+    }
+
+    /// Exact sizes of the operands, least size of the scratch.
+    fn sizes(&self, op: &Op) -> Result<[u32; MAX_OPERANDS], apu_kernels::Error> {
+        let of_params = match self {
+            Self::Conv2d(params) => conv_2d::sizes(params),
+            Self::DepthwiseConv2d(params) => depthwise_conv_2d::sizes(params),
+            Self::Add(params) => add::sizes(params),
+            Self::AveragePool2d(params) | Self::MaxPool2d(params) => pool_2d::sizes(params),
+            Self::Softmax(params) => softmax::sizes(params),
+            Self::Quantize(params) => quantize::sizes(params),
+            Self::Dequantize(params) => dequantize::sizes(params),
+            Self::Pad(params) => pad::sizes(params),
+            Self::Mean(params) => mean::sizes(params),
+            Self::Copy => {
+                let size = op.operands[0].size;
+                return Ok([size, size, 0, 0, 0, 0]);
+            }
+        }?;
+        let mut sizes = [0; MAX_OPERANDS];
+        for (size, &needed) in sizes.iter_mut().zip(of_params.as_slice()) {
+            *size = needed;
+        }
+        Ok(sizes)
+    }
+
+    fn run(&self, isa: Isa, operands: Operands<'_>) -> Result<(), apu_kernels::Error> {
+        let Operands {
+            reads: [a, b, c],
+            output,
+            scratch,
+        } = operands;
+        match self {
+            Self::Conv2d(params) => conv_2d::run(isa, params, a, b, c, output, scratch),
+            Self::DepthwiseConv2d(params) => depthwise_conv_2d::run(isa, params, a, b, c, output),
+            Self::Add(params) => add::run(isa, params, a, b, output),
+            Self::AveragePool2d(params) => pool_2d::run(isa, Pooling::Average, params, a, output),
+            Self::MaxPool2d(params) => pool_2d::run(isa, Pooling::Max, params, a, output),
+            Self::Copy => copy::run(a, output),
+            Self::Softmax(params) => softmax::run(isa, params, a, output),
+            Self::Quantize(params) => quantize::run(isa, params, a, output),
+            Self::Dequantize(params) => dequantize::run(isa, params, a, output),
+            Self::Pad(params) => pad::run(isa, params, a, output),
+            Self::Mean(params) => mean::run(isa, params, a, output, scratch),
+        }
+    }
+}
+
+/// The opcode's own structure; what follows it must be zero.
+fn params<T: FromBytes>(op: &Op) -> Result<T, OpError> {
+    match T::read_from_prefix(&op.params) {
+        Ok((params, rest)) if rest.iter().all(|byte| *byte == 0) => Ok(params),
+        _ => Err(OpError::NotZero {
+            what: "space behind the parameters",
+        }),
+    }
+}
+
+fn check_sizes(
+    operands: &[Operand; MAX_OPERANDS],
+    kernel: &Kernel,
+    op: &Op,
+) -> Result<(), OpError> {
+    let sizes = kernel.sizes(op).map_err(OpError::Parameter)?;
+    let scratch = kernel.has_scratch().then_some(kernel.reads() + 1);
+    for (index, (operand, needed)) in operands.iter().zip(sizes).enumerate() {
+        let got = operand.size;
+        if got < needed || (got > needed && scratch != Some(index)) {
+            return Err(OpError::OperandSize {
+                operand: index,
+                got,
+                needed,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_segments(
+    operands: &[Operand; MAX_OPERANDS],
+    kernel: &Kernel,
+    layout: &Layout,
+) -> Result<(), OpError> {
+    let used = &operands[..kernel.operand_count()];
+    for (index, operand) in used.iter().enumerate().filter(|(_, it)| it.size > 0) {
+        let segment = operand.segment as usize;
+        let limit = layout.segment_sizes().get(segment).copied().unwrap_or(0) as u64;
+        let end = u64::from(operand.offset) + u64::from(operand.size);
+        if end > limit {
+            return Err(OpError::OperandBounds {
+                operand: index,
+                segment: operand.segment,
+                end,
+                limit,
+            });
+        }
+        if index >= kernel.reads() && !layout.is_written(segment) {
+            return Err(OpError::ReadOnly {
+                operand: index,
+                segment: operand.segment,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_aliases(operands: &[Operand; MAX_OPERANDS], kernel: &Kernel) -> Result<(), OpError> {
+    let used = &operands[..kernel.operand_count()];
+    for (written, operand) in used.iter().enumerate().skip(kernel.reads()) {
+        let clash = used.iter().enumerate().find(|&(other, it)| {
+            other != written
+                && it.segment == operand.segment
+                && overlap(&bytes(it), &bytes(operand))
+        });
+        if let Some((other, _)) = clash {
+            return Err(OpError::Alias { written, other });
+        }
+    }
+    Ok(())
+}
+
+/// Where in its segment an operand lies. In 64 bits the end can't overflow.
+fn bytes(operand: &Operand) -> Range<u64> {
+    let start = u64::from(operand.offset);
+    start..start + u64::from(operand.size)
+}
