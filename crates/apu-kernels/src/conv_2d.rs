@@ -1,11 +1,20 @@
 //! CONV_2D, and FULLY_CONNECTED as a 1x1 window.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod plain;
+#[cfg(target_arch = "x86_64")]
+mod rows;
+#[cfg(target_arch = "x86_64")]
+mod unfold;
 
 use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
     channel_table::{ChannelTable, LANES},
+    isa::Level,
     limits::{at_least, bytes, exactly, within},
     window::Window,
 };
@@ -20,6 +29,10 @@ struct Conv2d {
     weight_zero_point: i32,
     output_zero_point: i32,
     clamp: Clamp,
+    /// Taps of a window, padded to a multiple of 4.
+    depth: usize,
+    /// Whether windows must be unfolded into scratch, or are rows of the input already.
+    unfolds: bool,
     sizes: Sizes,
 }
 
@@ -32,10 +45,11 @@ impl Conv2d {
         let window = Window::new(&p.window)?;
         let w = &p.window;
         let k = bytes("packed weights", &[w.kernel_h, w.kernel_w, w.in_c])?.next_multiple_of(4);
-        let scratch = if window.is_pointwise() && w.in_c.is_multiple_of(4) {
-            0
-        } else {
+        let unfolds = !window.is_pointwise() || !w.in_c.is_multiple_of(4);
+        let scratch = if unfolds {
             bytes("scratch", &[CONV_TILE as u32, k])?
+        } else {
+            0
         };
         Ok(Self {
             window,
@@ -44,6 +58,8 @@ impl Conv2d {
             weight_zero_point: p.weight_zero_point,
             output_zero_point: p.output_zero_point,
             clamp: Clamp::new(byte, p.clamp_min, p.clamp_max)?,
+            depth: k as usize,
+            unfolds,
             sizes: Sizes::new([
                 window.in_bytes(),
                 bytes(
@@ -73,7 +89,7 @@ pub fn sizes(params: &program::Conv2d) -> Result<Sizes, Error> {
 ///
 /// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
 pub fn run(
-    _isa: Isa,
+    isa: Isa,
     params: &program::Conv2d,
     input: &[u8],
     weights: &[u8],
@@ -97,6 +113,36 @@ pub fn run(
     exactly("channel table", table, table_size)?;
     exactly("output", output, output_size)?;
     at_least("scratch", scratch, scratch_size)?;
-    plain::run(&conv, input, weights, ChannelTable::new(table), output);
+    let table = ChannelTable::new(table);
+    match isa.level() {
+        Level::Plain => plain::run(&conv, input, weights, table, output),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: here and below, a level is a proof that the processor has its instructions.
+        Level::Avx2 => unsafe { avx2::run(&conv, input, weights, table, output, scratch) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx2Vnni => unsafe { avx2::run_vnni(&conv, input, weights, table, output, scratch) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx512Vnni => unsafe { avx512::run(&conv, input, weights, table, output, scratch) },
+    }
     Ok(())
+}
+
+/// `zero point of the weights · Σ a` of each row of a panel; nothing to do for symmetric weights.
+#[inline(always)]
+fn row_sums(conv: &Conv2d, panel: &[[u8; 4]], corrections: &mut [i32; CONV_TILE]) {
+    if conv.weight_zero_point == 0 {
+        return;
+    }
+    let flip = conv.byte.flip();
+    for (correction, row) in corrections
+        .iter_mut()
+        .zip(panel.as_flattened().chunks_exact(conv.depth))
+    {
+        let sum = row
+            .iter()
+            .fold(0u32, |sum, &x| sum.wrapping_add((x ^ flip).into()));
+        *correction = conv.weight_zero_point.wrapping_mul(sum as i32);
+    }
 }

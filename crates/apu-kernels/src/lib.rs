@@ -29,6 +29,8 @@ mod error;
 mod isa;
 mod limits;
 mod window;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use error::Error;
 pub use isa::Isa;

@@ -150,23 +150,20 @@ impl Window {
         })
     }
 
-    /// The output pixel with this index.
-    pub fn pixel(&self, index: usize) -> Pixel {
-        let row = index / self.out_w;
-        Pixel {
-            batch: row / self.out_h,
-            y: row % self.out_h,
-            x: index % self.out_w,
-        }
-    }
-
     /// Where the tap of a window begins in the input; `None` in the padding.
     #[inline]
     pub fn tap(&self, pixel: Pixel, kernel_y: usize, kernel_x: usize) -> Option<usize> {
-        let y = (pixel.y * self.stride_h + kernel_y * self.dilation_h).checked_sub(self.pad_top)?;
+        let y = self.row(pixel, kernel_y)?;
         let x =
             (pixel.x * self.stride_w + kernel_x * self.dilation_w).checked_sub(self.pad_left)?;
-        (y < self.in_h && x < self.in_w).then(|| self.at(pixel.batch, y, x))
+        (x < self.in_w).then(|| self.at(pixel.batch, y, x))
+    }
+
+    /// The input row of a kernel row; `None` in the padding.
+    #[inline]
+    pub fn row(&self, pixel: Pixel, kernel_y: usize) -> Option<usize> {
+        let y = (pixel.y * self.stride_h + kernel_y * self.dilation_h).checked_sub(self.pad_top)?;
+        (y < self.in_h).then_some(y)
     }
 
     /// Where an input pixel begins.

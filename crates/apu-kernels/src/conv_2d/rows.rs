@@ -1,0 +1,47 @@
+//! The rows of a panel that a matrix product has still to do.
+
+/// What is left of a panel, of the corrections of its rows and of their outputs.
+pub(super) struct Rows<'a> {
+    pub panel: &'a [[u8; 4]],
+    pub corrections: &'a [i32],
+    pub output: &'a mut [u8],
+    /// Groups of four taps in a row.
+    pub depth: usize,
+    /// Channels in a row of the output.
+    pub channels: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Rows left.
+    #[inline(always)]
+    pub fn count(&self) -> usize {
+        self.output.len() / self.channels
+    }
+
+    /// Splits off the next `R` rows, if there are as many.
+    #[inline(always)]
+    pub fn take<const R: usize>(&mut self) -> Option<Tile<'a, R>> {
+        if self.count() < R {
+            return None;
+        }
+        let (panel, panel_rest) = self.panel.split_at(R * self.depth);
+        let (corrections, corrections_rest) = self.corrections.split_at(R);
+        let (output, output_rest) =
+            core::mem::take(&mut self.output).split_at_mut(R * self.channels);
+        (self.panel, self.corrections, self.output) = (panel_rest, corrections_rest, output_rest);
+        let rows = core::array::from_fn(|row| &panel[row * self.depth..][..self.depth]);
+        Some(Tile {
+            rows,
+            corrections,
+            output,
+        })
+    }
+}
+
+/// `R` rows of a panel and what belongs to them.
+pub(super) struct Tile<'a, const R: usize> {
+    /// Taps, all rows of one length.
+    pub rows: [&'a [[u8; 4]]; R],
+    pub corrections: &'a [i32],
+    pub output: &'a mut [u8],
+}

@@ -1,0 +1,170 @@
+//! Vectors of 32 bytes, for AVX2.
+
+use crate::channel_table::ChannelTable;
+use core::arch::x86_64::*;
+
+/// Loads a whole vector.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn load(bytes: &[u8; 32]) -> __m256i {
+    // SAFETY: the reference covers 32 readable bytes, and the load asks for no alignment.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+/// Loads half a vector.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn load_half(bytes: &[u8; 16]) -> __m128i {
+    // SAFETY: the reference covers 16 readable bytes, and the load asks for no alignment.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
+
+/// Loads the first 16 bytes, or as many as there are, and zeros for the rest.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn load_16(bytes: &[u8]) -> __m128i {
+    match bytes.first_chunk::<16>() {
+        Some(bytes) => load_half(bytes),
+        None => {
+            let mut whole = [0; 16];
+            whole[..bytes.len()].copy_from_slice(bytes);
+            load_half(&whole)
+        }
+    }
+}
+
+/// Stores the first bytes of a vector: 16, or as many as `bytes` has.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn store_16(bytes: &mut [u8], vector: __m128i) {
+    let mut whole = [0; 16];
+    let part = bytes.len() < 16;
+    let target = bytes.first_chunk_mut::<16>().unwrap_or(&mut whole);
+    // SAFETY: the reference covers 16 writable bytes, and the store asks for no alignment.
+    unsafe { _mm_storeu_si128(target.as_mut_ptr().cast(), vector) };
+    if part {
+        bytes.copy_from_slice(&whole[..bytes.len()]);
+    }
+}
+
+/// Loads eight 32-bit words, or zeros if the slice has fewer.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn load_words(words: &[[u8; 4]]) -> __m256i {
+    match words.as_flattened().first_chunk() {
+        Some(bytes) => load(bytes),
+        None => _mm256_setzero_si256(),
+    }
+}
+
+/// Eight factors at once; see [`crate::requant::Rescale`].
+#[derive(Clone, Copy)]
+pub struct Rescale {
+    multiplier: __m256i,
+    left: __m256i,
+    right: __m256i,
+}
+
+impl Rescale {
+    /// The factors that eight pairs of words from a program's constants stand for.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn from_words(multiplier: __m256i, shift: __m256i) -> Self {
+        let zero = _mm256_setzero_si256();
+        let right = _mm256_sub_epi32(zero, _mm256_max_epi32(shift, _mm256_set1_epi32(-31)));
+        Self {
+            multiplier: _mm256_max_epi32(multiplier, zero),
+            left: _mm256_min_epi32(_mm256_max_epi32(shift, zero), _mm256_set1_epi32(30)),
+            right: _mm256_max_epi32(right, zero),
+        }
+    }
+
+    /// The factors of the eight channels from `channel` on.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn of(table: &ChannelTable<'_>, channel: usize) -> Self {
+        Self::from_words(
+            load_words(&table.multiplier[channel..]),
+            load_words(&table.shift[channel..]),
+        )
+    }
+
+    /// Each lane times its factor.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn apply(&self, x: __m256i) -> __m256i {
+        let nudge = _mm256_set1_epi64x(1 << 30);
+        let x = _mm256_sllv_epi32(x, self.left);
+        let even = _mm256_add_epi64(_mm256_mul_epi32(x, self.multiplier), nudge);
+        let odd_multiplier = _mm256_srli_epi64::<32>(self.multiplier);
+        let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(x), odd_multiplier);
+        let odd = _mm256_add_epi64(odd, nudge);
+        // Bits 31…62 of each product, at the place of its factor.
+        let high =
+            _mm256_blend_epi32::<0xaa>(_mm256_srli_epi64::<31>(even), _mm256_slli_epi64::<1>(odd));
+        self.divide(high)
+    }
+
+    /// See [`crate::requant::rounding_divide_by_pot`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn divide(&self, x: __m256i) -> __m256i {
+        let one = _mm256_set1_epi32(1);
+        let mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, self.right), one);
+        let threshold = _mm256_sub_epi32(_mm256_srli_epi32::<1>(mask), _mm256_srai_epi32::<31>(x));
+        let up = _mm256_cmpgt_epi32(_mm256_and_si256(x, mask), threshold);
+        _mm256_sub_epi32(_mm256_srav_epi32(x, self.right), up)
+    }
+}
+
+/// What follows the rescaling of sums: zero point and clamp.
+#[derive(Clone, Copy)]
+pub struct Finish {
+    zero_point: __m256i,
+    min: __m256i,
+    max: __m256i,
+}
+
+impl Finish {
+    /// The same for every lane.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn new(zero_point: i32, clamp: crate::byte::Clamp) -> Self {
+        Self {
+            zero_point: _mm256_set1_epi32(zero_point),
+            min: _mm256_set1_epi32(clamp.min),
+            max: _mm256_set1_epi32(clamp.max),
+        }
+    }
+
+    /// Results as 32-bit numbers in the range of a byte.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn apply(&self, scaled: __m256i) -> __m256i {
+        let shifted = _mm256_add_epi32(scaled, self.zero_point);
+        _mm256_min_epi32(_mm256_max_epi32(shifted, self.min), self.max)
+    }
+
+    /// Sixteen results as bytes, from lanes 0…3 and 8…11, and 4…7 and 12…15.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn bytes(&self, first: __m256i, second: __m256i) -> __m128i {
+        let halves = _mm256_packs_epi32(self.apply(first), self.apply(second));
+        // The low byte of each half: the clamp has made them fit.
+        let low = _mm256_and_si256(halves, _mm256_set1_epi16(0xff));
+        _mm_packus_epi16(
+            _mm256_castsi256_si128(low),
+            _mm256_extracti128_si256::<1>(low),
+        )
+    }
+}
+
+/// Turns channels 0…7 and 8…15 into the order of [`Finish::bytes`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub fn interleave(first: __m256i, second: __m256i) -> (__m256i, __m256i) {
+    (
+        _mm256_permute2x128_si256::<0x20>(first, second),
+        _mm256_permute2x128_si256::<0x31>(first, second),
+    )
+}

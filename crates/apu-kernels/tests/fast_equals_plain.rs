@@ -1,0 +1,206 @@
+//! Every fast path gives the bytes of the plain one, for random parameters and contents.
+
+#![allow(clippy::unwrap_used)]
+
+use apu_kernels::{Isa, add, conv_2d, depthwise_conv_2d, mean, pool_2d, quantize};
+use apu_proto::program::{self, DType, OP_RANK, Window};
+use proptest::prelude::*;
+
+/// Runs `kernel` with every instruction set, on an output of `size` bytes, and compares.
+fn same_on_all(size: u32, kernel: impl Fn(Isa, &mut [u8])) {
+    let mut want = vec![0xa5; size as usize];
+    kernel(Isa::plain(), &mut want);
+    for isa in Isa::all_available() {
+        let mut got = vec![0x5a; size as usize];
+        kernel(isa, &mut got);
+        let difference = want.iter().zip(&got).position(|(want, got)| want != got);
+        assert_eq!(difference, None, "first differing byte with {}", isa.name());
+    }
+}
+
+/// `size` bytes, the same ones for the same seed.
+fn noise(seed: u64, size: u32) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..size).map(|_| next()).collect()
+}
+
+/// A channel table with biases and factors of the size that models have, a few of them wild.
+fn channel_table(seed: u64, size: u32) -> Vec<u8> {
+    let channels = size as usize / 12;
+    let word = |index: usize, bytes: &[u8]| {
+        i32::from_le_bytes(bytes[index * 4..][..4].try_into().unwrap())
+    };
+    let random = noise(seed, size);
+    let bias = (0..channels).map(|c| word(c, &random) >> 12);
+    let multiplier = (channels..2 * channels).map(|c| word(c, &random) >> 1 | 1 << 30);
+    let shift = (2 * channels..3 * channels).map(|c| match word(c, &random) {
+        wild if wild % 16 == 0 => wild % 64,
+        usual => -6 - (usual & 7),
+    });
+    bias.chain(multiplier)
+        .chain(shift)
+        .flat_map(i32::to_le_bytes)
+        .collect()
+}
+
+fn byte() -> impl Strategy<Value = u32> {
+    prop_oneof![Just(DType::Int8 as u32), Just(DType::UInt8 as u32)]
+}
+
+/// The least value of a byte type.
+fn least(dtype: u32) -> i32 {
+    if dtype == DType::Int8 as u32 { -128 } else { 0 }
+}
+
+prop_compose! {
+    /// One side of a window: input, output, kernel, stride, dilation, padding.
+    fn side(max: u32)(
+        kernel in 1..5u32, stride in 1..4u32, dilation in prop_oneof![4 => Just(1u32), 1 => 1..4u32],
+        input in 1..=max, before in 0..=8u32, after in 0..=8u32,
+    ) -> [u32; 6] {
+        let reach = (kernel - 1) * dilation;
+        let (before, after) = (before.min(reach), after.min(reach));
+        let windows = (input + before + after).saturating_sub(reach + 1) / stride + 1;
+        [input, windows.min((input + before - 1) / stride + 1), kernel, stride, dilation, before]
+    }
+}
+
+prop_compose! {
+    fn window(max_side: u32, max_channels: u32)(
+        pointwise in any::<bool>(), batch in 1..3u32, h in side(max_side), w in side(max_side),
+        in_c in 1..=max_channels, out_c in 1..=max_channels,
+    ) -> Window {
+        let [h, w] = if pointwise { [h, w].map(|s| [s[0], s[0], 1, 1, 1, 0]) } else { [h, w] };
+        Window {
+            batch, in_h: h[0], in_w: w[0], in_c, out_h: h[1], out_w: w[1], out_c,
+            kernel_h: h[2], kernel_w: w[2], stride_h: h[3], stride_w: w[3],
+            dilation_h: h[4], dilation_w: w[4], pad_top: h[5], pad_left: w[5],
+        }
+    }
+}
+
+prop_compose! {
+    /// Offsets from the least value of the type: zero points of input and output, and the clamp.
+    fn offsets()(zero in 0..256, out in 0..256, min in 0..64, max in 128..256) -> [i32; 4] {
+        [zero, out, min, max]
+    }
+}
+
+proptest! {
+    #[test]
+    fn conv_2d(
+        window in window(12, 70), dtype in byte(), offsets in offsets(), seed in any::<u64>(),
+        weight_zero_point in prop_oneof![Just(0), -128..128i32],
+    ) {
+        let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
+        let p = program::Conv2d {
+            window, dtype, input_zero_point, weight_zero_point, output_zero_point, clamp_min, clamp_max,
+        };
+        let sizes = conv_2d::sizes(&p).unwrap();
+        let &[input, weights, table, output, scratch] = sizes.as_slice() else { unreachable!() };
+        let (input, weights, table) = (noise(seed, input), noise(seed ^ 1, weights), channel_table(seed ^ 2, table));
+        same_on_all(output, |isa, output| {
+            let mut scratch = noise(seed ^ 3, scratch);
+            conv_2d::run(isa, &p, &input, &weights, &table, output, &mut scratch).unwrap();
+        });
+    }
+
+    #[test]
+    fn depthwise_conv_2d(
+        window in window(12, 70), multiplier in prop_oneof![3 => Just(1u32), 1 => 1..4u32],
+        dtype in byte(), offsets in offsets(), seed in any::<u64>(),
+    ) {
+        let window = Window { out_c: window.in_c * multiplier, ..window };
+        let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
+        let p = program::DepthwiseConv2d {
+            window, dtype, input_zero_point, output_zero_point, clamp_min, clamp_max,
+        };
+        let sizes = depthwise_conv_2d::sizes(&p).unwrap();
+        let &[input, weights, table, output] = sizes.as_slice() else { unreachable!() };
+        let (input, table) = (noise(seed, input), channel_table(seed ^ 2, table));
+        let weights: Vec<u8> = noise(seed ^ 1, weights / 2).iter().flat_map(|&w| (i16::from(w) - 100).to_le_bytes()).collect();
+        same_on_all(output, |isa, output| {
+            depthwise_conv_2d::run(isa, &p, &input, &weights, &table, output).unwrap();
+        });
+    }
+
+    #[test]
+    fn add(
+        shape in prop::array::uniform6(1..4u32), columns in 1..90u32, broadcast in any::<[u8; 2]>(),
+        dtype in byte(), offsets in offsets(), multipliers in prop::array::uniform3(1 << 30..i32::MAX),
+        shifts in prop::array::uniform3(-20..2i32), seed in any::<u64>(),
+    ) {
+        let shape = [shape[0], shape[1], shape[2], shape[3], shape[4], columns];
+        let strides = broadcast.map(|bits| {
+            let mut step = 1;
+            let mut strides = [0; OP_RANK];
+            for dim in (0..OP_RANK).rev().filter(|dim| bits >> dim & 1 == 0) {
+                (strides[dim], step) = (step, step * shape[dim]);
+            }
+            strides
+        });
+        let [a_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
+        let p = program::Add {
+            dtype, a_zero_point, b_zero_point: least(dtype) + 77, output_zero_point, left_shift: 20,
+            a_multiplier: multipliers[0], a_shift: shifts[0], b_multiplier: multipliers[1], b_shift: shifts[1],
+            output_multiplier: multipliers[2], output_shift: shifts[2], clamp_min, clamp_max,
+            shape, a_stride: strides[0], b_stride: strides[1],
+        };
+        let sizes = add::sizes(&p).unwrap();
+        let &[a, b, output] = sizes.as_slice() else { unreachable!() };
+        let (a, b) = (noise(seed, a), noise(seed ^ 1, b));
+        same_on_all(output, |isa, output| add::run(isa, &p, &a, &b, output).unwrap());
+    }
+
+    #[test]
+    fn pool_2d(window in window(12, 150), dtype in byte(), offsets in offsets(), max in any::<bool>(), seed in any::<u64>()) {
+        let window = Window { out_c: window.in_c, dilation_h: 1, dilation_w: 1, ..window };
+        let window = Window {
+            pad_top: window.pad_top.min(window.kernel_h - 1), pad_left: window.pad_left.min(window.kernel_w - 1),
+            out_h: 1, out_w: 1, ..window
+        };
+        let pooling = if max { pool_2d::Pooling::Max } else { pool_2d::Pooling::Average };
+        let p = program::Pool2d { window, dtype, clamp_min: offsets[2] + least(dtype), clamp_max: offsets[3] + least(dtype) };
+        let sizes = pool_2d::sizes(&p).unwrap();
+        let &[input, output] = sizes.as_slice() else { unreachable!() };
+        let input = noise(seed, input);
+        same_on_all(output, |isa, output| pool_2d::run(isa, pooling, &p, &input, output).unwrap());
+    }
+
+    #[test]
+    fn quantize(
+        input_dtype in prop_oneof![byte(), Just(DType::Float32 as u32)], output_dtype in byte(), count in 0..300u32,
+        zero_points in prop::array::uniform2(0..256i32), multiplier in 0..i32::MAX, shift in -20..3i32,
+        scale in 1e-3f32..10.0, seed in any::<u64>(),
+    ) {
+        let input_zero_point = zero_points[0] + if input_dtype == DType::Float32 as u32 { 0 } else { least(input_dtype) };
+        let p = program::Quantize {
+            input_dtype, output_dtype, count, input_zero_point, output_zero_point: zero_points[1] + least(output_dtype),
+            multiplier, shift, scale: scale.to_bits(),
+        };
+        let sizes = quantize::sizes(&p).unwrap();
+        let &[input, output] = sizes.as_slice() else { unreachable!() };
+        let input = noise(seed, input);
+        same_on_all(output, |isa, output| quantize::run(isa, &p, &input, output).unwrap());
+    }
+
+    #[test]
+    fn mean(in_shape in prop::array::uniform6(1..9u32), reduced in 0..64u32, dtype in byte(), seed in any::<u64>()) {
+        let p = program::Mean {
+            dtype, input_zero_point: least(dtype) + 100, output_zero_point: least(dtype) + 50,
+            multiplier: 1 << 30 | 12345, shift: -3, reduced, in_shape,
+        };
+        let sizes = mean::sizes(&p).unwrap();
+        let &[input, output, scratch] = sizes.as_slice() else { unreachable!() };
+        let input = noise(seed, input);
+        same_on_all(output, |isa, output| {
+            mean::run(isa, &p, &input, output, &mut noise(seed, scratch)).unwrap();
+        });
+    }
+}
