@@ -6,10 +6,9 @@ use crate::{Error, Layout, OpError, Program, View};
 use apu_kernels::Isa;
 use apu_proto::program::Operand;
 use core::mem::take;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs a program once over `segments`: constants, arena, inputs, outputs. The arena needs no
-/// particular content. `cancel` is looked at before each operator.
+/// particular content. `cancelled` is asked before each operator: a flag, a clock.
 ///
 /// # Errors
 /// A segment that is missing, too small or read-only; [`Error::Cancelled`].
@@ -17,11 +16,11 @@ pub fn run(
     program: &Program<'_>,
     isa: Isa,
     segments: &mut [View<'_>],
-    cancel: &AtomicBool,
+    cancelled: impl Fn() -> bool,
 ) -> Result<(), Error> {
     check_segments(program.layout(), segments)?;
     for index in 0..program.layout().op_count() {
-        if cancel.load(Ordering::Relaxed) {
+        if cancelled() {
             return Err(Error::Cancelled { op: index });
         }
         run_operator(program.operator(index)?, index, isa, segments)?;
