@@ -1,0 +1,140 @@
+//! The stages in a row.
+
+use crate::{
+    Error, Options, UnplacedOperator,
+    constraints::{Refusal, Site},
+    emit::{self, Emitted},
+    graph::Graph,
+    import,
+    legalise::{self, Operand, Step},
+    plan::Plan,
+    report::{Placement, Report},
+    storage::Storage,
+};
+
+/// A compiled model.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The `.apu` file, as [`apu_proto::program`] describes it.
+    pub program: Vec<u8>,
+    /// What is in it.
+    pub report: Report,
+}
+
+/// Compiles a `.tflite` model.
+///
+/// # Errors
+/// The file is broken ([`Error::Damaged`] and its kin), an operator can't run on the APU
+/// ([`Error::Unplaced`], with the reasons), or the options ask for what isn't there.
+pub fn compile(model: &[u8], options: &Options) -> Result<Compiled, Error> {
+    options.check()?;
+    let graph = import::import(model)?;
+    let steps = lower(&graph, model.len())?;
+    let mut report = report(&graph, options, &steps);
+    let steps = placed(steps).ok_or_else(|| Error::Unplaced(unplaced(&report)))?;
+    let program = assemble(&graph, steps, options, &mut report)?;
+    Ok(Compiled { program, report })
+}
+
+/// Reports on a model, whether or not all of it can run on the APU.
+///
+/// # Errors
+/// Only for a broken file.
+pub fn inspect(model: &[u8]) -> Result<Report, Error> {
+    let options = Options::default();
+    let graph = import::import(model)?;
+    let steps = lower(&graph, model.len())?;
+    let mut report = report(&graph, &options, &steps);
+    if let Some(steps) = placed(steps) {
+        match assemble(&graph, steps, &options, &mut report) {
+            // Ends or sizes that no program has: the totals stay open, the operators are told all the same.
+            Ok(_) | Err(Error::Port { .. } | Error::TooLarge { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(report)
+}
+
+/// Packed constants may be this many times as large as the model. Honest ones stay far below it; a
+/// file whose operators all share one large tensor doesn't.
+const CONSTANTS_PER_MODEL: u64 = 64;
+/// What even a tiny model may take.
+const CONSTANTS_AT_LEAST: u64 = 1 << 20;
+
+/// Each operator, or why it can't be placed.
+fn lower(graph: &Graph, model_size: usize) -> Result<Vec<Result<Step, Refusal>>, Error> {
+    let most = (model_size as u64)
+        .saturating_mul(CONSTANTS_PER_MODEL)
+        .max(CONSTANTS_AT_LEAST);
+    let mut packed = 0u64;
+    let mut steps = Vec::with_capacity(graph.operators.len());
+    for operator in &graph.operators {
+        let step = legalise::lower(&Site { graph, operator });
+        packed += step.as_ref().map_or(0, packed_bytes);
+        if packed > most {
+            return Err(Error::TooLarge {
+                what: "packed constants",
+                got: packed,
+                most,
+            });
+        }
+        steps.push(step);
+    }
+    Ok(steps)
+}
+
+fn packed_bytes(step: &Step) -> u64 {
+    let Step::Run(record) = step else { return 0 };
+    let size = |operand: &Operand| match operand {
+        Operand::Packed(bytes) => bytes.len() as u64,
+        _ => 0,
+    };
+    record.operands.iter().map(size).sum()
+}
+
+fn report(graph: &Graph, options: &Options, steps: &[Result<Step, Refusal>]) -> Report {
+    let macs = |step: &Step| match step {
+        Step::Run(record) => record.macs,
+        Step::View { .. } => 0,
+    };
+    let placed = steps
+        .iter()
+        .map(|step| step.as_ref().map(macs).map_err(Refusal::clone))
+        .collect();
+    Report::new(graph, options.numerics, &options.target, placed)
+}
+
+/// The steps, if every operator has been placed.
+fn placed(steps: Vec<Result<Step, Refusal>>) -> Option<Vec<Step>> {
+    steps.into_iter().map(Result::ok).collect()
+}
+
+fn unplaced(report: &Report) -> Vec<UnplacedOperator> {
+    let unplaced = report
+        .operators
+        .iter()
+        .filter(|op| op.placement != Placement::Apu);
+    unplaced
+        .map(|op| UnplacedOperator {
+            index: op.index,
+            name: op.name.clone(),
+            opcode: op.opcode.clone(),
+            placement: op.placement.clone(),
+        })
+        .collect()
+}
+
+fn assemble(
+    graph: &Graph,
+    steps: Vec<Step>,
+    options: &Options,
+    report: &mut Report,
+) -> Result<Vec<u8>, Error> {
+    let storage = Storage::assign(graph, steps);
+    let plan = Plan::new(graph, &storage);
+    let Emitted { file, constants } = emit::emit(graph, &storage, &plan, options)?;
+    report.totals.arena_bytes = Some(plan.size);
+    report.totals.arena_lower_bound = Some(plan.lower_bound);
+    report.totals.constants_bytes = Some(constants);
+    Ok(file)
+}

@@ -1,0 +1,98 @@
+//! Scales and zero points that the kernels can use.
+
+use super::Site;
+use crate::graph::{Element, Opcode, Tensor};
+
+pub(super) fn activations(site: &Site) -> Option<String> {
+    // A new shape leaves the elements alone, whatever they mean.
+    if super::RESHAPING.contains(&site.operator.opcode) {
+        return None;
+    }
+    site.activations().find_map(activation)
+}
+
+fn activation(tensor: &Tensor) -> Option<String> {
+    let (low, high) = tensor.element.range8()?;
+    let Some((scale, zero_point)) = tensor.per_tensor() else {
+        let scales = tensor.quantization.as_ref().map_or(0, |q| q.scales.len());
+        return Some(format!("tensor \"{}\" with {scales} scales", tensor.name));
+    };
+    let range = i64::from(low)..=i64::from(high);
+    (!usable(scale) || !range.contains(&zero_point)).then(|| {
+        format!(
+            "tensor \"{}\" with scale {scale} and zero point {zero_point}",
+            tensor.name
+        )
+    })
+}
+
+/// Whether kernels can divide by this scale.
+fn usable(scale: f32) -> bool {
+    scale.is_finite() && scale > 0.0
+}
+
+pub(super) fn weights(site: &Site) -> Option<String> {
+    let weights = site.weights()?;
+    let Some(quantization) = &weights.quantization else {
+        return Some("no scale".into());
+    };
+    let count = quantization.scales.len();
+    let per_channel = weights.element == Element::INT8
+        && Some(count) == site.channels().map(|c| c as usize)
+        && usize::try_from(quantization.axis) == Ok(site.channel_axis());
+    if count != 1 && !per_channel {
+        return Some(format!(
+            "{count} scales along dimension {} of {:?}",
+            quantization.axis, weights.shape
+        ));
+    }
+    let (low, high) = weights.element.range8()?;
+    let zero_points = (0..count).map(|c| quantization.zero_point(c));
+    if let Some(zero_point) = zero_points
+        .into_iter()
+        .find(|z| !(i64::from(low)..=i64::from(high)).contains(z))
+    {
+        return Some(format!("a zero point of {zero_point}"));
+    }
+    quantization
+        .scales
+        .iter()
+        .find(|scale| !usable(**scale))
+        .map(|scale| format!("a scale of {scale}"))
+}
+
+pub(super) fn symmetric_weights(site: &Site) -> Option<String> {
+    let weights = site.weights()?;
+    let quantization = weights.quantization.as_ref()?;
+    let fully_connected = site.operator.opcode == Opcode::FULLY_CONNECTED;
+    if weights.element == Element::UINT8 || (fully_connected && quantization.scales.len() == 1) {
+        return None;
+    }
+    (0..quantization.scales.len())
+        .map(|c| quantization.zero_point(c))
+        .find(|&zero_point| zero_point != 0)
+        .map(|zero_point| format!("a zero point of {zero_point}"))
+}
+
+/// TFLite checks this where it uses one scale for all channels; the difference would be an error in the result.
+pub(super) fn bias_scale(site: &Site) -> Option<String> {
+    let (weights, bias) = (site.weights()?, site.bias()?);
+    let one_scale = weights.element == Element::UINT8
+        || (site.operator.opcode == Opcode::FULLY_CONNECTED
+            && weights.quantization.as_ref()?.scales.len() == 1);
+    if !one_scale {
+        return None;
+    }
+    let product = f64::from(site.input(0)?.per_tensor()?.0) * f64::from(weights.per_tensor()?.0);
+    let bias = bias.per_tensor().map_or(0.0, |(scale, _)| f64::from(scale));
+    let output = f64::from(site.output()?.per_tensor()?.0);
+    ((product - bias).abs() / output > 0.02).then(|| format!("{bias} for a product of {product}"))
+}
+
+pub(super) fn softmax_output(site: &Site) -> Option<String> {
+    let output = site.output()?;
+    let (scale, zero_point) = output.per_tensor()?;
+    let step = 1.0f32 / 256.0;
+    (output.element == Element::INT8 && (zero_point != -128 || (scale - step).abs() > 0.001 * step))
+        .then(|| format!("scale {scale} and zero point {zero_point}"))
+}

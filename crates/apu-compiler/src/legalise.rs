@@ -1,0 +1,193 @@
+//! From TFLite's operators to the program's: parameters resolved, sizes known, tensors not yet placed.
+
+mod add;
+mod convolution;
+mod pad;
+mod pool;
+mod rows;
+mod scale;
+
+use apu_kernels::Sizes;
+use apu_proto::program::PARAMS;
+use zerocopy::{Immutable, IntoBytes};
+
+use crate::{
+    constraints::{self, LIMITS, Refusal, Site},
+    graph::{Element, Opcode, Tensor, TensorId},
+};
+
+/// What an operator becomes.
+pub(crate) enum Step {
+    /// A record of the program.
+    Run(Record),
+    /// Nothing to do: the output is the input's elements in another shape.
+    View {
+        /// Whose elements.
+        input: TensorId,
+        /// The other shape.
+        output: TensorId,
+    },
+}
+
+/// A record of the program whose operands have no address yet.
+pub(crate) struct Record {
+    /// One of [`apu_proto::program::opcode`].
+    pub opcode: u32,
+    /// The opcode's structure, padded with zeros.
+    pub params: [u8; PARAMS],
+    /// What it reads and writes, in the opcode's order.
+    pub operands: Vec<Operand>,
+    /// Index of the operator in the model.
+    pub source: usize,
+    /// The tensor that names it.
+    pub output: TensorId,
+    /// Multiply-accumulates.
+    pub macs: u64,
+}
+
+/// What a record reads or writes.
+pub(crate) enum Operand {
+    /// A tensor that it reads.
+    Read(TensorId),
+    /// The tensor that it writes.
+    Write(TensorId),
+    /// The segment of an output, which gets a copy of a tensor that lives elsewhere.
+    Output(usize),
+    /// Constants packed for it alone.
+    Packed(Vec<u8>),
+    /// Memory for the time that it runs, in bytes.
+    Scratch(u32),
+}
+
+/// Lowers one operator.
+///
+/// # Errors
+/// The first constraint that it breaks.
+pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
+    constraints::check(site)?;
+    let record = match site.operator.opcode {
+        Opcode::CONV_2D => convolution::conv_2d(site),
+        Opcode::DEPTHWISE_CONV_2D => convolution::depthwise_conv_2d(site),
+        Opcode::FULLY_CONNECTED => convolution::fully_connected(site),
+        Opcode::ADD => add::add(site),
+        Opcode::AVERAGE_POOL_2D | Opcode::MAX_POOL_2D => pool::pool_2d(site),
+        Opcode::SOFTMAX => rows::softmax(site),
+        Opcode::MEAN => rows::mean(site),
+        Opcode::QUANTIZE => scale::quantize(site),
+        Opcode::DEQUANTIZE => scale::dequantize(site),
+        Opcode::PAD | Opcode::PADV2 => pad::pad(site),
+        // The constraints let nothing else through but new shapes.
+        _ => {
+            return Ok(Step::View {
+                input: site.input_id(0)?,
+                output: site.output_id()?,
+            });
+        }
+    };
+    record.map(Step::Run)
+}
+
+/// A record, after the kernel has accepted its parameters and said how large each operand is.
+fn record(
+    site: &Site,
+    opcode: u32,
+    params: &(impl IntoBytes + Immutable),
+    sizes: Result<Sizes, apu_kernels::Error>,
+    operands: impl IntoIterator<Item = Operand>,
+    macs: u64,
+) -> Result<Record, Refusal> {
+    let sizes = sizes.map_err(|error| LIMITS.refuse(error.to_string()))?;
+    let operands: Vec<Operand> = operands.into_iter().collect();
+    for (operand, &needed) in operands.iter().zip(sizes.as_slice()) {
+        let got = match operand {
+            Operand::Read(id) | Operand::Write(id) => site.graph.tensors[*id].bytes(),
+            Operand::Output(index) => site
+                .graph
+                .outputs
+                .get(*index)
+                .map_or(0, |&id| site.graph.tensors[id].bytes()),
+            Operand::Packed(bytes) => bytes.len() as u64,
+            Operand::Scratch(bytes) => u64::from(*bytes),
+        };
+        if got != u64::from(needed) {
+            return Err(LIMITS.refuse(format!(
+                "an operand of {got} bytes where the kernel takes {needed}"
+            )));
+        }
+    }
+    let mut padded = [0; PARAMS];
+    padded
+        .get_mut(..params.as_bytes().len())
+        .ok_or_else(|| LIMITS.refuse("parameters larger than a record"))?
+        .copy_from_slice(params.as_bytes());
+    Ok(Record {
+        opcode,
+        params: padded,
+        operands,
+        source: site.operator.index,
+        output: site.output_id()?,
+        macs,
+    })
+}
+
+/// The scratch that a kernel asks for as operand `index`.
+fn scratch(sizes: &Result<Sizes, apu_kernels::Error>, index: usize) -> Operand {
+    Operand::Scratch(
+        sizes
+            .as_ref()
+            .ok()
+            .and_then(|sizes| sizes.as_slice().get(index))
+            .copied()
+            .unwrap_or(0),
+    )
+}
+
+/// Number of an 8-bit tensor's type in a record.
+fn dtype(tensor: &Tensor) -> u32 {
+    tensor.element.dtype().map_or(0, |dtype| dtype as u32)
+}
+
+/// Scale and zero point of an 8-bit activation.
+fn quantisation(tensor: &Tensor) -> Result<(f32, i32), Refusal> {
+    let (scale, zero_point) = tensor
+        .per_tensor()
+        .ok_or_else(|| LIMITS.refuse(format!("tensor \"{}\" without one scale", tensor.name)))?;
+    Ok((scale, size("zero point", zero_point)?))
+}
+
+/// Scale and zero point; 1 and 0 for a tensor that has none, as float tensors.
+fn quantisation_or_unit(tensor: &Tensor) -> Result<(f32, i32), Refusal> {
+    if tensor.element == Element::FLOAT32 {
+        Ok((1.0, 0))
+    } else {
+        quantisation(tensor)
+    }
+}
+
+/// A number in the width of its field.
+fn size<T: Copy + std::fmt::Display, U: TryFrom<T>>(what: &str, value: T) -> Result<U, Refusal> {
+    U::try_from(value).map_err(|_| LIMITS.refuse(format!("{what} {value}")))
+}
+
+/// A ratio of scales that no multiplier holds.
+fn ratio_out_of_range(site: &Site) -> Refusal {
+    let scales: Vec<f32> = site
+        .activations()
+        .chain(site.weights())
+        .filter_map(|t| t.quantization.as_ref())
+        .filter_map(|q| q.scales.first().copied())
+        .collect();
+    LIMITS.refuse(format!(
+        "scales {scales:?}, whose ratio fits no 32-bit multiplier"
+    ))
+}
+
+/// A shape of six dimensions, leading ones for lower ranks.
+fn six<const N: usize>(shape: &[u32]) -> Result<[u32; N], Refusal> {
+    let mut padded = [1; N];
+    let at = N
+        .checked_sub(shape.len())
+        .ok_or_else(|| LIMITS.refuse(format!("{} dimensions", shape.len())))?;
+    padded[at..].copy_from_slice(shape);
+    Ok(padded)
+}

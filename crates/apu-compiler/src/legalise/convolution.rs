@@ -1,0 +1,240 @@
+//! CONV_2D, DEPTHWISE_CONV_2D, and FULLY_CONNECTED as a convolution with a 1x1 window.
+
+use apu_kernels::{conv_2d, depthwise_conv_2d};
+use apu_proto::program::{self, Conv2d, DepthwiseConv2d, Window};
+
+use super::{Operand, Record, dtype, quantisation, ratio_out_of_range, record, scratch, size};
+use crate::{
+    constants,
+    constraints::{LIMITS, Refusal, Site},
+    graph::{Element, Opcode},
+    pack::{self, Channel, Matrix},
+    requantise::{self, Multiplier},
+    window,
+};
+
+/// Most rows or columns of a feature map in a record.
+const MAX_SIDE: u32 = 65535;
+
+pub(super) fn conv_2d(site: &Site) -> Result<Record, Refusal> {
+    let window = window::record(site, site.need_input(0)?, site.need_output()?)?;
+    matrix(site, window)
+}
+
+pub(super) fn fully_connected(site: &Site) -> Result<Record, Refusal> {
+    let &[units, depth] = site.need_input(1)?.shape.as_slice() else {
+        return Err(LIMITS.refuse("weights that are no matrix"));
+    };
+    let rows: u32 = size("rows", site.need_input(0)?.count() / u64::from(depth))?;
+    // A map of any height and width will do, as long as each side fits.
+    let height = (1..=MAX_SIDE)
+        .find(|height| rows.is_multiple_of(*height) && rows / height <= MAX_SIDE)
+        .ok_or_else(|| LIMITS.refuse(format!("{rows} rows")))?;
+    let width = rows / height;
+    let window = Window {
+        batch: 1,
+        in_h: height,
+        in_w: width,
+        in_c: depth,
+        out_h: height,
+        out_w: width,
+        out_c: units,
+        kernel_h: 1,
+        kernel_w: 1,
+        stride_h: 1,
+        stride_w: 1,
+        dilation_h: 1,
+        dilation_w: 1,
+        pad_top: 0,
+        pad_left: 0,
+    };
+    matrix(site, window)
+}
+
+fn matrix(site: &Site, window: Window) -> Result<Record, Refusal> {
+    let common = Common::new(site)?;
+    let packed = Matrix::pack(common.weights, window.out_c as usize, signed_offset(site)?);
+    let weight_zero_point = common.weight_zero_point - signed_offset(site)?;
+    // The kernel works on unsigned activations, so int8 ones and their zero point move up by 128.
+    let unsigned = if site.need_input(0)?.element == Element::INT8 {
+        128
+    } else {
+        0
+    };
+    let table = common.table(|channel, bias| {
+        pack::folded_bias(
+            bias,
+            packed.sums[channel],
+            packed.depth,
+            common.input_zero_point + unsigned,
+            weight_zero_point,
+        )
+    });
+    let params = Conv2d {
+        window,
+        dtype: dtype(site.need_input(0)?),
+        input_zero_point: common.input_zero_point,
+        weight_zero_point,
+        output_zero_point: common.output_zero_point,
+        clamp_min: common.clamp.0,
+        clamp_max: common.clamp.1,
+    };
+    let sizes = conv_2d::sizes(&params);
+    let operands = [
+        Operand::Read(site.input_id(0)?),
+        Operand::Packed(packed.bytes),
+        Operand::Packed(table),
+        Operand::Write(site.output_id()?),
+        scratch(&sizes, 4),
+    ];
+    let macs = site
+        .need_output()?
+        .count()
+        .saturating_mul(packed.depth as u64);
+    record(
+        site,
+        program::opcode::CONV_2D,
+        &params,
+        sizes,
+        operands,
+        macs,
+    )
+}
+
+pub(super) fn depthwise_conv_2d(site: &Site) -> Result<Record, Refusal> {
+    let window = window::record(site, site.need_input(0)?, site.need_output()?)?;
+    let common = Common::new(site)?;
+    let weights = pack::depthwise(
+        common.weights,
+        window.out_c as usize,
+        common.weight_zero_point,
+    );
+    let table = common.table(|_, bias| bias);
+    let params = DepthwiseConv2d {
+        window,
+        dtype: dtype(site.need_input(0)?),
+        input_zero_point: common.input_zero_point,
+        output_zero_point: common.output_zero_point,
+        clamp_min: common.clamp.0,
+        clamp_max: common.clamp.1,
+    };
+    let operands = [
+        Operand::Read(site.input_id(0)?),
+        Operand::Packed(weights),
+        Operand::Packed(table),
+        Operand::Write(site.output_id()?),
+    ];
+    let taps = u64::from(window.kernel_h) * u64::from(window.kernel_w);
+    let macs = site.need_output()?.count().saturating_mul(taps);
+    let sizes = depthwise_conv_2d::sizes(&params);
+    record(
+        site,
+        program::opcode::DEPTHWISE_CONV_2D,
+        &params,
+        sizes,
+        operands,
+        macs,
+    )
+}
+
+/// What stored weights have above the signed bytes that the kernel takes.
+fn signed_offset(site: &Site) -> Result<i32, Refusal> {
+    Ok(if site.need_input(1)?.element == Element::UINT8 {
+        128
+    } else {
+        0
+    })
+}
+
+/// What all three kinds have.
+struct Common<'a> {
+    /// As stored, with the element type's sign taken into account.
+    weights: pack::Weights<'a>,
+    /// Of the stored type; 0 for per-channel weights.
+    weight_zero_point: i32,
+    input_zero_point: i32,
+    output_zero_point: i32,
+    clamp: (i32, i32),
+    bias: Vec<i32>,
+    multipliers: Vec<Multiplier>,
+}
+
+impl<'a> Common<'a> {
+    fn new(site: &Site<'a>) -> Result<Self, Refusal> {
+        let (weights, output) = (site.need_input(1)?, site.need_output()?);
+        let data = weights
+            .data
+            .ok_or_else(|| LIMITS.refuse("weights without data"))?;
+        let (output_scale, output_zero_point) = quantisation(output)?;
+        let clamp = requantise::activation_range(
+            site.activation(),
+            output.element,
+            output_scale,
+            output_zero_point,
+        )
+        .ok_or_else(|| LIMITS.refuse(format!("an activation bound in steps of {output_scale}")))?;
+        Ok(Self {
+            weights: pack::Weights {
+                data,
+                signed: weights.element == Element::INT8,
+            },
+            weight_zero_point: size(
+                "zero point",
+                weights.quantization.as_ref().map_or(0, |q| q.zero_point(0)),
+            )?,
+            input_zero_point: quantisation(site.need_input(0)?)?.1,
+            output_zero_point,
+            clamp,
+            bias: bias(site)?,
+            multipliers: multipliers(site)?,
+        })
+    }
+
+    fn table(&self, fold: impl Fn(usize, i32) -> i32) -> Vec<u8> {
+        let channels = self.multipliers.iter().zip(&self.bias).enumerate();
+        pack::channel_table(channels.map(|(index, (&multiplier, &bias))| Channel {
+            bias: fold(index, bias),
+            multiplier,
+        }))
+    }
+}
+
+/// The bias of each output channel, zeros when there is none.
+fn bias(site: &Site) -> Result<Vec<i32>, Refusal> {
+    let channels = site.channels().unwrap_or(0) as usize;
+    let Some(bias) = site.bias() else {
+        return Ok(vec![0; channels]);
+    };
+    let values = constants::integers(bias).ok_or_else(|| LIMITS.refuse("a bias without data"))?;
+    values
+        .into_iter()
+        .map(|value| size("bias", value))
+        .collect()
+}
+
+/// The multiplier of each output channel. TFLite computes the ratio in one of two ways, which differ in the last bits.
+fn multipliers(site: &Site) -> Result<Vec<Multiplier>, Refusal> {
+    let (input, output) = (
+        quantisation(site.need_input(0)?)?.0,
+        quantisation(site.need_output()?)?.0,
+    );
+    let weights = site.need_input(1)?;
+    let scales = weights
+        .quantization
+        .as_ref()
+        .map_or([].as_slice(), |q| &q.scales);
+    let product = weights.element == Element::UINT8
+        || (site.operator.opcode == Opcode::FULLY_CONNECTED && scales.len() == 1);
+    let ratio = if product {
+        requantise::product_ratio
+    } else {
+        requantise::channel_ratio
+    };
+    let of = |scale: f32| {
+        Multiplier::new(ratio(input, scale, output)).ok_or_else(|| ratio_out_of_range(site))
+    };
+    match scales {
+        [one] => Ok(vec![of(*one)?; site.channels().unwrap_or(0) as usize]),
+        many => many.iter().map(|&scale| of(scale)).collect(),
+    }
+}

@@ -1,0 +1,90 @@
+//! Which tensors share memory, and in which segment they live.
+
+use crate::{
+    graph::{Graph, TensorId},
+    legalise::{Operand, Record, Step},
+};
+
+/// Where a tensor's elements are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// In the constants.
+    Constant,
+    /// In the segment of an input.
+    Input(usize),
+    /// In the segment of an output.
+    Output(usize),
+    /// In the arena.
+    Arena,
+}
+
+/// The records of a program, and where each of their tensors lives.
+pub(crate) struct Storage {
+    /// In the order in which they run.
+    pub records: Vec<Record>,
+    /// For each tensor the one whose elements it has: itself, or what it is a view of.
+    roots: Vec<TensorId>,
+    homes: Vec<Home>,
+}
+
+impl Storage {
+    /// Merges views into their origins and gives each tensor a segment. An output whose elements are already
+    /// at home elsewhere (in an input, a constant, or another output) gets a copy at the end.
+    pub fn assign(graph: &Graph, steps: Vec<Step>) -> Self {
+        let mut roots: Vec<TensorId> = (0..graph.tensors.len()).collect();
+        let mut records = Vec::new();
+        for step in steps {
+            match step {
+                // Steps come in running order, so the input's root is final.
+                Step::View { input, output } => roots[output] = roots[input],
+                Step::Run(record) => records.push(record),
+            }
+        }
+        let mut homes = vec![Home::Arena; graph.tensors.len()];
+        for (id, tensor) in graph
+            .tensors
+            .iter()
+            .enumerate()
+            .filter(|(_, t)| t.data.is_some())
+        {
+            debug_assert_eq!(tensor.bytes(), tensor.data.map_or(0, |d| d.len() as u64));
+            homes[id] = Home::Constant;
+        }
+        for (index, &id) in graph.inputs.iter().enumerate().rev() {
+            homes[id] = Home::Input(index);
+        }
+        for (index, &id) in graph.outputs.iter().enumerate() {
+            match &mut homes[roots[id]] {
+                home @ Home::Arena => *home = Home::Output(index),
+                _ => records.push(copy_to_output(graph, id, index)),
+            }
+        }
+        Self {
+            records,
+            roots,
+            homes,
+        }
+    }
+
+    /// Where a tensor's elements are, and the tensor that they are named after.
+    pub fn home(&self, id: TensorId) -> (TensorId, Home) {
+        let root = self.roots[id];
+        (root, self.homes[root])
+    }
+}
+
+fn copy_to_output(graph: &Graph, id: TensorId, index: usize) -> Record {
+    let source = graph
+        .operators
+        .iter()
+        .find(|op| op.outputs.contains(&id))
+        .map_or(0, |op| op.index);
+    Record {
+        opcode: apu_proto::program::opcode::COPY,
+        params: [0; apu_proto::program::PARAMS],
+        operands: vec![Operand::Read(id), Operand::Output(index)],
+        source,
+        output: id,
+        macs: 0,
+    }
+}
