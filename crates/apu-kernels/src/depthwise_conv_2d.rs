@@ -1,11 +1,18 @@
 //! DEPTHWISE_CONV_2D.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod plain;
+#[cfg(target_arch = "x86_64")]
+mod strips;
 
 use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
     channel_table::{ChannelTable, LANES},
+    isa::Level,
     limits::{agree, bytes, exactly},
     window::Window,
 };
@@ -52,6 +59,21 @@ impl DepthwiseConv2d {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+impl DepthwiseConv2d {
+    /// Whether the fast paths take it: a channel multiplier of 1 and a kernel of usual size.
+    fn is_common(&self) -> bool {
+        let Window {
+            in_c,
+            out_c,
+            kernel_h,
+            kernel_w,
+            ..
+        } = self.window;
+        in_c == out_c && kernel_h * kernel_w <= strips::MAX_TAPS
+    }
+}
+
 /// The sizes of input, packed weights, channel table and output.
 ///
 /// # Errors
@@ -67,7 +89,7 @@ pub fn sizes(params: &program::DepthwiseConv2d) -> Result<Sizes, Error> {
 ///
 /// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
 pub fn run(
-    _isa: Isa,
+    isa: Isa,
     params: &program::DepthwiseConv2d,
     input: &[u8],
     weights: &[u8],
@@ -82,6 +104,19 @@ pub fn run(
     exactly("packed weights", weights, weights_size)?;
     exactly("channel table", table, table_size)?;
     exactly("output", output, output_size)?;
-    plain::run(&conv, input, weights, ChannelTable::new(table), output);
+    let table = ChannelTable::new(table);
+    match isa.level() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: here and below, a level is a proof that the processor has its instructions.
+        Level::Avx2 | Level::Avx2Vnni if conv.is_common() => unsafe {
+            avx2::run(&conv, input, weights, table, output);
+        },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx512Vnni if conv.is_common() => unsafe {
+            avx512::run(&conv, input, weights, table, output);
+        },
+        _ => plain::run(&conv, input, weights, table, output),
+    }
     Ok(())
 }
