@@ -29,7 +29,9 @@ pub struct Lock {
 impl Lock {
     /// Waits until no other run changes `part`.
     pub fn take(part: &str) -> Result<Self> {
-        let path = dir()?.join(format!("{part}.lock"));
+        let locks = dir()?.join("locks");
+        fs::create_dir_all(&locks)?;
+        let path = locks.join(part);
         let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
         if file.try_lock().is_err() {
             eprintln!("waiting for another run that works on {part} in the cache");
@@ -45,7 +47,12 @@ pub fn publish_dir(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resul
         return Ok(());
     }
     let parent = path.parent().context("the root cannot be published")?;
+    let name = path.file_name().context("a folder has a name")?;
     fs::create_dir_all(parent)?;
+    let _lock = Lock::take(&name.to_string_lossy())?;
+    if path.exists() {
+        return Ok(());
+    }
     let staging = TempDir::with_prefix_in(".staging-", parent)?;
     fill(staging.path())?;
     fs::rename(staging.keep(), path).with_context(|| format!("publishing {}", path.display()))

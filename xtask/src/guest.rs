@@ -11,7 +11,7 @@ mod program;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::system::{RebootCommand, reboot};
 
 use crate::uml::wire::{Frame, Job, Outcome};
@@ -32,11 +32,7 @@ pub fn main() -> Result<ExitCode> {
 fn live() -> Result<()> {
     mounts::mount_all()?;
     let mut line = Line::open()?;
-    line.sender().send(&Frame::Ready)?;
-    let job = match line.read()? {
-        Frame::Job(job) => job,
-        other => bail!("the host began with {other:?}"),
-    };
+    let job = line.job()?;
     let last = match work(&job, &line) {
         Ok(outcome) => Frame::Outcome(outcome),
         Err(error) => Frame::Failed(format!("{error:#}")),

@@ -10,6 +10,7 @@ mod command;
 mod guest;
 mod kernel;
 mod progress;
+mod setup;
 mod uml;
 mod workspace;
 
@@ -27,6 +28,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Brings everything the other verbs need; each of them also brings its own part
+    Setup(setup::Setup),
     /// Builds the kernel
     #[command(subcommand)]
     Kernel(kernel::Verb),
@@ -40,6 +43,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().verb {
+        Verb::Setup(setup) => setup::main(&setup),
         Verb::Kernel(verb) => kernel::main(verb),
         Verb::Uml(verb) => uml::main(verb),
         Verb::Guest => guest::main(),

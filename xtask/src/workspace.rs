@@ -21,9 +21,8 @@ pub fn target() -> Result<&'static Path> {
     if let Some(dir) = TARGET.get() {
         return Ok(dir);
     }
-    let metadata = cargo().args(["metadata", "--no-deps", "--offline", "--format-version=1"]).output();
-    let metadata = metadata.context("running cargo metadata")?;
-    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout)?;
+    let metadata = command::output(cargo().args(["metadata", "--no-deps", "--offline", "--format-version=1"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
     let dir = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
     Ok(TARGET.get_or_init(|| PathBuf::from(dir)))
 }

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::termios::{OptionalActions, tcdrain, tcgetattr, tcsetattr};
 
-use crate::uml::wire::Frame;
+use crate::uml::wire::{Frame, Job};
 
 /// The line; one reader, any number of [`Sender`]s.
 pub struct Line {
@@ -31,9 +31,18 @@ impl Line {
         Ok(Self { tty, sender })
     }
 
-    /// Reads the next frame.
-    pub fn read(&mut self) -> io::Result<Frame> {
-        Frame::read(&mut self.tty)
+    /// Takes what to do from the host.
+    pub fn job(&mut self) -> Result<Job> {
+        self.sender.send(&Frame::Ready)?;
+        let mut job = Vec::new();
+        loop {
+            match self.sender.take(&mut self.tty)? {
+                Frame::Job(bytes) if bytes.is_empty() => break,
+                Frame::Job(bytes) => job.extend(bytes),
+                other => bail!("the host began with {other:?}"),
+            }
+        }
+        serde_json::from_slice(&job).context("reading the job")
     }
 
     /// A second reader of the same line, for the thread that takes over.
@@ -53,6 +62,13 @@ impl Line {
 }
 
 impl Sender {
+    /// Reads the host's next frame and asks for another.
+    pub fn take(&self, from: &mut File) -> io::Result<Frame> {
+        let frame = Frame::read(from)?;
+        self.send(&Frame::Taken)?;
+        Ok(frame)
+    }
+
     /// Sends one frame.
     pub fn send(&self, frame: &Frame) -> io::Result<()> {
         frame.write(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))

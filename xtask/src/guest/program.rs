@@ -15,7 +15,7 @@ use rustix::system::{RebootCommand, reboot};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::line::{Line, Sender};
-use crate::uml::wire::{CHUNK, Frame, Job, Terminal};
+use crate::uml::wire::{OUTPUT_CHUNK, Frame, Job, Terminal};
 
 /// How long output may still come from processes that the program left behind.
 const STRAGGLERS: Duration = Duration::from_secs(1);
@@ -76,8 +76,8 @@ fn connect(child: &mut Child, terminal: Option<File>, line: &Line) -> Result<Vec
             child.stdin.take().map(|pipe| Box::new(pipe) as _)
         }
     };
-    let reader = line.reader()?;
-    thread::spawn(move || feed(reader, input));
+    let (reader, sender) = (line.reader()?, line.sender());
+    thread::spawn(move || feed(reader, &sender, input));
     Ok(outputs)
 }
 
@@ -85,7 +85,7 @@ fn relay(mut from: impl Read + Send + 'static, to: Sender, frame: fn(Vec<u8>) ->
     let (alive, ended) = channel();
     thread::spawn(move || {
         let _alive = alive;
-        let mut chunk = vec![0; CHUNK];
+        let mut chunk = vec![0; OUTPUT_CHUNK];
         loop {
             match from.read(&mut chunk) {
                 // A terminal ends with EIO when its last user is gone.
@@ -105,9 +105,9 @@ fn relay(mut from: impl Read + Send + 'static, to: Sender, frame: fn(Vec<u8>) ->
 }
 
 /// Passes on standard input, for as long as somebody reads it. A host that is gone is the end.
-fn feed(mut from: File, mut to: Option<Box<dyn Write + Send>>) {
+fn feed(mut from: File, line: &Sender, mut to: Option<Box<dyn Write + Send>>) {
     loop {
-        match Frame::read(&mut from) {
+        match line.take(&mut from) {
             Ok(Frame::Stdin(bytes)) if bytes.is_empty() => to = None,
             Ok(Frame::Stdin(bytes)) => {
                 let taken = to.as_mut().map(|pipe| pipe.write_all(&bytes));

@@ -12,8 +12,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
-use super::wire::{CHUNK, Frame, Job, Outcome};
+use super::wire::{Frame, INPUT_CHUNK, Job, Outcome};
 use super::{TIMED_OUT, log, terminal};
 
 /// Exit status after Ctrl-C.
@@ -56,7 +56,8 @@ impl Guest {
         let mut child = self.boot(scratch.path(), guest_line.into(), guest_console.into())?;
         let stopper = Stopper::new(&child);
         let logged = keep(console, &self.log)?;
-        let outcome = self.converse(job, line, &stopper);
+        // Stays open until the guest has ended: it does not bear to see its line closed.
+        let outcome = self.converse(job, line.try_clone()?, &stopper);
         stopper.expect_end(&mut child)?;
         let _ = logged.join();
         self.verdict(outcome, &stopper)
@@ -80,13 +81,15 @@ impl Guest {
     fn converse(&self, job: &Job, mut line: UnixStream, stopper: &Stopper) -> Result<Outcome> {
         let _watch = stopper.watch(self.timeout)?;
         let _raw = job.terminal.map(|_| terminal::Raw::enter()).transpose()?;
-        let feeder = line.try_clone()?;
         match Frame::read(&mut line).context("the guest did not come up")? {
-            Frame::Ready => Frame::Job(job.clone()).write(&mut line)?,
+            Frame::Ready => {}
             other => bail!("the guest began with {other:?}"),
         }
-        thread::spawn(move || feed(feeder));
-        relay(line, stopper)
+        let (taken, permits) = channel();
+        let feeder = Feeder { line: line.try_clone()?, permits };
+        let job = serde_json::to_vec(job)?;
+        thread::spawn(move || feeder.feed(&job));
+        relay(line, &taken, stopper)
     }
 
     fn verdict(&self, outcome: Result<Outcome>, stopper: &Stopper) -> Result<Outcome> {
@@ -122,28 +125,46 @@ fn keep(mut console: impl Read + Send + 'static, log: &Path) -> Result<thread::J
     }))
 }
 
-/// Passes on standard input. The thread may outlive the guest in a read; it ends with the process.
-fn feed(mut line: UnixStream) {
-    let mut input = stdin().lock();
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        let bytes = match input.read(&mut chunk) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Ok(length) => chunk.get(..length).unwrap_or_default().to_vec(),
-            Err(_) => Vec::new(),
-        };
-        let end = bytes.is_empty();
-        if Frame::Stdin(bytes).write(&mut line).is_err() || end {
-            return;
+/// Sends to the guest, at its pace.
+struct Feeder {
+    line: UnixStream,
+    permits: Receiver<()>,
+}
+
+impl Feeder {
+    /// Sends the job and then standard input. The thread that does may outlive the guest in a read;
+    /// it ends with the process.
+    fn feed(mut self, job: &[u8]) {
+        let chunks = job.chunks(INPUT_CHUNK).chain([[].as_slice()]);
+        let sent = chunks.map(<[u8]>::to_vec).try_for_each(|chunk| self.send(Frame::Job(chunk)));
+        let mut chunk = vec![0; INPUT_CHUNK];
+        let mut open = sent.is_ok();
+        while open {
+            let bytes = match stdin().lock().read(&mut chunk) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Ok(length) => chunk.get(..length).unwrap_or_default().to_vec(),
+                Err(_) => Vec::new(),
+            };
+            open = !bytes.is_empty();
+            open &= self.send(Frame::Stdin(bytes)).is_ok();
         }
+    }
+
+    fn send(&mut self, frame: Frame) -> Result<()> {
+        frame.write(&mut self.line)?;
+        self.permits.recv().context("the guest is gone")
     }
 }
 
-fn relay(mut line: UnixStream, stopper: &Stopper) -> Result<Outcome> {
+fn relay(mut line: UnixStream, taken: &Sender<()>, stopper: &Stopper) -> Result<Outcome> {
     loop {
         let written = match Frame::read(&mut line).context("the guest ended early")? {
             Frame::Stdout(bytes) => stdout().write_all(&bytes).and_then(|()| stdout().flush()),
             Frame::Stderr(bytes) => stderr().write_all(&bytes),
+            Frame::Taken => {
+                let _ = taken.send(());
+                Ok(())
+            }
             Frame::Outcome(outcome) => return Ok(outcome),
             Frame::Failed(why) => bail!("{why}"),
             other => bail!("the guest sent {other:?}"),
@@ -169,7 +190,7 @@ impl Stopper {
 
     /// Kills the guest's process group, unless it has been waited for already.
     fn stop(&self, reason: u8) {
-        if let Some(group) = *self.group.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        if let Some(group) = *self.group.lock().unwrap_or_else(PoisonError::into_inner) {
             let _ = self.reason.compare_exchange(0, reason, Ordering::Relaxed, Ordering::Relaxed);
             let _ = kill_process_group(group, Signal::KILL);
         }
@@ -180,7 +201,7 @@ impl Stopper {
     }
 
     /// Stops the guest on Ctrl-C and after `timeout`, until the returned sender is dropped.
-    fn watch(&self, timeout: Duration) -> Result<std::sync::mpsc::Sender<()>> {
+    fn watch(&self, timeout: Duration) -> Result<Sender<()>> {
         let on_signal = self.clone();
         ctrlc::set_handler(move || on_signal.stop(INTERRUPTED))?;
         let on_timeout = self.clone();
@@ -204,7 +225,7 @@ impl Stopper {
         });
         child.wait().context("waiting for the guest")?;
         // The group is gone or about to be; its number may be another's from now on.
-        *self.group.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        *self.group.lock().unwrap_or_else(PoisonError::into_inner) = None;
         drop(waited);
         Ok(())
     }

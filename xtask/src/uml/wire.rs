@@ -3,6 +3,10 @@
 //! A frame is a tag, a little-endian length and that many bytes. The guest says when it is ready,
 //! the host sends one [`Job`], then standard input; the guest sends standard output and standard
 //! error, then one [`Outcome`].
+//!
+//! User Mode Linux loses bytes of a serial line when it has to hold back the host on two
+//! processors. So the host never has more than [`INPUT_CHUNK`] bytes on the way, which fit the line's
+//! buffer: the guest answers each frame with [`Frame::Taken`].
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -10,9 +14,11 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Longest payload of a data frame; also the size of the relays' buffers.
-pub const CHUNK: usize = 32 << 10;
-/// Longest payload at all: a job carries a whole environment.
+/// Longest payload from the host.
+pub const INPUT_CHUNK: usize = 2 << 10;
+/// Longest payload from the guest, but for its last frame.
+pub const OUTPUT_CHUNK: usize = 32 << 10;
+/// Longest payload that is accepted.
 const MAX_PAYLOAD: usize = 16 << 20;
 
 /// What the guest is to run, and how.
@@ -55,10 +61,12 @@ pub struct Outcome {
 pub enum Frame {
     /// First from the guest: the line carries bytes as they are from now on.
     Ready,
-    /// First from the host.
-    Job(Job),
+    /// First from the host: bytes of a [`Job`] as JSON; none at its end.
+    Job(Vec<u8>),
     /// Bytes of standard input; none at its end.
     Stdin(Vec<u8>),
+    /// The host's last frame has been read; it may send the next one.
+    Taken,
     /// Bytes of standard output, or of the terminal.
     Stdout(Vec<u8>),
     /// Bytes of standard error.
@@ -74,7 +82,8 @@ impl Frame {
     pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Ready => send(to, b'R', &[]),
-            Self::Job(job) => send(to, b'J', &serde_json::to_vec(job)?),
+            Self::Taken => send(to, b'T', &[]),
+            Self::Job(bytes) => send(to, b'J', bytes),
             Self::Stdin(bytes) => send(to, b'I', bytes),
             Self::Stdout(bytes) => send(to, b'O', bytes),
             Self::Stderr(bytes) => send(to, b'E', bytes),
@@ -96,7 +105,8 @@ impl Frame {
         from.read_exact(&mut payload)?;
         Ok(match tag {
             b'R' => Self::Ready,
-            b'J' => Self::Job(parse(&payload)?),
+            b'T' => Self::Taken,
+            b'J' => Self::Job(payload),
             b'I' => Self::Stdin(payload),
             b'O' => Self::Stdout(payload),
             b'E' => Self::Stderr(payload),

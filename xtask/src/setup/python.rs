@@ -1,0 +1,34 @@
+//! Private Python environments.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::packages;
+use crate::progress::Progress;
+use crate::{cache, command, workspace};
+
+/// The Python that has LiteRT, as `tests/requirements.txt` pins it.
+pub fn litert() -> Result<PathBuf> {
+    let requirements = workspace::root().join("tests/requirements.txt");
+    let text = fs::read(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
+    let id = blake3::hash(&text).to_hex();
+    let environment = cache::dir()?.join("python").join(&id[..16]);
+    let python = environment.join("bin/python");
+    // A Python environment knows its own path, so it is made in place, and counts when it is marked.
+    let complete = environment.join("complete");
+    let _lock = cache::Lock::take("python")?;
+    if !complete.exists() {
+        packages::require(packages::PYTHON)?;
+        eprintln!("installing tests/requirements.txt from PyPI into {}", environment.display());
+        let _progress = Progress::start("making a Python environment");
+        command::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+        command::run(pip.arg(&requirements))?;
+        fs::write(complete, "")?;
+    }
+    Ok(python)
+}

@@ -1,0 +1,71 @@
+//! Tools of the Rust world: programs from crates.io, and the library's source.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use super::apt;
+use crate::progress::Progress;
+use crate::{cache, command, workspace};
+
+/// The binding generator; this version fits the kernel.
+pub fn bindgen() -> Result<PathBuf> {
+    install("bindgen-cli", "0.72.1", "bindgen")
+}
+
+/// The checker of dependencies' licences and advisories.
+pub fn cargo_deny() -> Result<PathBuf> {
+    install("cargo-deny", "0.18.4", "cargo-deny")
+}
+
+/// Installs a program from crates.io, once per version.
+fn install(package: &str, version: &str, program: &str) -> Result<PathBuf> {
+    let root = cache::dir()?.join("tools").join(format!("{package}-{version}"));
+    cache::publish_dir(&root, |staging| {
+        eprintln!("installing {package} {version} from crates.io");
+        let _progress = Progress::start(&format!("compiling {package}"));
+        let mut cargo = workspace::cargo();
+        cargo.args(["install", "--quiet", "--locked", "--no-track", package, "--version", version, "--root"]).arg(staging);
+        command::run(cargo.env_remove("CARGO_TARGET_DIR"))
+    })?;
+    Ok(root.join("bin").join(program))
+}
+
+/// Source of the compiler's library: `RUST_LIB_SRC`, rustup's `rust-src`, else Debian's package of
+/// the compiler's version.
+pub fn rust_lib_src() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("RUST_LIB_SRC").map(PathBuf::from) {
+        ensure!(is_library(&given), "RUST_LIB_SRC={} has no core/src/lib.rs", given.display());
+        return Ok(given);
+    }
+    let sysroot = command::output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let rustup = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+    if is_library(&rustup) {
+        return Ok(rustup);
+    }
+    let version = compiler_version()?;
+    let root = cache::dir()?.join(format!("rust-src-{version}"));
+    cache::publish_dir(&root, |staging| {
+        let scratch = TempDir::new_in(cache::dir()?)?;
+        apt::download("rust-src", Some(&version), scratch.path()).with_context(|| {
+            format!("the library source of rustc {version}: run `rustup component add rust-src`, or set RUST_LIB_SRC")
+        })?;
+        let unpacked = scratch.path().join(format!("usr/src/rustc-{version}"));
+        command::run(Command::new("cp").arg("-a").arg(unpacked.join(".")).arg(staging))
+    })?;
+    let library = root.join("library");
+    ensure!(is_library(&library), "rust-src {version} has no library/core/src/lib.rs");
+    Ok(library)
+}
+
+fn is_library(dir: &Path) -> bool {
+    dir.join("core/src/lib.rs").exists()
+}
+
+/// Such as `1.95.0`.
+fn compiler_version() -> Result<String> {
+    let said = command::output(Command::new("rustc").arg("--version"))?;
+    said.split_whitespace().nth(1).map(str::to_owned).context("rustc --version names no version")
+}
