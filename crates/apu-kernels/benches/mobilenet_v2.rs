@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use apu_kernels::{Isa, add, conv_2d, depthwise_conv_2d};
-use apu_proto::program::{self, DType, Window};
+use apu_proto::program::{self, DType, Rounding, Window};
 use divan::Bencher;
 use std::{fmt, sync::LazyLock};
 
@@ -37,6 +37,7 @@ impl Layer {
             output_zero_point: 0,
             clamp_min: 0,
             clamp_max: 255,
+            rounding: Rounding::AWAY,
         };
         let name = format!("conv {kernel}x{kernel} {side}x{side}x{in_c} to {out_c}");
         let macs = u64::from(side / stride).pow(2) * u64::from(kernel * kernel * in_c * out_c);

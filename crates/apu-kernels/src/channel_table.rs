@@ -1,6 +1,10 @@
 //! The channel table: bias, multiplier and shift of every output channel.
 
-use crate::{Error, limits::bytes, requant::Rescale};
+use crate::{
+    Error,
+    limits::bytes,
+    requant::{Rescale, Ties},
+};
 
 /// Channels are padded to a multiple of this.
 pub(crate) const LANES: usize = 16;
@@ -11,6 +15,7 @@ pub(crate) struct ChannelTable<'a> {
     pub bias: &'a [[u8; 4]],
     pub multiplier: &'a [[u8; 4]],
     pub shift: &'a [[u8; 4]],
+    pub ties: Ties,
 }
 
 impl<'a> ChannelTable<'a> {
@@ -23,7 +28,7 @@ impl<'a> ChannelTable<'a> {
     }
 
     /// The table in `bytes`, which has the size of a whole table.
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub fn new(bytes: &'a [u8], ties: Ties) -> Self {
         let words = bytes.as_chunks().0;
         let (bias, rest) = words.split_at(words.len() / 3);
         let (multiplier, shift) = rest.split_at(rest.len() / 2);
@@ -31,6 +36,7 @@ impl<'a> ChannelTable<'a> {
             bias,
             multiplier,
             shift,
+            ties,
         }
     }
 
@@ -39,11 +45,12 @@ impl<'a> ChannelTable<'a> {
         i32::from_le_bytes(self.bias[channel])
     }
 
-    /// The factor from sums to outputs of a channel.
-    pub fn rescale(&self, channel: usize) -> Rescale {
-        Rescale::from_words(
+    /// A channel's sum in steps of the output.
+    pub fn rescale(&self, channel: usize, sum: i32) -> i32 {
+        let factor = Rescale::from_words(
             i32::from_le_bytes(self.multiplier[channel]),
             i32::from_le_bytes(self.shift[channel]),
-        )
+        );
+        factor.apply_with(self.ties, sum)
     }
 }

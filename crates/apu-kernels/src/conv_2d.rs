@@ -16,6 +16,7 @@ use crate::{
     channel_table::{ChannelTable, LANES},
     isa::Level,
     limits::{at_least, bytes, exactly, within},
+    requant::Ties,
     window::Window,
 };
 use apu_proto::program::{self, CONV_TILE};
@@ -29,6 +30,7 @@ struct Conv2d {
     weight_zero_point: i32,
     output_zero_point: i32,
     clamp: Clamp,
+    ties: Ties,
     /// Taps of a window, padded to a multiple of 4.
     depth: usize,
     /// Whether windows must be unfolded into scratch, or are rows of the input already.
@@ -58,6 +60,7 @@ impl Conv2d {
             weight_zero_point: p.weight_zero_point,
             output_zero_point: p.output_zero_point,
             clamp: Clamp::new(byte, p.clamp_min, p.clamp_max)?,
+            ties: Ties::new("rounding", p.rounding)?,
             depth: k as usize,
             unfolds,
             sizes: Sizes::new([
@@ -113,7 +116,7 @@ pub fn run(
     exactly("channel table", table, table_size)?;
     exactly("output", output, output_size)?;
     at_least("scratch", scratch, scratch_size)?;
-    let table = ChannelTable::new(table);
+    let table = ChannelTable::new(table, conv.ties);
     match isa.level() {
         Level::Plain => plain::run(&conv, input, weights, table, output),
         #[cfg(target_arch = "x86_64")]

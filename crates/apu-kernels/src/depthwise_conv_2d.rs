@@ -14,6 +14,7 @@ use crate::{
     channel_table::{ChannelTable, LANES},
     isa::Level,
     limits::{agree, bytes, exactly},
+    requant::Ties,
     window::Window,
 };
 use apu_proto::program;
@@ -104,7 +105,7 @@ pub fn run(
     exactly("packed weights", weights, weights_size)?;
     exactly("channel table", table, table_size)?;
     exactly("output", output, output_size)?;
-    let table = ChannelTable::new(table);
+    let table = ChannelTable::new(table, Ties::Away);
     match isa.level() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: here and below, a level is a proof that the processor has its instructions.

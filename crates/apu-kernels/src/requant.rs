@@ -1,6 +1,7 @@
 //! Fixed-point rescaling with gemmlowp's double rounding, as TFLite's reference kernels do it.
 
 use crate::{Error, limits::within};
+use apu_proto::program::Rounding;
 
 /// `round(a · b / 2³¹)` with ties up: gemmlowp's SaturatingRoundingDoublingHighMul, without the
 /// saturation, which only `i32::MIN · i32::MIN` could reach.
@@ -16,6 +17,33 @@ pub const fn rounding_divide_by_pot(x: i32, exponent: u32) -> i32 {
     let mask = ((1u32 << exponent) - 1) as i32;
     let threshold = (mask >> 1) + (x < 0) as i32;
     (x >> exponent) + ((x & mask) > threshold) as i32
+}
+
+/// Where the right shift takes a tie; see [`apu_proto::program::Rounding`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ties {
+    /// Away from zero.
+    Away,
+    /// Upward.
+    Up,
+}
+
+impl Ties {
+    pub(crate) fn new(field: &'static str, raw: u32) -> Result<Self, Error> {
+        within(field, raw, Rounding::AWAY.into(), Rounding::UP.into())?;
+        Ok(if raw == Rounding::UP {
+            Self::Up
+        } else {
+            Self::Away
+        })
+    }
+}
+
+/// `round(x / 2^exponent)` with ties up, for exponents 0…31.
+#[inline(always)]
+const fn rounding_up_divide_by_pot(x: i32, exponent: u32) -> i32 {
+    let half = (1u32 << exponent >> 1) as i64;
+    ((x as i64 + half) >> exponent) as i32
 }
 
 /// A factor `multiplier · 2^(shift − 31)`.
@@ -67,7 +95,42 @@ impl Rescale {
     /// `x` times the factor: TFLite's MultiplyByQuantizedMultiplier.
     #[inline(always)]
     pub const fn apply(self, x: i32) -> i32 {
-        let shifted = x.wrapping_shl(self.left);
-        rounding_divide_by_pot(doubling_high_mul(shifted, self.multiplier), self.right)
+        rounding_divide_by_pot(self.high_mul(x), self.right)
+    }
+
+    /// `x` times the factor, with a choice of where ties go.
+    #[inline(always)]
+    pub const fn apply_with(self, ties: Ties, x: i32) -> i32 {
+        match ties {
+            Ties::Away => self.apply(x),
+            Ties::Up => rounding_up_divide_by_pot(self.high_mul(x), self.right),
+        }
+    }
+
+    #[inline(always)]
+    const fn high_mul(self, x: i32) -> i32 {
+        doubling_high_mul(x.wrapping_shl(self.left), self.multiplier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ties_below_zero_tell_the_roundings_apart() {
+        // A half, as a shift alone would make it.
+        let half = Rescale::from_words(1 << 30, 0);
+        let quarter = Rescale::from_words(1 << 30, -1);
+        for (factor, x, away, up) in [
+            (quarter, 6, 2, 2),
+            (quarter, -6, -2, -1),
+            (quarter, -5, -1, -1),
+            (quarter, -7, -2, -2),
+            (half, -4, -2, -2),
+        ] {
+            let got = [Ties::Away, Ties::Up].map(|ties| factor.apply_with(ties, x));
+            assert_eq!(got, [away, up], "{factor:?} {x}");
+        }
     }
 }

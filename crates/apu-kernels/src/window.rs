@@ -29,7 +29,7 @@ pub(crate) struct Window {
     pub kernel_h: usize,
     pub kernel_w: usize,
     stride_h: usize,
-    stride_w: usize,
+    pub stride_w: usize,
     dilation_h: usize,
     dilation_w: usize,
     pad_top: usize,
@@ -157,6 +157,13 @@ impl Window {
         let x =
             (pixel.x * self.stride_w + kernel_x * self.dilation_w).checked_sub(self.pad_left)?;
         (x < self.in_w).then(|| self.at(pixel.batch, y, x))
+    }
+
+    /// Whether all columns of the windows of output column `x` are on the input.
+    pub fn is_inside(&self, x: usize) -> bool {
+        let start = x * self.stride_w;
+        let reach = (self.kernel_w - 1) * self.dilation_w;
+        start >= self.pad_left && start - self.pad_left + reach < self.in_w
     }
 
     /// The input row of a kernel row; `None` in the padding.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use apu_kernels::{Isa, add, conv_2d, depthwise_conv_2d, mean, pool_2d, quantize};
-use apu_proto::program::{self, DType, OP_RANK, Window};
+use apu_proto::program::{self, DType, OP_RANK, Rounding, Window};
 use proptest::prelude::*;
 
 /// Runs `kernel` with every instruction set, on an output of `size` bytes, and compares.
@@ -97,10 +97,12 @@ proptest! {
     fn conv_2d(
         window in window(12, 70), dtype in byte(), offsets in offsets(), seed in any::<u64>(),
         weight_zero_point in prop_oneof![Just(0), -128..128i32],
+        rounding in Rounding::AWAY..=Rounding::UP,
     ) {
         let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
         let p = program::Conv2d {
             window, dtype, input_zero_point, weight_zero_point, output_zero_point, clamp_min, clamp_max,
+            rounding,
         };
         let sizes = conv_2d::sizes(&p).unwrap();
         let &[input, weights, table, output, scratch] = sizes.as_slice() else { unreachable!() };

@@ -103,20 +103,19 @@ impl Product<'_> {
     ) {
         let depth = self.depth;
         let blocks: [_; B] = core::array::from_fn(|block| &weights[block * depth..][..depth]);
-        let mut sums = [[_mm512_setzero_si512(); R]; B];
+        let mut sums = [[_mm512_setzero_si512(); B]; R];
         for k in 0..depth {
             let w = blocks.map(|block| load(&block[k]));
-            let taps = tile.rows.map(|row| {
+            for (sums, row) in sums.iter_mut().zip(tile.rows) {
                 let taps = _mm512_set1_epi32(i32::from_le_bytes(row[k]));
-                _mm512_xor_si512(taps, self.flip)
-            });
-            for (sums, w) in sums.iter_mut().zip(w) {
-                for (sum, taps) in sums.iter_mut().zip(taps) {
+                let taps = _mm512_xor_si512(taps, self.flip);
+                for (sum, w) in sums.iter_mut().zip(w) {
                     *sum = _mm512_dpbusd_epi32(*sum, taps, w);
                 }
             }
         }
-        for (block, sums) in sums.iter().enumerate() {
+        for block in 0..B {
+            let sums = sums.map(|sums| sums[block]);
             self.store(sums, channel + block * LANES, tile.corrections, tile.output);
         }
     }
@@ -124,11 +123,17 @@ impl Product<'_> {
     /// Rescales and stores the sums of a block of channels.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn store(&self, sums: &[__m512i], channel: usize, corrections: &[i32], output: &mut [u8]) {
+    fn store<const R: usize>(
+        &self,
+        sums: [__m512i; R],
+        channel: usize,
+        corrections: &[i32],
+        output: &mut [u8],
+    ) {
         let bias = load_words(&self.table.bias[channel..]);
         let rescale = Rescale::of(&self.table, channel);
         let rows = output.chunks_exact_mut(self.conv.window.out_c);
-        for ((&sum, &correction), row) in sums.iter().zip(corrections).zip(rows) {
+        for ((sum, &correction), row) in sums.into_iter().zip(corrections).zip(rows) {
             let start = _mm512_sub_epi32(bias, _mm512_set1_epi32(correction));
             let scaled = rescale.apply(_mm512_add_epi32(sum, start));
             let bytes = _mm512_cvtepi32_epi8(self.finish.apply(scaled));

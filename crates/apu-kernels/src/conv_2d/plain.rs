@@ -27,7 +27,7 @@ pub(super) fn run(
                 let acc = sum
                     .wrapping_sub(correction)
                     .wrapping_add(table.bias(channel));
-                let scaled = table.rescale(channel).apply(acc);
+                let scaled = table.rescale(channel, acc);
                 *out = conv
                     .clamp
                     .store(scaled.wrapping_add(conv.output_zero_point));

@@ -21,7 +21,7 @@ pub(super) fn run(
             let sums = accumulate(conv, pixel, first, input, weights);
             for (lane, (out, sum)) in block_output.iter_mut().zip(sums).enumerate() {
                 let acc = sum.wrapping_add(table.bias(first + lane));
-                let scaled = table.rescale(first + lane).apply(acc);
+                let scaled = table.rescale(first + lane, acc);
                 *out = conv
                     .clamp
                     .store(scaled.wrapping_add(conv.output_zero_point));

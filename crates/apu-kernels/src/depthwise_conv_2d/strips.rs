@@ -39,6 +39,17 @@ impl Places {
             }
         }
     }
+
+    /// The pixel to the right of the one before, both with all kernel columns on the input.
+    fn step(&mut self, index: usize, step: u32) {
+        let (before, rest) = self.places.split_at_mut(index);
+        let (Some(before), Some(pixel)) = (before.last(), rest.first_mut()) else {
+            return;
+        };
+        for (to, from) in pixel[..self.pairs].iter_mut().zip(before) {
+            *to = from.map(|place| place.saturating_add(step));
+        }
+    }
 }
 
 /// Calls `strip` for strip after strip, with the part of the output that belongs to it. The window
@@ -55,10 +66,18 @@ pub(super) fn each_strip(
         pairs,
     };
     let mut pixels = window.pixels();
+    let step = (window.stride_w * window.in_c) as u32;
     for output in output.chunks_mut(STRIP * window.out_c) {
         let count = output.len() / window.out_c;
+        let mut before_is_inside = false;
         for (index, pixel) in pixels.by_ref().take(count).enumerate() {
-            places.set(index, window, pixel);
+            let inside = window.is_inside(pixel.x);
+            if inside && before_is_inside && pixel.x > 0 {
+                places.step(index, step);
+            } else {
+                places.set(index, window, pixel);
+            }
+            before_is_inside = inside;
         }
         strip(&places, output);
     }

@@ -1,6 +1,6 @@
 //! Vectors of 32 bytes, for AVX2.
 
-use crate::channel_table::ChannelTable;
+use crate::{channel_table::ChannelTable, requant::Ties};
 use core::arch::x86_64::*;
 
 /// Loads a whole vector.
@@ -63,6 +63,8 @@ pub struct Rescale {
     multiplier: __m256i,
     left: __m256i,
     right: __m256i,
+    /// All ones where ties go away from zero, zeros where they go up.
+    away: __m256i,
 }
 
 impl Rescale {
@@ -76,6 +78,7 @@ impl Rescale {
             multiplier: _mm256_max_epi32(multiplier, zero),
             left: _mm256_min_epi32(_mm256_max_epi32(shift, zero), _mm256_set1_epi32(30)),
             right: _mm256_max_epi32(right, zero),
+            away: _mm256_set1_epi32(-1),
         }
     }
 
@@ -83,10 +86,11 @@ impl Rescale {
     #[inline]
     #[target_feature(enable = "avx2")]
     pub fn of(table: &ChannelTable<'_>, channel: usize) -> Self {
-        Self::from_words(
-            load_words(&table.multiplier[channel..]),
-            load_words(&table.shift[channel..]),
-        )
+        let words = |words: &[[u8; 4]]| load_words(&words[channel..]);
+        Self {
+            away: _mm256_set1_epi32(-i32::from(table.ties == Ties::Away)),
+            ..Self::from_words(words(table.multiplier), words(table.shift))
+        }
     }
 
     /// Each lane times its factor.
@@ -111,7 +115,8 @@ impl Rescale {
     fn divide(&self, x: __m256i) -> __m256i {
         let one = _mm256_set1_epi32(1);
         let mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, self.right), one);
-        let threshold = _mm256_sub_epi32(_mm256_srli_epi32::<1>(mask), _mm256_srai_epi32::<31>(x));
+        let below = _mm256_and_si256(_mm256_srai_epi32::<31>(x), self.away);
+        let threshold = _mm256_sub_epi32(_mm256_srli_epi32::<1>(mask), below);
         let up = _mm256_cmpgt_epi32(_mm256_and_si256(x, mask), threshold);
         _mm256_sub_epi32(_mm256_srav_epi32(x, self.right), up)
     }

@@ -1,6 +1,6 @@
 //! Vectors of 64 bytes, for AVX-512 with BW, VL and VNNI.
 
-use crate::channel_table::ChannelTable;
+use crate::{channel_table::ChannelTable, requant::Ties};
 use core::arch::x86_64::*;
 
 /// Loads a whole vector.
@@ -85,6 +85,8 @@ pub struct Rescale {
     odd_multiplier: __m512i,
     left: __m512i,
     right: __m512i,
+    /// All ones where ties go away from zero, zeros where they go up.
+    away: __m512i,
 }
 
 impl Rescale {
@@ -100,6 +102,7 @@ impl Rescale {
             odd_multiplier: _mm512_srli_epi64::<32>(multiplier),
             left: _mm512_min_epi32(_mm512_max_epi32(shift, zero), _mm512_set1_epi32(30)),
             right: _mm512_max_epi32(right, zero),
+            away: _mm512_set1_epi32(-1),
         }
     }
 
@@ -108,7 +111,10 @@ impl Rescale {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     pub fn of(table: &ChannelTable<'_>, channel: usize) -> Self {
         let words = |words: &[[u8; 4]]| load_words(words.get(channel..).unwrap_or_default());
-        Self::from_words(words(table.multiplier), words(table.shift))
+        Self {
+            away: _mm512_set1_epi32(-i32::from(table.ties == Ties::Away)),
+            ..Self::from_words(words(table.multiplier), words(table.shift))
+        }
     }
 
     /// Each lane times its factor.
@@ -135,7 +141,8 @@ impl Rescale {
     fn divide(&self, x: __m512i) -> __m512i {
         let one = _mm512_set1_epi32(1);
         let mask = _mm512_sub_epi32(_mm512_sllv_epi32(one, self.right), one);
-        let threshold = _mm512_sub_epi32(_mm512_srli_epi32::<1>(mask), _mm512_srai_epi32::<31>(x));
+        let below = _mm512_and_si512(_mm512_srai_epi32::<31>(x), self.away);
+        let threshold = _mm512_sub_epi32(_mm512_srli_epi32::<1>(mask), below);
         let up = _mm512_cmpgt_epi32_mask(_mm512_and_si512(x, mask), threshold);
         let quotient = _mm512_srav_epi32(x, self.right);
         _mm512_mask_add_epi32(quotient, up, quotient, one)
