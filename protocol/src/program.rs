@@ -28,7 +28,7 @@
 //! *Channel table*: three arrays of 32-bit words, each as long as the padded N (or C):
 //! bias, multiplier, shift. With `acc` the 32-bit sum and [`Numerics::TFLITE`], the output is
 //! `clamp(MultiplyByQuantizedMultiplier(acc, multiplier, shift) + output_zero_point)` with gemmlowp's
-//! double rounding; `shift` is positive to the left, −31…30.
+//! double rounding, ties of the right shift as [`Rounding`] says; `shift` is positive to the left, −31…30.
 //! For [`Conv2d`] the bias is *folded* for unsigned bytes: with `a = x` for uint8 and `a = x + 128`
 //! for int8, `za` the input zero point in that same domain, `zw` the weight zero point, `b` the
 //! model's bias and sums over the whole unpadded K,
@@ -67,6 +67,15 @@ impl Numerics {
     pub const TFLITE: u32 = 0;
     /// XNNPACK's float requantisation.
     pub const XNNPACK: u32 = 1;
+}
+
+/// Values of [`Conv2d::rounding`]: where the right shift takes a tie.
+pub struct Rounding;
+impl Rounding {
+    /// Away from zero, as gemmlowp and TFLite's reference kernels.
+    pub const AWAY: u32 = 0;
+    /// Upward, as ruy and with it LiteRT's optimized int8 FULLY_CONNECTED.
+    pub const UP: u32 = 1;
 }
 
 /// Begins a program. 192 bytes.
@@ -180,7 +189,9 @@ pub struct Io {
 }
 
 /// A range of a segment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct Operand {
     /// Index of the segment.
@@ -240,7 +251,9 @@ pub mod opcode {
 }
 
 /// Window geometry shared by convolutions and pooling.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 #[allow(missing_docs)]
 pub struct Window {
@@ -283,6 +296,8 @@ pub struct Conv2d {
     pub clamp_min: i32,
     /// Largest output value.
     pub clamp_max: i32,
+    /// One of [`Rounding`].
+    pub rounding: u32,
 }
 
 /// Output pixels whose windows fit the scratch of a [`Conv2d`] at once.

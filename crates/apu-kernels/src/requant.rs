@@ -126,7 +126,7 @@ mod tests {
             (quarter, 6, 2, 2),
             (quarter, -6, -2, -1),
             (quarter, -5, -1, -1),
-            (quarter, -7, -2, -2),
+            (quarter, -7, -2, -1), // −3.5 is −3 after the multiplication
             (half, -4, -2, -2),
         ] {
             let got = [Ties::Away, Ties::Up].map(|ties| factor.apply_with(ties, x));

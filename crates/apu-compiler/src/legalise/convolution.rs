@@ -1,7 +1,7 @@
 //! CONV_2D, DEPTHWISE_CONV_2D, and FULLY_CONNECTED as a convolution with a 1x1 window.
 
 use apu_kernels::{conv_2d, depthwise_conv_2d};
-use apu_proto::program::{self, Conv2d, DepthwiseConv2d, Window};
+use apu_proto::program::{self, Conv2d, DepthwiseConv2d, Rounding, Window};
 
 use super::{Operand, Record, dtype, quantisation, ratio_out_of_range, record, scratch, size};
 use crate::{
@@ -78,6 +78,7 @@ fn matrix(site: &Site, window: Window) -> Result<Record, Refusal> {
         output_zero_point: common.output_zero_point,
         clamp_min: common.clamp.0,
         clamp_max: common.clamp.1,
+        rounding: rounding(site),
     };
     let sizes = conv_2d::sizes(&params);
     let operands = [
@@ -135,6 +136,18 @@ pub(super) fn depthwise_conv_2d(site: &Site) -> Result<Record, Refusal> {
         operands,
         macs,
     )
+}
+
+/// int8 FULLY_CONNECTED follows LiteRT's optimized kernel: the reference one rounds in float since 2025.
+fn rounding(site: &Site) -> u32 {
+    let int8 = site
+        .output()
+        .is_some_and(|output| output.element == Element::INT8);
+    if int8 && site.operator.opcode == Opcode::FULLY_CONNECTED {
+        Rounding::UP
+    } else {
+        Rounding::AWAY
+    }
 }
 
 /// What stored weights have above the signed bytes that the kernel takes.
