@@ -3,6 +3,7 @@
 use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
+    isa::Kernel,
     limits::{MAX_BYTES, bytes, exactly, within},
     requant::Rescale,
 };
@@ -127,17 +128,44 @@ impl Add {
         }
     }
 
-    fn plain(&self, a: &[u8], b: &[u8], output: &mut [u8]) {
-        let columns = self.shape[OP_RANK - 1];
+    /// Makes the innermost row as long as both inputs allow.
+    fn merge_rows(mut self) -> Self {
+        const LAST: usize = OP_RANK - 1;
+        for dim in (0..LAST).rev() {
+            let columns = self.shape[LAST];
+            let continues = |input: &Input| input.stride[dim] == input.stride[LAST] * columns;
+            if self.shape[dim] == 1 || (continues(&self.a) && continues(&self.b)) {
+                self.shape[LAST] *= self.shape[dim];
+                self.shape[dim] = 1;
+            } else {
+                break;
+            }
+        }
+        self
+    }
+}
+
+struct AddRows<'a> {
+    add: Add,
+    a: &'a [u8],
+    b: &'a [u8],
+    output: &'a mut [u8],
+}
+
+impl Kernel for AddRows<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { add, a, b, output } = self;
+        let columns = add.shape[OP_RANK - 1];
         for (row, row_output) in output.chunks_exact_mut(columns).enumerate() {
             let [mut a_start, mut b_start, mut rest] = [0, 0, row];
             for dim in (0..OP_RANK - 1).rev() {
-                let index = rest % self.shape[dim];
-                rest /= self.shape[dim];
-                a_start += index * self.a.stride[dim];
-                b_start += index * self.b.stride[dim];
+                let index = rest % add.shape[dim];
+                rest /= add.shape[dim];
+                a_start += index * add.a.stride[dim];
+                b_start += index * add.b.stride[dim];
             }
-            self.row(&a[a_start..], &b[b_start..], row_output);
+            add.row(&a[a_start..], &b[b_start..], row_output);
         }
     }
 }
@@ -157,7 +185,7 @@ pub fn sizes(params: &program::Add) -> Result<Sizes, Error> {
 ///
 /// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
 pub fn run(
-    _isa: Isa,
+    isa: Isa,
     params: &program::Add,
     a: &[u8],
     b: &[u8],
@@ -170,6 +198,7 @@ pub fn run(
     exactly("a", a, a_size)?;
     exactly("b", b, b_size)?;
     exactly("output", output, output_size)?;
-    add.plain(a, b, output);
+    let add = add.merge_rows();
+    isa.run(AddRows { add, a, b, output });
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::{
     Error, Isa, Sizes,
     byte::Byte,
+    isa::Kernel,
     limits::{bytes, exactly},
 };
 use apu_proto::program;
@@ -32,7 +33,7 @@ pub fn sizes(params: &program::Dequantize) -> Result<Sizes, Error> {
 ///
 /// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
 pub fn run(
-    _isa: Isa,
+    isa: Isa,
     params: &program::Dequantize,
     input: &[u8],
     output: &mut [u8],
@@ -43,10 +44,32 @@ pub fn run(
     };
     exactly("input", input, input_size)?;
     exactly("output", output, output_size)?;
-    let scale = f32::from_bits(params.scale);
-    for (out, &x) in output.as_chunks_mut().0.iter_mut().zip(input) {
-        // A difference of two bytes is exact in f32, so this rounds once, as the reference does.
-        *out = (scale * (byte.widen(x) - params.zero_point) as f32).to_le_bytes();
-    }
+    let (zero_point, scale) = (params.zero_point, f32::from_bits(params.scale));
+    isa.run(Elements {
+        byte,
+        zero_point,
+        scale,
+        input,
+        output,
+    });
     Ok(())
+}
+
+struct Elements<'a> {
+    byte: Byte,
+    zero_point: i32,
+    scale: f32,
+    input: &'a [u8],
+    output: &'a mut [u8],
+}
+
+impl Kernel for Elements<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for (out, &x) in self.output.as_chunks_mut().0.iter_mut().zip(self.input) {
+            // A difference of two bytes is exact in f32, so this rounds once, as the reference does.
+            let difference = (self.byte.widen(x) - self.zero_point) as f32;
+            *out = (self.scale * difference).to_le_bytes();
+        }
+    }
 }

@@ -50,6 +50,37 @@ impl Isa {
     pub(crate) const fn level(self) -> Level {
         self.0
     }
+
+    /// Runs `kernel`, compiled for the instructions that this permits.
+    pub(crate) fn run(self, kernel: impl Kernel) {
+        match self.0 {
+            Level::Plain => kernel.run(),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level is a proof that the processor has AVX2.
+            Level::Avx2 | Level::Avx2Vnni => unsafe { run_avx2(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the level is a proof that the processor has these parts of AVX-512.
+            Level::Avx512Vnni => unsafe { run_avx512(kernel) },
+        }
+    }
+}
+
+/// Work that is written once, plainly, and that the compiler vectorises for each instruction set.
+pub(crate) trait Kernel {
+    /// Does the work. To be `#[inline(always)]`, or the plain instructions are used everywhere.
+    fn run(self);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn run_avx2(kernel: impl Kernel) {
+    kernel.run();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn run_avx512(kernel: impl Kernel) {
+    kernel.run();
 }
 
 #[cfg(not(target_arch = "x86_64"))]

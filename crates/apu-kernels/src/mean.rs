@@ -3,6 +3,7 @@
 use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
+    isa::Kernel,
     limits::{MAX_BYTES, at_least, bytes, exactly, within},
     requant::Rescale,
 };
@@ -68,35 +69,52 @@ impl Mean {
         }
         start
     }
+}
 
+struct Rows<'a> {
+    mean: Mean,
+    input: &'a [u8],
+    output: &'a mut [u8],
+    sums: &'a mut [[u8; 4]],
+}
+
+impl Kernel for Rows<'_> {
     #[inline(always)]
-    fn plain(&self, input: &[u8], output: &mut [u8], sums: &mut [[u8; 4]]) {
+    fn run(self) {
+        let Self {
+            mean,
+            input,
+            output,
+            sums,
+        } = self;
         sums.fill([0; 4]);
-        let columns = self.in_shape[OP_RANK - 1];
-        let add = |sum: &mut [u8; 4], x: i32| {
-            *sum = i32::from_le_bytes(*sum).wrapping_add(x).to_le_bytes()
-        };
-        for (row, bytes) in input.chunks_exact(columns).enumerate() {
-            let sums = &mut sums[self.start(row)..];
-            if self.out_stride[OP_RANK - 1] == 0 {
+        for (row, bytes) in input.chunks_exact(mean.in_shape[OP_RANK - 1]).enumerate() {
+            let sums = &mut sums[mean.start(row)..];
+            if mean.out_stride[OP_RANK - 1] == 0 {
                 add(
                     &mut sums[0],
-                    bytes.iter().map(|&x| self.byte.widen(x)).sum(),
+                    bytes.iter().map(|&x| mean.byte.widen(x)).sum(),
                 );
             } else {
                 sums.iter_mut()
                     .zip(bytes)
-                    .for_each(|(sum, &x)| add(sum, self.byte.widen(x)));
+                    .for_each(|(sum, &x)| add(sum, mean.byte.widen(x)));
             }
         }
-        let clamp = Clamp::whole(self.byte);
+        let clamp = Clamp::whole(mean.byte);
         for (out, &mut sum) in output.iter_mut().zip(sums) {
-            let scaled = self
+            let scaled = mean
                 .rescale
-                .apply(i32::from_le_bytes(sum).wrapping_sub(self.offset));
-            *out = clamp.store(scaled.wrapping_add(self.output_zero_point));
+                .apply(i32::from_le_bytes(sum).wrapping_sub(mean.offset));
+            *out = clamp.store(scaled.wrapping_add(mean.output_zero_point));
         }
     }
+}
+
+/// Adds to a little-endian word.
+#[inline(always)]
+fn add(sum: &mut [u8; 4], x: i32) {
+    *sum = i32::from_le_bytes(*sum).wrapping_add(x).to_le_bytes();
 }
 
 /// The sizes of input, output and scratch.
@@ -114,7 +132,7 @@ pub fn sizes(params: &program::Mean) -> Result<Sizes, Error> {
 ///
 /// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
 pub fn run(
-    _isa: Isa,
+    isa: Isa,
     params: &program::Mean,
     input: &[u8],
     output: &mut [u8],
@@ -127,10 +145,12 @@ pub fn run(
     exactly("input", input, input_size)?;
     exactly("output", output, output_size)?;
     at_least("scratch", scratch, scratch_size)?;
-    mean.plain(
+    let sums = &mut scratch.as_chunks_mut().0[..output_size as usize];
+    isa.run(Rows {
+        mean,
         input,
         output,
-        &mut scratch.as_chunks_mut().0[..output_size as usize],
-    );
+        sums,
+    });
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
+    isa::Kernel,
     limits::{exactly, within},
     window::{Pixel, Window},
 };
@@ -52,20 +53,6 @@ impl Pool2d {
     }
 
     #[inline(always)]
-    fn plain(&self, pooling: Pooling, input: &[u8], output: &mut [u8]) {
-        let window = &self.window;
-        for (pixel, pixel_output) in window.pixels().zip(output.chunks_exact_mut(window.out_c)) {
-            for (index, block_output) in pixel_output.chunks_mut(BLOCK).enumerate() {
-                let channel = index * BLOCK;
-                match pooling {
-                    Pooling::Average => self.average(pixel, channel, input, block_output),
-                    Pooling::Max => self.max(pixel, channel, input, block_output),
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
     fn average(&self, pixel: Pixel, channel: usize, input: &[u8], output: &mut [u8]) {
         let mut sums = [0i32; BLOCK];
         let mut count = 0i32;
@@ -111,6 +98,35 @@ impl Pool2d {
     }
 }
 
+struct Pixels<'a> {
+    pool: Pool2d,
+    pooling: Pooling,
+    input: &'a [u8],
+    output: &'a mut [u8],
+}
+
+impl Kernel for Pixels<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self {
+            pool,
+            pooling,
+            input,
+            output,
+        } = self;
+        let channels = pool.window.out_c;
+        for (pixel, pixel_output) in pool.window.pixels().zip(output.chunks_exact_mut(channels)) {
+            for (index, block_output) in pixel_output.chunks_mut(BLOCK).enumerate() {
+                let channel = index * BLOCK;
+                match pooling {
+                    Pooling::Average => pool.average(pixel, channel, input, block_output),
+                    Pooling::Max => pool.max(pixel, channel, input, block_output),
+                }
+            }
+        }
+    }
+}
+
 /// The sizes of input and output.
 ///
 /// # Errors
@@ -126,7 +142,7 @@ pub fn sizes(params: &program::Pool2d) -> Result<Sizes, Error> {
 ///
 /// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
 pub fn run(
-    _isa: Isa,
+    isa: Isa,
     pooling: Pooling,
     params: &program::Pool2d,
     input: &[u8],
@@ -138,6 +154,11 @@ pub fn run(
     };
     exactly("input", input, input_size)?;
     exactly("output", output, output_size)?;
-    pool.plain(pooling, input, output);
+    isa.run(Pixels {
+        pool,
+        pooling,
+        input,
+        output,
+    });
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
+    isa::Kernel,
     limits::{bytes, exactly, within},
     requant::Rescale,
 };
@@ -116,7 +117,7 @@ pub fn sizes(params: &program::Quantize) -> Result<Sizes, Error> {
 ///
 /// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
 pub fn run(
-    _isa: Isa,
+    isa: Isa,
     params: &program::Quantize,
     input: &[u8],
     output: &mut [u8],
@@ -127,17 +128,32 @@ pub fn run(
     };
     exactly("input", input, input_size)?;
     exactly("output", output, output_size)?;
-    quantize.plain(input, output);
+    isa.run(Elements {
+        quantize,
+        input,
+        output,
+    });
     Ok(())
 }
 
-impl Quantize {
+struct Elements<'a> {
+    quantize: Quantize,
+    input: &'a [u8],
+    output: &'a mut [u8],
+}
+
+impl Kernel for Elements<'_> {
     #[inline(always)]
-    fn plain(&self, input: &[u8], output: &mut [u8]) {
-        match self.source {
+    fn run(self) {
+        let Self {
+            quantize,
+            input,
+            output,
+        } = self;
+        match quantize.source {
             Source::Float { scale } => {
                 for (out, &x) in output.iter_mut().zip(input.as_chunks().0) {
-                    *out = self.float(f32::from_le_bytes(x), scale);
+                    *out = quantize.float(f32::from_le_bytes(x), scale);
                 }
             }
             Source::Bytes {
@@ -147,9 +163,9 @@ impl Quantize {
             } => {
                 for (out, &x) in output.iter_mut().zip(input) {
                     let scaled = rescale.apply(byte.widen(x) - zero_point);
-                    *out = self
+                    *out = quantize
                         .clamp
-                        .store(scaled.wrapping_add(self.output_zero_point));
+                        .store(scaled.wrapping_add(quantize.output_zero_point));
                 }
             }
         }
