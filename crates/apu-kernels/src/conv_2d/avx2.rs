@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     channel_table::{ChannelTable, LANES},
-    x86::avx2::{Finish, Rescale, interleave, load, load_half, load_words, store_16},
+    x86::avx2::{Finish, Rescale, interleave, load, load_words, store_16},
 };
 use apu_proto::program::CONV_TILE;
 use core::arch::x86_64::*;
@@ -74,23 +74,39 @@ pub(super) fn run_vnni(
 fn pairs<const R: usize>(rows: &[&[[u8; 4]]; R], weights: Weights<'_>, flip: __m256i) -> [Sums; R] {
     // Each vector sums two pairs of taps of four channels apart.
     let mut sums = [[_mm256_setzero_si256(); 4]; R];
-    let depth = weights.len();
-    let rows = rows.map(|row| &row[..depth]);
-    for (k, w) in weights.iter().enumerate() {
-        let w: [_; 4] = core::array::from_fn(|quarter| {
-            let half = &w[quarter / 2].as_chunks::<16>().0[quarter % 2];
-            _mm256_cvtepi8_epi16(load_half(half))
-        });
-        for row in 0..R {
-            let taps = _mm256_set1_epi32(i32::from_le_bytes(rows[row][k]));
+    let rows = equally_long(rows, weights.len());
+    for (k, [low, high]) in weights.iter().enumerate() {
+        let (low, high) = (load(low), load(high));
+        let w = [
+            _mm256_cvtepi8_epi16(_mm256_castsi256_si128(low)),
+            _mm256_cvtepi8_epi16(_mm256_extracti128_si256::<1>(low)),
+            _mm256_cvtepi8_epi16(_mm256_castsi256_si128(high)),
+            _mm256_cvtepi8_epi16(_mm256_extracti128_si256::<1>(high)),
+        ];
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            let taps = _mm256_set1_epi32(i32::from_le_bytes(row[k]));
             let taps = _mm256_castsi256_si128(_mm256_xor_si256(taps, flip));
             let taps = _mm256_cvtepu8_epi16(taps);
-            for (sum, w) in sums[row].iter_mut().zip(w) {
+            for (sum, w) in sums.iter_mut().zip(w) {
                 *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(taps, w));
             }
         }
     }
-    sums.map(|[a, b, c, d]| [join(a, b), join(c, d)])
+    let mut joined = [[_mm256_setzero_si256(); 2]; R];
+    for (joined, [a, b, c, d]) in joined.iter_mut().zip(sums) {
+        *joined = [join(a, b), join(c, d)];
+    }
+    joined
+}
+
+/// The same rows, with a length that the compiler knows.
+#[inline(always)]
+fn equally_long<'a, const R: usize>(rows: &[&'a [[u8; 4]]; R], depth: usize) -> [&'a [[u8; 4]]; R] {
+    let mut rows = *rows;
+    for row in &mut rows {
+        *row = &row[..depth];
+    }
+    rows
 }
 
 /// Sums of eight channels from two vectors of pairs of sums.
@@ -106,15 +122,14 @@ fn join(first: __m256i, second: __m256i) -> __m256i {
 #[target_feature(enable = "avx2,avxvnni")]
 fn quads<const R: usize>(rows: &[&[[u8; 4]]; R], weights: Weights<'_>, flip: __m256i) -> [Sums; R] {
     let mut sums = [[_mm256_setzero_si256(); 2]; R];
-    let depth = weights.len();
-    let rows = rows.map(|row| &row[..depth]);
+    let rows = equally_long(rows, weights.len());
     for (k, [low, high]) in weights.iter().enumerate() {
         let (low, high) = (load(low), load(high));
-        for row in 0..R {
-            let taps = _mm256_set1_epi32(i32::from_le_bytes(rows[row][k]));
+        for ([sum_low, sum_high], row) in sums.iter_mut().zip(rows) {
+            let taps = _mm256_set1_epi32(i32::from_le_bytes(row[k]));
             let taps = _mm256_xor_si256(taps, flip);
-            sums[row][0] = _mm256_dpbusd_avx_epi32(sums[row][0], taps, low);
-            sums[row][1] = _mm256_dpbusd_avx_epi32(sums[row][1], taps, high);
+            *sum_low = _mm256_dpbusd_avx_epi32(*sum_low, taps, low);
+            *sum_high = _mm256_dpbusd_avx_epi32(*sum_high, taps, high);
         }
     }
     sums
@@ -172,18 +187,26 @@ impl<'a> Product<'a> {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn store<const R: usize>(&self, sums: &[Sums; R], channel: usize, tile: Tile<'_, R>) {
-        let bias = [0, 8].map(|lane| load_words(&self.table.bias[channel + lane..]));
-        let rescale = [0, 8].map(|lane| Rescale::of(&self.table, channel + lane));
-        let rows = tile.output.chunks_exact_mut(self.conv.window.out_c);
-        for ((sums, &correction), row) in sums.iter().zip(tile.corrections).zip(rows) {
+        let [bias_low, bias_high] = [
+            load_words(&self.table.bias[channel..]),
+            load_words(&self.table.bias[channel + 8..]),
+        ];
+        let rescale_low = Rescale::of(&self.table, channel);
+        let rescale_high = Rescale::of(&self.table, channel + 8);
+        let mut results = [_mm_setzero_si128(); R];
+        // Without a branch, so that it is unrolled and its multiplications stay 32 bits wide.
+        for ((result, &[low, high]), correction) in
+            results.iter_mut().zip(sums).zip(tile.corrections)
+        {
             let correction = _mm256_set1_epi32(correction);
-            let [low, high]: [_; 2] = core::array::from_fn(|half| {
-                let start = _mm256_sub_epi32(bias[half], correction);
-                rescale[half].apply(_mm256_add_epi32(sums[half], start))
-            });
-            let (first, second) = interleave(low, high);
-            let end = row.len().min(channel + LANES);
-            store_16(&mut row[channel..end], self.finish.bytes(first, second));
+            let low = _mm256_add_epi32(low, _mm256_sub_epi32(bias_low, correction));
+            let high = _mm256_add_epi32(high, _mm256_sub_epi32(bias_high, correction));
+            let (first, second) = interleave(rescale_low.apply(low), rescale_high.apply(high));
+            *result = self.finish.bytes(first, second);
         }
+        let end = self.conv.window.out_c.min(channel + LANES);
+        let rows = tile.output.chunks_exact_mut(self.conv.window.out_c);
+        rows.zip(results)
+            .for_each(|(row, result)| store_16(&mut row[channel..end], result));
     }
 }

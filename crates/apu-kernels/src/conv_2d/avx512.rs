@@ -115,8 +115,16 @@ impl Product<'_> {
             }
         }
         for block in 0..B {
-            let sums = sums.map(|sums| sums[block]);
-            self.store(sums, channel + block * LANES, tile.corrections, tile.output);
+            let mut column = [_mm512_setzero_si512(); R];
+            for (column, sums) in column.iter_mut().zip(&sums) {
+                *column = sums[block];
+            }
+            self.store(
+                column,
+                channel + block * LANES,
+                &tile.corrections,
+                tile.output,
+            );
         }
     }
 
@@ -127,18 +135,20 @@ impl Product<'_> {
         &self,
         sums: [__m512i; R],
         channel: usize,
-        corrections: &[i32],
+        corrections: &[i32; R],
         output: &mut [u8],
     ) {
         let bias = load_words(&self.table.bias[channel..]);
         let rescale = Rescale::of(&self.table, channel);
-        let rows = output.chunks_exact_mut(self.conv.window.out_c);
-        for ((sum, &correction), row) in sums.into_iter().zip(corrections).zip(rows) {
+        let mut results = [_mm_setzero_si128(); R];
+        for ((result, sum), &correction) in results.iter_mut().zip(sums).zip(corrections) {
             let start = _mm512_sub_epi32(bias, _mm512_set1_epi32(correction));
             let scaled = rescale.apply(_mm512_add_epi32(sum, start));
-            let bytes = _mm512_cvtepi32_epi8(self.finish.apply(scaled));
-            let end = row.len().min(channel + LANES);
-            store_16(&mut row[channel..end], bytes);
+            *result = _mm512_cvtepi32_epi8(self.finish.apply(scaled));
         }
+        let end = self.conv.window.out_c.min(channel + LANES);
+        let rows = output.chunks_exact_mut(self.conv.window.out_c);
+        rows.zip(results)
+            .for_each(|(row, result)| store_16(&mut row[channel..end], result));
     }
 }

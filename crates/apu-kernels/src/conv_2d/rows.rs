@@ -24,12 +24,15 @@ impl<'a> Rows<'a> {
         if self.count() < R {
             return None;
         }
+        let (&corrections, corrections_rest) = self.corrections.split_first_chunk()?;
         let (panel, panel_rest) = self.panel.split_at(R * self.depth);
-        let (corrections, corrections_rest) = self.corrections.split_at(R);
         let (output, output_rest) =
             core::mem::take(&mut self.output).split_at_mut(R * self.channels);
         (self.panel, self.corrections, self.output) = (panel_rest, corrections_rest, output_rest);
-        let rows = core::array::from_fn(|row| &panel[row * self.depth..][..self.depth]);
+        let mut rows = [panel; R];
+        for (index, row) in rows.iter_mut().enumerate() {
+            *row = &panel[index * self.depth..][..self.depth];
+        }
         Some(Tile {
             rows,
             corrections,
@@ -42,6 +45,6 @@ impl<'a> Rows<'a> {
 pub(super) struct Tile<'a, const R: usize> {
     /// Taps, all rows of one length.
     pub rows: [&'a [[u8; 4]]; R],
-    pub corrections: &'a [i32],
+    pub corrections: [i32; R],
     pub output: &'a mut [u8],
 }
