@@ -7,14 +7,17 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 
 /// The cache's folder: `tinyapu` in `$XDG_CACHE_HOME`, else in `~/.cache`.
 pub fn dir() -> Result<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .filter(|dir| !dir.is_empty())
+        .map(PathBuf::from);
     let base = match base {
         Some(base) => base,
-        None => std::env::home_dir().context("neither XDG_CACHE_HOME nor HOME is set")?.join(".cache"),
+        None => std::env::home_dir()
+            .context("neither XDG_CACHE_HOME nor HOME is set")?
+            .join(".cache"),
     };
     let dir = base.join("tinyapu");
     fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
@@ -35,13 +38,15 @@ impl Lock {
         let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
         if file.try_lock().is_err() {
             eprintln!("waiting for another run that works on {part} in the cache");
-            file.lock().with_context(|| format!("locking {}", path.display()))?;
+            file.lock()
+                .with_context(|| format!("locking {}", path.display()))?;
         }
         Ok(Self { _file: file })
     }
 }
 
-/// Makes folder `path` whole or not at all: `fill` works in a temporary one beside it.
+/// Makes folder `path` whole or not at all: `fill` works in another one beside it. Runs that want the
+/// same folder wait for each other.
 pub fn publish_dir(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if path.exists() {
         return Ok(());
@@ -53,7 +58,20 @@ pub fn publish_dir(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resul
     if path.exists() {
         return Ok(());
     }
-    let staging = TempDir::with_prefix_in(".staging-", parent)?;
-    fill(staging.path())?;
-    fs::rename(staging.keep(), path).with_context(|| format!("publishing {}", path.display()))
+    // Always the same name: what an interrupted run left there goes first.
+    let staging = parent.join(format!(".staging-{}", name.display()));
+    let clear = || {
+        if staging.exists() {
+            fs::remove_dir_all(&staging)
+        } else {
+            Ok(())
+        }
+    };
+    clear()?;
+    fs::create_dir(&staging)?;
+    if let Err(error) = fill(&staging) {
+        clear()?;
+        return Err(error);
+    }
+    fs::rename(&staging, path).with_context(|| format!("publishing {}", path.display()))
 }

@@ -7,10 +7,16 @@ use anyhow::{Context, Result, bail};
 
 /// Runs to the end and returns standard output; a failure carries what the program said.
 pub fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("running {command:?}"))?;
+    let output = command
+        .output()
+        .with_context(|| format!("running {command:?}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} ended with {}:\n{}", output.status, said.trim_end());
+        bail!(
+            "{command:?} ended with {}:\n{}",
+            output.status,
+            said.trim_end()
+        );
     }
     String::from_utf8(output.stdout).with_context(|| format!("output of {command:?} is no UTF-8"))
 }
@@ -23,7 +29,10 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// Whether `cargo run` set the variable, for xtask alone.
 pub fn is_cargo_variable(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    name == "CARGO" || ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
+    name == "CARGO"
+        || ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
 }
 
 /// Hides from `command` what `cargo run` set for xtask, which would make cargo rebuild.

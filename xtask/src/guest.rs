@@ -20,7 +20,10 @@ use line::Line;
 
 /// Does the guest's whole life. Returns only what went wrong before there was a line to say it on.
 pub fn main() -> Result<ExitCode> {
-    ensure!(std::process::id() == 1, "this is the guest's first process, and only that");
+    ensure!(
+        std::process::id() == 1,
+        "this is the guest's first process, and only that"
+    );
     if let Err(error) = live() {
         eprintln!("guest: {error:#}");
     }

@@ -56,7 +56,10 @@ pub fn image(choice: &Choice) -> Result<PathBuf> {
     let tree = Tree::find(choice.kernel_src.as_deref())?;
     let config = Config::read(choice.debug_kernel)?;
     let overlay = Overlay::read()?;
-    let image = cache::dir()?.join("images").join(key(&tree, &config, &overlay)?).join("linux");
+    let image = cache::dir()?
+        .join("images")
+        .join(key(&tree, &config, &overlay)?)
+        .join("linux");
     if !image.exists() {
         let _lock = Lock::take("kernel")?;
         if !image.exists() {
@@ -70,19 +73,35 @@ pub fn image(choice: &Choice) -> Result<PathBuf> {
 fn key(tree: &Tree, config: &Config, overlay: &Overlay) -> Result<String> {
     let compiler = command::output(Command::new("rustc").arg("-vV"))?;
     let mut hash = blake3::Hasher::new();
-    for part in [tree.name(), &compiler, config.text(), &make::FLAGS.join(" ")] {
-        hash.update(&part.len().to_le_bytes()).update(part.as_bytes());
+    for part in [
+        tree.name(),
+        &compiler,
+        config.text(),
+        &make::FLAGS.join(" "),
+    ] {
+        hash.update(&part.len().to_le_bytes())
+            .update(part.as_bytes());
     }
     overlay.hash(&mut hash);
-    Ok(format!("{}-{}", config.name(), &hash.finalize().to_hex()[..16]))
+    Ok(format!(
+        "{}-{}",
+        config.name(),
+        &hash.finalize().to_hex()[..16]
+    ))
 }
 
 fn build(tree: &Tree, config: &Config, overlay: &Overlay, image: &Path) -> Result<()> {
     let tools = setup::kernel_tools()?;
     tree.prepare(overlay)?;
     let progress = Progress::start(&format!("building the {} kernel", config.name()));
-    let objects = cache::dir()?.join("objects").join(format!("{}-{}", tree.name(), config.name()));
-    let make = make::Make { tree: tree.dir(), objects: &objects, tools: &tools };
+    let objects = cache::dir()?
+        .join("objects")
+        .join(format!("{}-{}", tree.name(), config.name()));
+    let make = make::Make {
+        tree: tree.dir(),
+        objects: &objects,
+        tools: &tools,
+    };
     config.apply(&make, &objects)?;
     make.run("linux", Some(&progress))?;
     let images = image.parent().context("an image has a folder")?;
@@ -96,7 +115,10 @@ fn build(tree: &Tree, config: &Config, overlay: &Overlay, image: &Path) -> Resul
 
 /// Removes all but the newest images.
 fn forget_old(images: &Path) -> Result<()> {
-    let mut dirs: Vec<PathBuf> = fs::read_dir(images)?.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    let mut dirs: Vec<PathBuf> = fs::read_dir(images)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .collect();
     dirs.sort_by_key(|dir| fs::metadata(dir).and_then(|data| data.modified()).ok());
     for old in dirs.iter().rev().skip(KEPT) {
         fs::remove_dir_all(old).with_context(|| format!("removing {}", old.display()))?;
@@ -107,4 +129,26 @@ fn forget_old(images: &Path) -> Result<()> {
 /// Where the prepared source tree of `kernel_src`, or of Debian's package, is.
 pub fn source(kernel_src: Option<&Path>) -> Result<PathBuf> {
     Ok(Tree::find(kernel_src)?.dir().to_owned())
+}
+
+/// The tree made from Debian's package, if there is one already.
+pub fn tree_in_cache() -> Result<Option<PathBuf>> {
+    Ok(Some(setup::kernel_source_dir(&cache::dir()?.join("trees"))).filter(|dir| dir.exists()))
+}
+
+/// The overlay's files and patches, by their path in `kernel/`.
+pub fn overlay_files() -> Result<Vec<PathBuf>> {
+    let overlay = Overlay::read()?;
+    let own = overlay
+        .files
+        .into_keys()
+        .filter(|path| !overlay::is_shared(path));
+    Ok(own
+        .chain(
+            overlay
+                .patches
+                .into_keys()
+                .map(|name| Path::new("patches").join(name)),
+        )
+        .collect())
 }

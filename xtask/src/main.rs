@@ -5,12 +5,16 @@
 //! results and to the programs that are run.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod bare;
 mod cache;
 mod command;
 mod guest;
 mod kernel;
 mod progress;
+mod readme;
 mod setup;
+mod test;
+mod tidy;
 mod uml;
 mod workspace;
 
@@ -36,6 +40,12 @@ enum Verb {
     /// Runs programs in a User Mode Linux guest that has the driver
     #[command(subcommand)]
     Uml(uml::Verb),
+    /// Builds the firmware's crates for a core without an operating system
+    Bare(bare::Bare),
+    /// Checks what the prose promises
+    Tidy,
+    /// Does everything above and the tests, on a bare machine
+    Test(test::Test),
     /// The guest's first process; not for use by hand
     #[command(hide = true)]
     Guest,
@@ -46,6 +56,9 @@ fn main() -> ExitCode {
         Verb::Setup(setup) => setup::main(&setup),
         Verb::Kernel(verb) => kernel::main(verb),
         Verb::Uml(verb) => uml::main(verb),
+        Verb::Bare(bare) => bare::main(&bare),
+        Verb::Tidy => tidy::main(),
+        Verb::Test(test) => test::main(&test),
         Verb::Guest => guest::main(),
     };
     done.unwrap_or_else(|error| {

@@ -23,7 +23,11 @@ pub enum Progress {
 impl Progress {
     /// Starts to report `what`.
     pub fn start(what: &str) -> Self {
-        if stderr().is_terminal() { Self::spinner(what) } else { Self::lines(what.to_owned()) }
+        if stderr().is_terminal() {
+            Self::spinner(what)
+        } else {
+            Self::lines(what.to_owned())
+        }
     }
 
     /// Shows a detail, on a terminal.
@@ -35,7 +39,9 @@ impl Progress {
 
     fn spinner(what: &str) -> Self {
         let bar = ProgressBar::new_spinner().with_prefix(what.to_owned());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} ({elapsed}) {wide_msg:.dim}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{spinner} {prefix} ({elapsed}) {wide_msg:.dim}")
+        {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(200));

@@ -46,7 +46,10 @@ pub fn main(setup: &Setup) -> Result<ExitCode> {
     let tools = kernel_tools()?;
     eprintln!("bindgen: {}", tools.bindgen.display());
     eprintln!("library source: {}", tools.rust_lib_src.display());
-    eprintln!("kernel source: {}", kernel::source(setup.kernel_src.as_deref())?.display());
+    eprintln!(
+        "kernel source: {}",
+        kernel::source(setup.kernel_src.as_deref())?.display()
+    );
     eprintln!("python with LiteRT: {}", litert()?.display());
     eprintln!("cargo-deny: {}", cargo_deny()?.display());
     Ok(ExitCode::SUCCESS)
@@ -55,13 +58,16 @@ pub fn main(setup: &Setup) -> Result<ExitCode> {
 /// Brings compilers, binding generator and library source.
 pub fn kernel_tools() -> Result<KernelTools> {
     packages::require(packages::KERNEL)?;
-    Ok(KernelTools { bindgen: tools::bindgen()?, rust_lib_src: rust_lib_src()? })
+    Ok(KernelTools {
+        bindgen: tools::bindgen()?,
+        rust_lib_src: rust_lib_src()?,
+    })
 }
 
 /// Extracts Debian's kernel source below `trees`, once, and returns where.
 pub fn kernel_source(trees: &Path) -> Result<PathBuf> {
+    let tree = kernel_source_dir(trees);
     let package = format!("linux-source-{SERIES}");
-    let tree = trees.join(&package);
     cache::publish_dir(&tree, |staging| {
         packages::require(packages::KERNEL)?;
         let scratch = TempDir::new_in(cache::dir()?)?;
@@ -69,8 +75,16 @@ pub fn kernel_source(trees: &Path) -> Result<PathBuf> {
         let _progress = Progress::start("unpacking the kernel source");
         let archive = scratch.path().join(format!("usr/src/{package}.tar.xz"));
         let mut tar = Command::new("tar");
-        tar.args(["--extract", "--strip-components=1", "--file"]).arg(&archive).arg("--directory").arg(staging);
+        tar.args(["--extract", "--strip-components=1", "--file"])
+            .arg(&archive)
+            .arg("--directory")
+            .arg(staging);
         command::run(&mut tar).with_context(|| format!("unpacking {}", archive.display()))
     })?;
     Ok(tree)
+}
+
+/// Where [`kernel_source`] is or will be.
+pub fn kernel_source_dir(trees: &Path) -> PathBuf {
+    trees.join(format!("linux-source-{SERIES}"))
 }

@@ -1,21 +1,23 @@
 //! `uml run`: boots User Mode Linux with the driver and runs a program of the host inside.
 
 mod host;
+mod ktap;
 mod log;
 mod terminal;
 pub mod wire;
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::{command, kernel, workspace};
 use host::Guest;
-use wire::Job;
+use wire::{Job, Outcome};
 
 /// Exit status when the guest ran longer than it may, as of timeout(1).
 const TIMED_OUT: u8 = 124;
@@ -28,25 +30,23 @@ const NO_RUN: u8 = 125;
 #[derive(Subcommand)]
 pub enum Verb {
     /// Runs a program of this machine in the guest: same folder, environment, streams and exit status
-    #[command(after_help = "Exit status: the program's own, 128 plus the signal's number if one ended it; \
-        123 if the guest's kernel complained, 124 after --timeout, 125 if there was no run.")]
+    #[command(
+        after_help = "Exit status: the program's own, 128 plus the signal's number if one ended it; \
+        123 if the guest's kernel complained, 124 after --timeout, 125 if there was no run."
+    )]
     Run(Run),
+    /// Boots the debug kernel with its unit tests and documentation tests, and counts them
+    Kunit(Vehicle),
 }
 
-/// What to run, and in what.
+/// The guest.
 #[derive(Args)]
-pub struct Run {
+pub struct Vehicle {
     #[command(flatten)]
     kernel: kernel::Choice,
     /// Boots this image instead of building one
     #[arg(long, value_name = "LINUX")]
     image: Option<PathBuf>,
-    /// What carries the messages between driver and firmware
-    #[arg(long, value_enum, default_value_t = Transport::Sim)]
-    transport: Transport,
-    /// Leaves the device without firmware: the program starts apu-simd if it wants one
-    #[arg(long)]
-    no_daemon: bool,
     /// Ends the guest after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
     timeout: u64,
@@ -62,6 +62,19 @@ pub struct Run {
     /// Adds to the kernel's command line
     #[arg(long, value_name = "ARGS")]
     append: Option<String>,
+}
+
+/// What to run, and in what.
+#[derive(Args)]
+pub struct Run {
+    #[command(flatten)]
+    vehicle: Vehicle,
+    /// What carries the messages between driver and firmware
+    #[arg(long, value_enum, default_value_t = Transport::Sim)]
+    transport: Transport,
+    /// Leaves the device without firmware: the program starts apu-simd if it wants one
+    #[arg(long)]
+    no_daemon: bool,
     /// Program and arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -76,16 +89,79 @@ enum Transport {
 
 /// Does `verb`.
 pub fn main(verb: Verb) -> Result<ExitCode> {
-    let Verb::Run(run) = verb;
-    run.main().or_else(|error| {
+    let done = match verb {
+        Verb::Run(run) => run.main(),
+        Verb::Kunit(vehicle) => kunit(vehicle),
+    };
+    done.or_else(|error| {
         eprintln!("error: {error:#}");
         Ok(ExitCode::from(NO_RUN))
     })
 }
 
+/// Boots with the unit tests on. The program is there to have an orderly end.
+fn kunit(mut vehicle: Vehicle) -> Result<ExitCode> {
+    vehicle.kernel.debug_kernel = true;
+    let guest = vehicle.guest()?;
+    let ended = guest.run(&vehicle.job(vec!["true".into()], None)?)?;
+    let tally = ktap::count(&fs::read_to_string(&guest.log)?);
+    tally
+        .not_ok
+        .iter()
+        .for_each(|case| println!("not ok {case}"));
+    println!(
+        "test result: {} passed; {} failed; {} ignored",
+        tally.ok,
+        tally.not_ok.len(),
+        tally.skipped
+    );
+    ensure!(
+        tally.ok > 0,
+        "the guest ran no unit test; its log is {}",
+        guest.log.display()
+    );
+    let status = verdict(&guest, &ended);
+    Ok(if tally.not_ok.is_empty() {
+        status
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The run's exit status; tells what the kernel complained about.
+fn verdict(guest: &Guest, ended: &Outcome) -> ExitCode {
+    if ended.complaints.is_empty() {
+        return ExitCode::from(ended.status);
+    }
+    eprintln!("the guest's kernel complained ({}):", guest.log.display());
+    ended
+        .complaints
+        .iter()
+        .for_each(|line| eprintln!("  {line}"));
+    ExitCode::from(KERNEL_FAULT)
+}
+
 impl Run {
     fn main(self) -> Result<ExitCode> {
-        let guest = Guest {
+        let Transport::Sim = self.transport;
+        let mut guest = self.vehicle.guest()?;
+        guest.arguments.push("kunit.autorun=0".into());
+        let daemon = match self.no_daemon {
+            true => None,
+            false => Some(
+                workspace::build_release(&["apu-simd", "apu-cli"])?
+                    .join("apu-simd")
+                    .into(),
+            ),
+        };
+        let ended = guest.run(&self.vehicle.job(self.command, daemon)?)?;
+        Ok(verdict(&guest, &ended))
+    }
+}
+
+impl Vehicle {
+    fn guest(&self) -> Result<Guest> {
+        Ok(Guest {
             image: match &self.image {
                 Some(image) => image.clone(),
                 None => kernel::image(&self.kernel)?,
@@ -93,32 +169,28 @@ impl Run {
             memory: self.memory,
             cpus: self.cpus,
             timeout: Duration::from_secs(self.timeout),
-            append: self.append.clone(),
+            arguments: self
+                .append
+                .iter()
+                .flat_map(|more| more.split_whitespace())
+                .map(str::to_owned)
+                .collect(),
             log: match &self.kernel_log {
                 Some(log) => log.clone(),
                 None => log::fresh(&workspace::target()?.join("uml"))?,
             },
-        };
-        let ended = guest.run(&self.job()?)?;
-        let complaints = ended.complaints;
-        if !complaints.is_empty() {
-            eprintln!("the guest's kernel complained ({}):", guest.log.display());
-            complaints.iter().for_each(|line| eprintln!("  {line}"));
-            return Ok(ExitCode::from(KERNEL_FAULT));
-        }
-        Ok(ExitCode::from(ended.status))
+        })
     }
 
-    fn job(&self) -> Result<Job> {
-        let Transport::Sim = self.transport;
-        let daemon = match self.no_daemon {
-            true => None,
-            false => Some(workspace::build_release(&["apu-simd", "apu-cli"])?.join("apu-simd").into()),
-        };
+    fn job(&self, command: Vec<OsString>, daemon: Option<OsString>) -> Result<Job> {
         Ok(Job {
-            command: self.command.clone(),
-            env: std::env::vars_os().filter(|(name, _)| !command::is_cargo_variable(name)).collect(),
-            cwd: std::env::current_dir().context("the working folder")?.into(),
+            command,
+            env: std::env::vars_os()
+                .filter(|(name, _)| !command::is_cargo_variable(name))
+                .collect(),
+            cwd: std::env::current_dir()
+                .context("the working folder")?
+                .into(),
             daemon,
             terminal: terminal::size(),
             debug_kernel: self.kernel.debug_kernel,

@@ -21,10 +21,34 @@ pub fn target() -> Result<&'static Path> {
     if let Some(dir) = TARGET.get() {
         return Ok(dir);
     }
-    let metadata = command::output(cargo().args(["metadata", "--no-deps", "--offline", "--format-version=1"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    let dir = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
+    let metadata = metadata()?;
+    let dir = metadata["target_directory"]
+        .as_str()
+        .context("cargo metadata names no target directory")?;
     Ok(TARGET.get_or_init(|| PathBuf::from(dir)))
+}
+
+/// Names of the workspace's crates.
+pub fn packages() -> Result<Vec<String>> {
+    let metadata = metadata()?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata names no packages")?;
+    Ok(packages
+        .iter()
+        .filter_map(|package| package["name"].as_str())
+        .map(str::to_owned)
+        .collect())
+}
+
+fn metadata() -> Result<serde_json::Value> {
+    let metadata = command::output(cargo().args([
+        "metadata",
+        "--no-deps",
+        "--offline",
+        "--format-version=1",
+    ]))?;
+    serde_json::from_str(&metadata).context("reading cargo metadata")
 }
 
 /// A cargo that works on this checkout.

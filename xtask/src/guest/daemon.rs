@@ -23,8 +23,13 @@ impl Daemon {
     pub fn start(program: &OsStr) -> Result<Self> {
         let mut command = Command::new(program);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
-        let said = child.stdout.take().context("the daemon's output is a pipe")?;
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        let said = child
+            .stdout
+            .take()
+            .context("the daemon's output is a pipe")?;
         let (ready, online) = channel();
         thread::spawn(move || {
             for line in BufReader::new(said).lines().map_while(Result::ok) {
@@ -35,8 +40,12 @@ impl Daemon {
         });
         match online.recv_timeout(PATIENCE) {
             Ok(()) => Ok(Self(child)),
-            Err(RecvTimeoutError::Timeout) => bail!("apu-simd did not say {READY:?} within {PATIENCE:?}"),
-            Err(RecvTimeoutError::Disconnected) => bail!("apu-simd ended before it was online: {}", child.wait()?),
+            Err(RecvTimeoutError::Timeout) => {
+                bail!("apu-simd did not say {READY:?} within {PATIENCE:?}")
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                bail!("apu-simd ended before it was online: {}", child.wait()?)
+            }
         }
     }
 
@@ -44,7 +53,11 @@ impl Daemon {
     /// have killed it on purpose, which SIGKILL tells.
     pub fn stop(&mut self) -> Result<Option<String>> {
         use std::os::unix::process::ExitStatusExt;
-        let crashed = |status: ExitStatus| status.signal().is_some_and(|signal| signal != Signal::KILL.as_raw());
+        let crashed = |status: ExitStatus| {
+            status
+                .signal()
+                .is_some_and(|signal| signal != Signal::KILL.as_raw())
+        };
         if let Some(status) = self.0.try_wait()? {
             return Ok(crashed(status).then(|| format!("apu-simd crashed: {status}")));
         }

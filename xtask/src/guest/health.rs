@@ -16,7 +16,9 @@ pub fn check() -> Result<Vec<String>> {
     let mut complaints = leaks()?;
     let stats = fs::read_to_string(LOCKDEP).with_context(|| format!("reading {LOCKDEP}"))?;
     if !locks_are_checked(&stats) {
-        complaints.push("lockdep has switched itself off (debug_locks is not 1), so it proves nothing".into());
+        complaints.push(
+            "lockdep has switched itself off (debug_locks is not 1), so it proves nothing".into(),
+        );
     }
     Ok(complaints)
 }
@@ -28,11 +30,17 @@ fn leaks() -> Result<Vec<String>> {
     thread::sleep(LEAK_AGE);
     scan()?;
     let report = fs::read_to_string(KMEMLEAK).with_context(|| format!("reading {KMEMLEAK}"))?;
-    Ok(report.lines().map(|line| format!("kmemleak: {line}")).collect())
+    Ok(report
+        .lines()
+        .map(|line| format!("kmemleak: {line}"))
+        .collect())
 }
 
 fn locks_are_checked(stats: &str) -> bool {
-    stats.lines().filter_map(|line| line.split_once(':')).any(|(name, value)| name.trim() == "debug_locks" && value.trim() == "1")
+    stats
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .any(|(name, value)| name.trim() == "debug_locks" && value.trim() == "1")
 }
 
 #[cfg(test)]
@@ -41,7 +49,9 @@ mod tests {
 
     #[test]
     fn lockdep_that_is_off_is_seen() {
-        assert!(locks_are_checked(" lock-classes:  1 [max: 8192]\n debug_locks:        1\n"));
+        assert!(locks_are_checked(
+            " lock-classes:  1 [max: 8192]\n debug_locks:        1\n"
+        ));
         assert!(!locks_are_checked(" debug_locks:        0\n"));
         assert!(!locks_are_checked(""));
     }

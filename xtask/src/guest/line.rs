@@ -23,7 +23,11 @@ impl Line {
     /// Opens the line and makes it carry bytes as they are.
     pub fn open() -> Result<Self> {
         let path = "/dev/ttyS0";
-        let tty = File::options().read(true).write(true).open(path).with_context(|| format!("opening {path}"))?;
+        let tty = File::options()
+            .read(true)
+            .write(true)
+            .open(path)
+            .with_context(|| format!("opening {path}"))?;
         let mut mode = tcgetattr(&tty)?;
         mode.make_raw();
         tcsetattr(&tty, OptionalActions::Now, &mode)?;

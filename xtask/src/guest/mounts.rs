@@ -18,7 +18,8 @@ pub fn mount_all() -> Result<()> {
         if place.starts_with("/dev/") {
             std::fs::create_dir_all(place).with_context(|| format!("creating {place}"))?;
         }
-        mount(kind, place, kind, MountFlags::empty(), None).with_context(|| format!("mounting {kind} on {place}"))?;
+        mount(kind, place, kind, MountFlags::empty(), None)
+            .with_context(|| format!("mounting {kind} on {place}"))?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use rustix::system::{RebootCommand, reboot};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::line::{Line, Sender};
-use crate::uml::wire::{OUTPUT_CHUNK, Frame, Job, Terminal};
+use crate::uml::wire::{Frame, Job, OUTPUT_CHUNK, Terminal};
 
 /// How long output may still come from processes that the program left behind.
 const STRAGGLERS: Duration = Duration::from_secs(1);
@@ -27,7 +27,10 @@ pub fn run(job: &Job, line: &Line) -> Result<u8> {
         Some(size) => on_terminal(program, size)?,
         None => (piped(program), None),
     };
-    command.args(arguments).env_clear().envs(job.env.iter().map(|(name, value)| (name, value)));
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(job.env.iter().map(|(name, value)| (name, value)));
     command.current_dir(&job.cwd);
     let mut child = match command.spawn() {
         Ok(child) => child,
@@ -44,21 +47,40 @@ pub fn run(job: &Job, line: &Line) -> Result<u8> {
 
 fn piped(program: &std::ffi::OsStr) -> Command {
     let mut command = Command::new(program);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
 /// A command on a new terminal, and the master of that. `setsid` makes it the controlling one.
 fn on_terminal(program: &std::ffi::OsStr, size: Terminal) -> Result<(Command, Option<File>)> {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).context("opening a terminal")?;
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+        .context("opening a terminal")?;
     grantpt(&master)?;
     unlockpt(&master)?;
-    tcsetwinsize(&master, Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 })?;
+    tcsetwinsize(
+        &master,
+        Winsize {
+            ws_row: size.rows,
+            ws_col: size.columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        },
+    )?;
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let slave = File::from(rustix::fs::open(ptsname(&master, Vec::new())?, flags, Mode::empty())?);
+    let slave = File::from(rustix::fs::open(
+        ptsname(&master, Vec::new())?,
+        flags,
+        Mode::empty(),
+    )?);
     let mut command = Command::new("setsid");
     command.arg("--ctty").arg(program);
-    command.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave);
+    command
+        .stdin(slave.try_clone()?)
+        .stdout(slave.try_clone()?)
+        .stderr(slave);
     Ok((command, Some(File::from(master))))
 }
 
@@ -71,8 +93,18 @@ fn connect(child: &mut Child, terminal: Option<File>, line: &Line) -> Result<Vec
             Some(Box::new(master))
         }
         None => {
-            outputs.extend(child.stdout.take().map(|pipe| relay(pipe, line.sender(), Frame::Stdout)));
-            outputs.extend(child.stderr.take().map(|pipe| relay(pipe, line.sender(), Frame::Stderr)));
+            outputs.extend(
+                child
+                    .stdout
+                    .take()
+                    .map(|pipe| relay(pipe, line.sender(), Frame::Stdout)),
+            );
+            outputs.extend(
+                child
+                    .stderr
+                    .take()
+                    .map(|pipe| relay(pipe, line.sender(), Frame::Stderr)),
+            );
             child.stdin.take().map(|pipe| Box::new(pipe) as _)
         }
     };
@@ -81,7 +113,11 @@ fn connect(child: &mut Child, terminal: Option<File>, line: &Line) -> Result<Vec
     Ok(outputs)
 }
 
-fn relay(mut from: impl Read + Send + 'static, to: Sender, frame: fn(Vec<u8>) -> Frame) -> Receiver<()> {
+fn relay(
+    mut from: impl Read + Send + 'static,
+    to: Sender,
+    frame: fn(Vec<u8>) -> Frame,
+) -> Receiver<()> {
     let (alive, ended) = channel();
     thread::spawn(move || {
         let _alive = alive;
@@ -126,10 +162,18 @@ fn feed(mut from: File, line: &Sender, mut to: Option<Box<dyn Write + Send>>) {
 
 fn refuse(program: &str, error: &io::Error, to: &Sender) -> Result<u8> {
     to.send(&Frame::Stderr(format!("{program}: {error}\n").into_bytes()))?;
-    Ok(if error.kind() == ErrorKind::NotFound { 127 } else { 126 })
+    Ok(if error.kind() == ErrorKind::NotFound {
+        127
+    } else {
+        126
+    })
 }
 
 fn shell_status(status: ExitStatus) -> u8 {
-    let status = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    status.and_then(|status| u8::try_from(status).ok()).unwrap_or(u8::MAX)
+    let status = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
+    status
+        .and_then(|status| u8::try_from(status).ok())
+        .unwrap_or(u8::MAX)
 }

@@ -18,11 +18,16 @@ pub struct Config {
 impl Config {
     /// Reads the fragments.
     pub fn read(debug: bool) -> Result<Self> {
-        let (name, fragments) = if debug { ("debug", ["uml", "debug"].as_slice()) } else { ("release", ["uml"].as_slice()) };
+        let (name, fragments) = if debug {
+            ("debug", ["uml", "debug"].as_slice())
+        } else {
+            ("release", ["uml"].as_slice())
+        };
         let mut text = String::new();
         for fragment in fragments {
             let path = workspace::root().join(format!("kernel/configs/{fragment}.config"));
-            text += &fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+            text += &fs::read_to_string(&path)
+                .with_context(|| format!("reading {}", path.display()))?;
         }
         Ok(Self { name, text })
     }
@@ -43,10 +48,18 @@ impl Config {
         fs::create_dir_all(objects)?;
         let fragment = objects.join("fragments.config");
         fs::write(&fragment, &self.text)?;
-        make.run_with("allnoconfig", &[("KCONFIG_ALLCONFIG", fragment.as_os_str())])?;
+        make.run_with(
+            "allnoconfig",
+            &[("KCONFIG_ALLCONFIG", fragment.as_os_str())],
+        )?;
         let got = fs::read_to_string(objects.join(".config"))?;
         let dropped = dropped(&self.text, &got);
-        ensure!(dropped.is_empty(), "Kconfig dropped from the {} configuration: {}", self.name, dropped.join(", "));
+        ensure!(
+            dropped.is_empty(),
+            "Kconfig dropped from the {} configuration: {}",
+            self.name,
+            dropped.join(", ")
+        );
         Ok(())
     }
 }
@@ -55,14 +68,25 @@ impl Config {
 fn dropped<'a>(wanted: &'a str, got: &str) -> Vec<&'a str> {
     let got: HashSet<&str> = got.lines().collect();
     let mut seen = HashSet::new();
-    let options = wanted.lines().rev().filter(|line| line.starts_with("CONFIG_"));
-    let last = options.filter_map(|line| line.split_once('=').map(|(name, value)| (line, name, value)));
+    let options = wanted
+        .lines()
+        .rev()
+        .filter(|line| line.starts_with("CONFIG_"));
+    let last = options.filter_map(|line| {
+        line.split_once('=')
+            .map(|(name, value)| (line, name, value))
+    });
     let last = last.filter(|(_, name, _)| seen.insert(*name));
     let is_so = |line: &str, name: &str, value: &str| match value {
-        "n" => !got.iter().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('='))),
+        "n" => !got.iter().any(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('='))
+        }),
         _ => got.contains(line),
     };
-    last.filter(|(line, name, value)| !is_so(line, name, value)).map(|(line, ..)| line).collect()
+    last.filter(|(line, name, value)| !is_so(line, name, value))
+        .map(|(line, ..)| line)
+        .collect()
 }
 
 #[cfg(test)]
@@ -73,7 +97,10 @@ mod tests {
     fn an_option_that_kconfig_dropped_is_found() {
         let got = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_CD=y\n";
         assert!(dropped("# text\nCONFIG_A=y\nCONFIG_B=n\nCONFIG_C=n\n", got).is_empty());
-        assert_eq!(dropped("CONFIG_B=y\nCONFIG_CD=n\n", got), ["CONFIG_CD=n", "CONFIG_B=y"]);
+        assert_eq!(
+            dropped("CONFIG_B=y\nCONFIG_CD=n\n", got),
+            ["CONFIG_CD=n", "CONFIG_B=y"]
+        );
         assert!(dropped("CONFIG_B=y\nCONFIG_B=n\n", got).is_empty());
     }
 }

@@ -14,7 +14,12 @@ use crate::progress::Progress;
 use crate::setup::KernelTools;
 
 /// What every make gets.
-pub const FLAGS: [&str; 4] = ["ARCH=um", "LLVM=-19", "KBUILD_BUILD_USER=tinyapu", "KBUILD_BUILD_HOST=tinyapu"];
+pub const FLAGS: [&str; 4] = [
+    "ARCH=um",
+    "LLVM=-19",
+    "KBUILD_BUILD_USER=tinyapu",
+    "KBUILD_BUILD_HOST=tinyapu",
+];
 /// Lines shown after each compiler error, for its source excerpt.
 const EXCERPT: usize = 12;
 /// Lines shown of a failure.
@@ -48,7 +53,11 @@ impl Make<'_> {
         }
         if !child.wait()?.success() {
             let text = fs::read(&log)?;
-            bail!("make {target} failed; all of it is in {}\n{}", log.display(), errors(&String::from_utf8_lossy(&text)));
+            bail!(
+                "make {target} failed; all of it is in {}\n{}",
+                log.display(),
+                errors(&String::from_utf8_lossy(&text))
+            );
         }
         Ok(())
     }
@@ -61,8 +70,14 @@ impl Make<'_> {
     fn command(&self, target: &str) -> Command {
         let mut make = Command::new("make");
         command::without_cargo_variables(&mut make);
-        make.args(FLAGS).arg("-C").arg(self.tree).arg(named("O", self.objects)).arg(named("BINDGEN", &self.tools.bindgen));
-        make.env("RUST_LIB_SRC", &self.tools.rust_lib_src).env_remove("MAKEFLAGS").env_remove("RUSTFLAGS");
+        make.args(FLAGS)
+            .arg("-C")
+            .arg(self.tree)
+            .arg(named("O", self.objects))
+            .arg(named("BINDGEN", &self.tools.bindgen));
+        make.env("RUST_LIB_SRC", &self.tools.rust_lib_src)
+            .env_remove("MAKEFLAGS")
+            .env_remove("RUSTFLAGS");
         let jobs = thread::available_parallelism().map_or(1, usize::from);
         make.arg(format!("-j{jobs}")).arg(target);
         make
@@ -79,9 +94,16 @@ fn named(name: &str, path: &Path) -> std::ffi::OsString {
 /// The lines of a make log that tell what is wrong.
 fn errors(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
-    let is_error = |line: &str| line.starts_with("error") || line.contains(" error: ") || line.contains("***");
-    let heads = lines.iter().enumerate().filter(|(_, line)| is_error(line)).map(|(at, _)| at);
-    let mut shown: Vec<usize> = heads.flat_map(|at| at..(at + EXCERPT).min(lines.len())).collect();
+    let is_error =
+        |line: &str| line.starts_with("error") || line.contains(" error: ") || line.contains("***");
+    let heads = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| is_error(line))
+        .map(|(at, _)| at);
+    let mut shown: Vec<usize> = heads
+        .flat_map(|at| at..(at + EXCERPT).min(lines.len()))
+        .collect();
     shown.dedup();
     shown.sort_unstable();
     shown.dedup();

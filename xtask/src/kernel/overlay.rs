@@ -28,7 +28,9 @@ impl Overlay {
     pub fn read() -> Result<Self> {
         let kernel = workspace::root().join("kernel");
         let mut files = BTreeMap::new();
-        for entry in fs::read_dir(&kernel).with_context(|| format!("reading {}", kernel.display()))? {
+        for entry in
+            fs::read_dir(&kernel).with_context(|| format!("reading {}", kernel.display()))?
+        {
             let entry = entry?;
             let is_ours = OURS.iter().any(|name| entry.file_name() == *name);
             if entry.file_type()?.is_dir() && !is_ours {
@@ -55,6 +57,11 @@ impl Overlay {
     }
 }
 
+/// Whether the file at `path` of the tree comes from elsewhere in the checkout.
+pub fn is_shared(path: &Path) -> bool {
+    SHARED.iter().any(|(_, to)| Path::new(to) == path)
+}
+
 /// All files below `dir`, by their path relative to `base`.
 pub fn read_dir(dir: &Path, base: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
     let mut files = BTreeMap::new();
@@ -63,7 +70,10 @@ pub fn read_dir(dir: &Path, base: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
         if entry.file_type()?.is_dir() {
             files.extend(read_dir(&entry.path(), base)?);
         } else {
-            files.insert(entry.path().strip_prefix(base)?.to_owned(), read(&entry.path())?);
+            files.insert(
+                entry.path().strip_prefix(base)?.to_owned(),
+                read(&entry.path())?,
+            );
         }
     }
     Ok(files)

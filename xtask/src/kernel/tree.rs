@@ -29,9 +29,14 @@ impl Tree {
         let trees = cache::dir()?.join("trees");
         let Some(source) = source else {
             let dir = setup::kernel_source(&trees)?;
-            return Ok(Self { name: format!("linux-{}", version(&dir)?), dir });
+            return Ok(Self {
+                name: format!("linux-{}", version(&dir)?),
+                dir,
+            });
         };
-        let source = source.canonicalize().with_context(|| format!("--kernel-src {}", source.display()))?;
+        let source = source
+            .canonicalize()
+            .with_context(|| format!("--kernel-src {}", source.display()))?;
         let version = version(&source)?;
         ensure!(
             version.starts_with(setup::SERIES),
@@ -44,7 +49,12 @@ impl Tree {
         let dir = trees.join(&name);
         cache::publish_dir(&dir, |staging| {
             let _progress = Progress::start(&format!("copying {}", source.display()));
-            command::run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(source.join(".")).arg(staging))
+            command::run(
+                Command::new("cp")
+                    .args(["-a", "--reflink=auto"])
+                    .arg(source.join("."))
+                    .arg(staging),
+            )
         })?;
         Ok(Self { name, dir })
     }
@@ -62,7 +72,12 @@ impl Tree {
     /// Lays `overlay` over the tree.
     pub fn prepare(&self, overlay: &Overlay) -> Result<()> {
         let mut wanted = self.patched(overlay)?;
-        wanted.extend(overlay.files.iter().map(|(path, content)| (path.clone(), content.clone())));
+        wanted.extend(
+            overlay
+                .files
+                .iter()
+                .map(|(path, content)| (path.clone(), content.clone())),
+        );
         let before = self.managed()?;
         for path in wanted.keys().filter(|path| !before.contains(*path)) {
             self.keep_original(path)?;
@@ -89,7 +104,8 @@ impl Tree {
                     fs::copy(original, copy)?;
                 }
             }
-            apply(patch, scratch.path()).with_context(|| format!("kernel/patches/{} does not apply", name.display()))?;
+            apply(patch, scratch.path())
+                .with_context(|| format!("kernel/patches/{} does not apply", name.display()))?;
         }
         read_dir(scratch.path(), scratch.path())
     }
@@ -101,7 +117,9 @@ impl Tree {
         Ok(if kept.exists() {
             Some(kept)
         } else {
-            Some(plain).filter(|plain| plain.exists()).filter(|_| !self.managed().is_ok_and(|paths| paths.contains(path)))
+            Some(plain)
+                .filter(|plain| plain.exists())
+                .filter(|_| !self.managed().is_ok_and(|paths| paths.contains(path)))
         })
     }
 
@@ -117,7 +135,9 @@ impl Tree {
         let (original, file) = (self.originals().join(path), self.dir.join(path));
         match fs::read(original) {
             Ok(content) => write_if_changed(&file, &content),
-            Err(_) => fs::remove_file(&file).with_context(|| format!("removing {}", file.display())),
+            Err(_) => {
+                fs::remove_file(&file).with_context(|| format!("removing {}", file.display()))
+            }
         }
     }
 
@@ -128,39 +148,74 @@ impl Tree {
     /// The paths that may differ from the original.
     fn managed(&self) -> Result<BTreeSet<PathBuf>> {
         let list = self.dir.with_extension("managed");
-        let paths = if list.exists() { fs::read_to_string(list)? } else { String::new() };
+        let paths = if list.exists() {
+            fs::read_to_string(list)?
+        } else {
+            String::new()
+        };
         Ok(paths.lines().map(PathBuf::from).collect())
     }
 
     fn manage<'a>(&self, paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
         let paths: BTreeSet<String> = paths.map(|path| format!("{}\n", path.display())).collect();
-        write_if_changed(&self.dir.with_extension("managed"), paths.into_iter().collect::<String>().as_bytes())
+        write_if_changed(
+            &self.dir.with_extension("managed"),
+            paths.into_iter().collect::<String>().as_bytes(),
+        )
     }
 }
 
 /// What `make kernelversion` says, without make.
 fn version(tree: &Path) -> Result<String> {
     let makefile = tree.join("Makefile");
-    let text = fs::read_to_string(&makefile).with_context(|| format!("reading {}", makefile.display()))?;
+    let text =
+        fs::read_to_string(&makefile).with_context(|| format!("reading {}", makefile.display()))?;
     let value = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
-        line.map(str::trim).with_context(|| format!("{} has no {name}", makefile.display()))
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
+        line.map(str::trim)
+            .with_context(|| format!("{} has no {name}", makefile.display()))
     };
-    Ok(format!("{}.{}.{}", value("VERSION")?, value("PATCHLEVEL")?, value("SUBLEVEL")?))
+    Ok(format!(
+        "{}.{}.{}",
+        value("VERSION")?,
+        value("PATCHLEVEL")?,
+        value("SUBLEVEL")?
+    ))
 }
 
 /// The paths that a patch names.
 fn touched(patch: &[u8]) -> BTreeSet<PathBuf> {
     let text = String::from_utf8_lossy(patch);
-    let path = |line: &str| line.strip_prefix("+++ b/").or(line.strip_prefix("--- a/")).map(|path| PathBuf::from(path.trim()));
+    let path = |line: &str| {
+        line.strip_prefix("+++ b/")
+            .or(line.strip_prefix("--- a/"))
+            .map(|path| PathBuf::from(path.trim()))
+    };
     text.lines().filter_map(path).collect()
 }
 
 fn apply(patch: &[u8], dir: &Path) -> Result<()> {
     let mut command = Command::new("patch");
-    command.args(["--strip=1", "--batch", "--forward", "--fuzz=0", "--reject-file=-", "--no-backup-if-mismatch"]);
-    let mut child = command.current_dir(dir).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    child.stdin.take().context("standard input is a pipe")?.write_all(patch)?;
+    command.args([
+        "--strip=1",
+        "--batch",
+        "--forward",
+        "--fuzz=0",
+        "--reject-file=-",
+        "--no-backup-if-mismatch",
+    ]);
+    let mut child = command
+        .current_dir(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    child
+        .stdin
+        .take()
+        .context("standard input is a pipe")?
+        .write_all(patch)?;
     let output = child.wait_with_output()?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stdout).trim_end());
@@ -176,7 +231,8 @@ fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
     fs::create_dir_all(parent)?;
     let mut file = NamedTempFile::new_in(parent)?;
     file.write_all(content)?;
-    file.persist(path).with_context(|| format!("writing {}", path.display()))?;
+    file.persist(path)
+        .with_context(|| format!("writing {}", path.display()))?;
     Ok(())
 }
 
@@ -189,23 +245,42 @@ mod tests {
         let dir = scratch.path().join("linux");
         fs::create_dir(&dir).unwrap();
         fs::write(dir.join("Kconfig"), "one\ntwo\nthree\n").unwrap();
-        (scratch, Tree { name: "linux".into(), dir })
+        (
+            scratch,
+            Tree {
+                name: "linux".into(),
+                dir,
+            },
+        )
     }
 
     fn overlay(files: &[(&str, &str)], patches: &[&str]) -> Overlay {
-        let files = files.iter().map(|(path, text)| (path.into(), text.as_bytes().to_vec())).collect();
+        let files = files
+            .iter()
+            .map(|(path, text)| (path.into(), text.as_bytes().to_vec()))
+            .collect();
         let name = |at: usize| PathBuf::from(format!("{at:04}.patch"));
-        Overlay { files, patches: patches.iter().enumerate().map(|(at, text)| (name(at), text.as_bytes().to_vec())).collect() }
+        Overlay {
+            files,
+            patches: patches
+                .iter()
+                .enumerate()
+                .map(|(at, text)| (name(at), text.as_bytes().to_vec()))
+                .collect(),
+        }
     }
 
-    const TWO_TO_2: &str = "--- a/Kconfig\n+++ b/Kconfig\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n";
-    const THREE_TO_3: &str = "--- a/Kconfig\n+++ b/Kconfig\n@@ -1,3 +1,3 @@\n one\n 2\n-three\n+3\n";
+    const TWO_TO_2: &str =
+        "--- a/Kconfig\n+++ b/Kconfig\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n";
+    const THREE_TO_3: &str =
+        "--- a/Kconfig\n+++ b/Kconfig\n@@ -1,3 +1,3 @@\n one\n 2\n-three\n+3\n";
 
     #[test]
     fn patches_build_on_each_other_and_are_taken_back() {
         let (_scratch, tree) = tree();
         let read = || fs::read_to_string(tree.dir.join("Kconfig")).unwrap();
-        tree.prepare(&overlay(&[], &[TWO_TO_2, THREE_TO_3])).unwrap();
+        tree.prepare(&overlay(&[], &[TWO_TO_2, THREE_TO_3]))
+            .unwrap();
         assert_eq!(read(), "one\n2\n3\n");
         tree.prepare(&overlay(&[], &[TWO_TO_2])).unwrap();
         assert_eq!(read(), "one\n2\nthree\n");
@@ -217,10 +292,12 @@ mod tests {
     fn new_files_come_and_go_and_unchanged_ones_keep_their_time() {
         let (_scratch, tree) = tree();
         let new = tree.dir.join("drivers/new.rs");
-        tree.prepare(&overlay(&[("drivers/new.rs", "//! New.\n")], &[TWO_TO_2])).unwrap();
+        tree.prepare(&overlay(&[("drivers/new.rs", "//! New.\n")], &[TWO_TO_2]))
+            .unwrap();
         let time = || fs::metadata(&new).unwrap().modified().unwrap();
         let before = time();
-        tree.prepare(&overlay(&[("drivers/new.rs", "//! New.\n")], &[])).unwrap();
+        tree.prepare(&overlay(&[("drivers/new.rs", "//! New.\n")], &[]))
+            .unwrap();
         assert_eq!(time(), before);
         tree.prepare(&overlay(&[], &[])).unwrap();
         assert!(!new.exists());
@@ -230,7 +307,13 @@ mod tests {
     fn a_patch_that_does_not_apply_is_named_and_changes_nothing() {
         let (_scratch, tree) = tree();
         let error = tree.prepare(&overlay(&[], &[THREE_TO_3])).unwrap_err();
-        assert!(format!("{error:#}").contains("0000.patch does not apply"), "{error:#}");
-        assert_eq!(fs::read_to_string(tree.dir.join("Kconfig")).unwrap(), "one\ntwo\nthree\n");
+        assert!(
+            format!("{error:#}").contains("0000.patch does not apply"),
+            "{error:#}"
+        );
+        assert_eq!(
+            fs::read_to_string(tree.dir.join("Kconfig")).unwrap(),
+            "one\ntwo\nthree\n"
+        );
     }
 }

@@ -9,8 +9,22 @@ use crate::progress::Progress;
 
 /// What a kernel build needs.
 pub const KERNEL: &[&str] = &[
-    "bc", "bison", "clang-19", "cpio", "flex", "kmod", "libclang-19-dev", "libelf-dev", "libssl-dev", "lld-19", "llvm-19", "make",
-    "patch", "python3", "rsync", "xz-utils",
+    "bc",
+    "bison",
+    "clang-19",
+    "cpio",
+    "flex",
+    "kmod",
+    "libclang-19-dev",
+    "libelf-dev",
+    "libssl-dev",
+    "lld-19",
+    "llvm-19",
+    "make",
+    "patch",
+    "python3",
+    "rsync",
+    "xz-utils",
 ];
 /// What a Python environment needs.
 pub const PYTHON: &[&str] = &["python3-venv"];
@@ -22,7 +36,10 @@ pub fn require(packages: &[&str]) -> Result<()> {
         return Ok(());
     }
     if !rustix::process::geteuid().is_root() {
-        bail!("packages are missing; install them with:\n  sudo apt-get install --no-install-recommends {}", missing.join(" "));
+        bail!(
+            "packages are missing; install them with:\n  sudo apt-get install --no-install-recommends {}",
+            missing.join(" ")
+        );
     }
     eprintln!("installing Debian packages: {}", missing.join(" "));
     let _progress = Progress::start("installing packages");
@@ -35,17 +52,29 @@ pub fn require(packages: &[&str]) -> Result<()> {
 
 fn apt_get(packages: &[&str]) -> Result<()> {
     let mut install = Command::new("apt-get");
-    install.args(["--quiet", "--yes", "--no-install-recommends", "install"]).args(packages);
+    install
+        .args(["--quiet", "--yes", "--no-install-recommends", "install"])
+        .args(packages);
     command::run(install.env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 fn missing<'a>(packages: &[&'a str]) -> Vec<&'a str> {
     let mut query = Command::new("dpkg-query");
-    query.args(["--show", "--showformat=${Package} ${db:Status-Status}\n"]).args(packages);
+    query
+        .args(["--show", "--showformat=${Package} ${db:Status-Status}\n"])
+        .args(packages);
     let Ok(known) = query.output() else {
         return Vec::new();
     };
     let known = String::from_utf8_lossy(&known.stdout).into_owned();
-    let installed = |package: &str| known.lines().any(|line| line == format!("{package} installed"));
-    packages.iter().copied().filter(|package| !installed(package)).collect()
+    let installed = |package: &str| {
+        known
+            .lines()
+            .any(|line| line == format!("{package} installed"))
+    };
+    packages
+        .iter()
+        .copied()
+        .filter(|package| !installed(package))
+        .collect()
 }

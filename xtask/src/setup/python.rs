@@ -10,10 +10,11 @@ use super::packages;
 use crate::progress::Progress;
 use crate::{cache, command, workspace};
 
-/// The Python that has LiteRT, as `tests/requirements.txt` pins it.
+/// The Python that has LiteRT, as `tests/golden/requirements.txt` pins it.
 pub fn litert() -> Result<PathBuf> {
-    let requirements = workspace::root().join("tests/requirements.txt");
-    let text = fs::read(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
+    let requirements = workspace::root().join("tests/golden/requirements.txt");
+    let text =
+        fs::read(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
     let id = blake3::hash(&text).to_hex();
     let environment = cache::dir()?.join("python").join(&id[..16]);
     let python = environment.join("bin/python");
@@ -22,11 +23,25 @@ pub fn litert() -> Result<PathBuf> {
     let _lock = cache::Lock::take("python")?;
     if !complete.exists() {
         packages::require(packages::PYTHON)?;
-        eprintln!("installing tests/requirements.txt from PyPI into {}", environment.display());
+        eprintln!(
+            "installing tests/golden/requirements.txt from PyPI into {}",
+            environment.display()
+        );
         let _progress = Progress::start("making a Python environment");
-        command::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+        command::run(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&environment),
+        )?;
         let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--requirement",
+        ]);
         command::run(pip.arg(&requirements))?;
         fs::write(complete, "")?;
     }

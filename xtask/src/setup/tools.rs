@@ -1,5 +1,6 @@
 //! Tools of the Rust world: programs from crates.io, and the library's source.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,14 +21,32 @@ pub fn cargo_deny() -> Result<PathBuf> {
     install("cargo-deny", "0.18.4", "cargo-deny")
 }
 
-/// Installs a program from crates.io, once per version.
+/// Installs a program from crates.io, once per version, unless the machine has just that.
 fn install(package: &str, version: &str, program: &str) -> Result<PathBuf> {
-    let root = cache::dir()?.join("tools").join(format!("{package}-{version}"));
+    if command::output(Command::new(program).arg("--version"))
+        .is_ok_and(|said| said.trim_end().ends_with(version))
+    {
+        return Ok(program.into());
+    }
+    let root = cache::dir()?
+        .join("tools")
+        .join(format!("{package}-{version}"));
     cache::publish_dir(&root, |staging| {
         eprintln!("installing {package} {version} from crates.io");
         let _progress = Progress::start(&format!("compiling {package}"));
         let mut cargo = workspace::cargo();
-        cargo.args(["install", "--quiet", "--locked", "--no-track", package, "--version", version, "--root"]).arg(staging);
+        cargo
+            .args([
+                "install",
+                "--quiet",
+                "--locked",
+                "--no-track",
+                package,
+                "--version",
+                version,
+                "--root",
+            ])
+            .arg(staging);
         command::run(cargo.env_remove("CARGO_TARGET_DIR"))
     })?;
     Ok(root.join("bin").join(program))
@@ -37,7 +56,11 @@ fn install(package: &str, version: &str, program: &str) -> Result<PathBuf> {
 /// the compiler's version.
 pub fn rust_lib_src() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("RUST_LIB_SRC").map(PathBuf::from) {
-        ensure!(is_library(&given), "RUST_LIB_SRC={} has no core/src/lib.rs", given.display());
+        ensure!(
+            is_library(&given),
+            "RUST_LIB_SRC={} has no core/src/lib.rs",
+            given.display()
+        );
         return Ok(given);
     }
     let sysroot = command::output(Command::new("rustc").args(["--print", "sysroot"]))?;
@@ -52,11 +75,16 @@ pub fn rust_lib_src() -> Result<PathBuf> {
         apt::download("rust-src", Some(&version), scratch.path()).with_context(|| {
             format!("the library source of rustc {version}: run `rustup component add rust-src`, or set RUST_LIB_SRC")
         })?;
-        let unpacked = scratch.path().join(format!("usr/src/rustc-{version}"));
-        command::run(Command::new("cp").arg("-a").arg(unpacked.join(".")).arg(staging))
+        let library = scratch
+            .path()
+            .join(format!("usr/src/rustc-{version}/library"));
+        fs::rename(library, staging.join("library")).context("moving the library source")
     })?;
     let library = root.join("library");
-    ensure!(is_library(&library), "rust-src {version} has no library/core/src/lib.rs");
+    ensure!(
+        is_library(&library),
+        "rust-src {version} has no library/core/src/lib.rs"
+    );
     Ok(library)
 }
 
@@ -67,5 +95,8 @@ fn is_library(dir: &Path) -> bool {
 /// Such as `1.95.0`.
 fn compiler_version() -> Result<String> {
     let said = command::output(Command::new("rustc").arg("--version"))?;
-    said.split_whitespace().nth(1).map(str::to_owned).context("rustc --version names no version")
+    said.split_whitespace()
+        .nth(1)
+        .map(str::to_owned)
+        .context("rustc --version names no version")
 }

@@ -42,7 +42,7 @@ pub struct Guest {
     /// Longest life.
     pub timeout: Duration,
     /// More for the kernel's command line.
-    pub append: Option<String>,
+    pub arguments: Vec<String>,
     /// Where the kernel log goes.
     pub log: PathBuf,
 }
@@ -67,14 +67,37 @@ impl Guest {
         let xtask = std::env::current_exe()?;
         let mut linux = Command::new("setpriv");
         linux.args(["--pdeathsig", "KILL", "--"]).arg(&self.image);
-        linux.args(["root=/dev/root", "rootfstype=hostfs", "rw", "panic=-1", "oops=panic", "seccomp=on"]);
-        linux.args(["console=tty0", "con=null", "con0=null,fd:1", "ssl=null", "ssl0=fd:0"]);
-        linux.arg(format!("mem={}M", self.memory)).arg(format!("ncpus={}", self.cpus));
-        linux.arg(format!("uml_dir={}", scratch.display())).arg(format!("init={}", xtask.display()));
-        linux.args(self.append.iter().flat_map(|more| more.split_whitespace()));
+        linux.args([
+            "root=/dev/root",
+            "rootfstype=hostfs",
+            "rw",
+            "panic=-1",
+            "oops=panic",
+            "seccomp=on",
+        ]);
+        linux.args([
+            "console=tty0",
+            "con=null",
+            "con0=null,fd:1",
+            "ssl=null",
+            "ssl0=fd:0",
+        ]);
+        linux
+            .arg(format!("mem={}M", self.memory))
+            .arg(format!("ncpus={}", self.cpus));
+        linux
+            .arg(format!("uml_dir={}", scratch.display()))
+            .arg(format!("init={}", xtask.display()));
+        linux.args(&self.arguments);
         linux.args(["--", "guest"]);
-        linux.stdin(line).stdout(console.try_clone()?).stderr(console).process_group(0);
-        linux.spawn().with_context(|| format!("starting {}", self.image.display()))
+        linux
+            .stdin(line)
+            .stdout(console.try_clone()?)
+            .stderr(console)
+            .process_group(0);
+        linux
+            .spawn()
+            .with_context(|| format!("starting {}", self.image.display()))
     }
 
     /// Sends the job and relays until the outcome.
@@ -86,7 +109,10 @@ impl Guest {
             other => bail!("the guest began with {other:?}"),
         }
         let (taken, permits) = channel();
-        let feeder = Feeder { line: line.try_clone()?, permits };
+        let feeder = Feeder {
+            line: line.try_clone()?,
+            permits,
+        };
         let job = serde_json::to_vec(job)?;
         thread::spawn(move || feeder.feed(&job));
         relay(line, &taken, stopper)
@@ -98,20 +124,33 @@ impl Guest {
         let mut complaints = log::complaints(&log);
         if let Some(status) = stopper.reason() {
             if status == TIMED_OUT {
-                eprintln!("the guest was still running after {:?} and was stopped", self.timeout);
+                eprintln!(
+                    "the guest was still running after {:?} and was stopped",
+                    self.timeout
+                );
             }
             return Ok(Outcome { status, complaints });
         }
         match outcome {
             Ok(outcome) => {
                 complaints.extend(outcome.complaints);
-                Ok(Outcome { complaints, ..outcome })
+                Ok(Outcome {
+                    complaints,
+                    ..outcome
+                })
             }
-            Err(_) if !complaints.is_empty() => Ok(Outcome { status: super::KERNEL_FAULT, complaints }),
+            Err(_) if !complaints.is_empty() => Ok(Outcome {
+                status: super::KERNEL_FAULT,
+                complaints,
+            }),
             Err(error) => {
                 let tail: Vec<&str> = log.lines().rev().take(10).collect();
                 let tail: Vec<&str> = tail.into_iter().rev().collect();
-                Err(anyhow!("{error:#}; end of {}:\n{}", self.log.display(), tail.join("\n")))
+                Err(anyhow!(
+                    "{error:#}; end of {}:\n{}",
+                    self.log.display(),
+                    tail.join("\n")
+                ))
             }
         }
     }
@@ -136,7 +175,9 @@ impl Feeder {
     /// it ends with the process.
     fn feed(mut self, job: &[u8]) {
         let chunks = job.chunks(INPUT_CHUNK).chain([[].as_slice()]);
-        let sent = chunks.map(<[u8]>::to_vec).try_for_each(|chunk| self.send(Frame::Job(chunk)));
+        let sent = chunks
+            .map(<[u8]>::to_vec)
+            .try_for_each(|chunk| self.send(Frame::Job(chunk)));
         let mut chunk = vec![0; INPUT_CHUNK];
         let mut open = sent.is_ok();
         while open {
@@ -185,13 +226,18 @@ struct Stopper {
 impl Stopper {
     fn new(child: &Child) -> Self {
         let group = Arc::new(Mutex::new(Some(Pid::from_child(child))));
-        Self { group, reason: Arc::default() }
+        Self {
+            group,
+            reason: Arc::default(),
+        }
     }
 
     /// Kills the guest's process group, unless it has been waited for already.
     fn stop(&self, reason: u8) {
         if let Some(group) = *self.group.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = self.reason.compare_exchange(0, reason, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self
+                .reason
+                .compare_exchange(0, reason, Ordering::Relaxed, Ordering::Relaxed);
             let _ = kill_process_group(group, Signal::KILL);
         }
     }

@@ -39,18 +39,26 @@ const HEAD: usize = 5;
 pub fn complaints(log: &str) -> Vec<String> {
     let lines: Vec<&str> = log.lines().map(str::trim_end).collect();
     let known = |at: usize, line: &str| {
-        let head = lines.get(at..lines.len().min(at + HEAD)).unwrap_or_default();
+        let head = lines
+            .get(at..lines.len().min(at + HEAD))
+            .unwrap_or_default();
         line.contains(KNOWN) && head.iter().any(|line| line.contains(KNOWN_CAUSE))
     };
     let complains = |line: &str| COMPLAINTS.iter().any(|complaint| line.contains(complaint));
-    let found = lines.iter().enumerate().filter(|(at, line)| complains(line) && !known(*at, line));
+    let found = lines
+        .iter()
+        .enumerate()
+        .filter(|(at, line)| complains(line) && !known(*at, line));
     found.map(|(_, line)| (*line).to_owned()).collect()
 }
 
 /// A new log's name in `dir`; the oldest logs there go.
 pub fn fresh(dir: &Path) -> Result<PathBuf> {
     fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
-    let mut logs: Vec<_> = fs::read_dir(dir)?.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    let mut logs: Vec<_> = fs::read_dir(dir)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .collect();
     logs.sort_by_key(|log| fs::metadata(log).and_then(|data| data.modified()).ok());
     for old in logs.iter().rev().skip(KEPT - 1) {
         let _ = fs::remove_file(old);
@@ -73,8 +81,14 @@ mod tests {
 
     #[test]
     fn another_rcu_report_is_not() {
-        let log = AT_BOOT.replace("Callback enqueued on offline CPU 1!", "suspicious rcu_dereference_check() usage!");
-        assert_eq!(complaints(&log), ["[    0.3] WARNING: suspicious RCU usage"]);
+        let log = AT_BOOT.replace(
+            "Callback enqueued on offline CPU 1!",
+            "suspicious rcu_dereference_check() usage!",
+        );
+        assert_eq!(
+            complaints(&log),
+            ["[    0.3] WARNING: suspicious RCU usage"]
+        );
     }
 
     #[test]
@@ -88,7 +102,11 @@ mod tests {
             "rust_kernel: panicked at drivers/accel/apu/vm.rs:10:5:",
             "Kernel panic - not syncing: Segfault with no mm",
         ] {
-            assert_eq!(complaints(&format!("[ 1.0] fine\n[ 1.1] {line}\r\n")).len(), 1, "{line}");
+            assert_eq!(
+                complaints(&format!("[ 1.0] fine\n[ 1.1] {line}\r\n")).len(),
+                1,
+                "{line}"
+            );
         }
         assert!(complaints("[    0.1] Linux version 7.3.4\n").is_empty());
     }

@@ -13,7 +13,10 @@ pub fn size() -> Option<Terminal> {
         return None;
     }
     let size = tcgetwinsize(stdout()).ok()?;
-    Some(Terminal { rows: size.ws_row, columns: size.ws_col })
+    Some(Terminal {
+        rows: size.ws_row,
+        columns: size.ws_col,
+    })
 }
 
 /// Makes the terminal pass every key to the guest, until dropped.

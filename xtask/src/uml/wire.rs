@@ -99,7 +99,9 @@ impl Frame {
         let [tag, length @ ..] = head;
         let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
         if length > MAX_PAYLOAD {
-            return Err(invalid(format!("a frame of {length} bytes; at most {MAX_PAYLOAD} are sent")));
+            return Err(invalid(format!(
+                "a frame of {length} bytes; at most {MAX_PAYLOAD} are sent"
+            )));
         }
         let mut payload = vec![0; length];
         from.read_exact(&mut payload)?;
@@ -153,12 +155,23 @@ mod tests {
     #[test]
     fn noise_on_the_line_is_an_error_and_no_allocation() {
         let noise = [b'O', 0xff, 0xff, 0xff, 0xff];
-        assert_eq!(Frame::read(&mut noise.as_slice()).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        assert_eq!(Frame::read(&mut [b'?', 0, 0, 0, 0].as_slice()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            Frame::read(&mut noise.as_slice()).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
+        assert_eq!(
+            Frame::read(&mut [b'?', 0, 0, 0, 0].as_slice())
+                .unwrap_err()
+                .kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 
     #[test]
     fn a_line_that_ends_within_a_frame_is_an_end() {
-        assert_eq!(Frame::read(&mut [b'O', 9].as_slice()).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            Frame::read(&mut [b'O', 9].as_slice()).unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
     }
 }

@@ -1,0 +1,198 @@
+//! The steps of `test`, in an order that finds cheap faults first.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::step::Step;
+use crate::{command, readme, setup, workspace};
+
+const NODE: &str = "/dev/accel/accel0";
+/// Cases of `tests/suite` for any device.
+const ANY_DEVICE: [&str; 3] = ["golden", "models", "digits"];
+/// Cases of `tests/suite` for an accel node.
+const ACCEL: [&str; 2] = ["ioctls", "clients"];
+/// Cases of `tests/suite` that start and kill the daemon themselves.
+const RECOVERY: &str = "recovery";
+
+/// Every step.
+pub fn all() -> Vec<Step> {
+    let step = |name, about, commands| Step {
+        name,
+        about,
+        commands,
+    };
+    vec![
+        step(
+            "setup",
+            "the machine has or gets what the rest needs",
+            || Ok(vec![xtask(&["setup"])?]),
+        ),
+        step("tidy", "what the prose promises", || {
+            Ok(vec![xtask(&["tidy"])?])
+        }),
+        step("deny", "licences and advisories of the dependencies", deny),
+        step("unit", "unit tests of every crate", unit),
+        step(
+            "suite",
+            "the suite in-process, against LiteRT",
+            suite_in_process,
+        ),
+        step(
+            "bare",
+            "the firmware's crates without an operating system",
+            || Ok(vec![xtask(&["bare"])?]),
+        ),
+        step("kernel", "the kernel builds", || {
+            Ok(vec![xtask(&["kernel", "build"])?])
+        }),
+        step("accel", "the suite through the kernel", || {
+            suite_in_guest(&[], &ANY_DEVICE)
+        }),
+        step(
+            "cli",
+            "the command says the same in-process and through the kernel",
+            cli,
+        ),
+        step("debug-kernel", "the kernel with all checks builds", || {
+            Ok(vec![xtask(&["kernel", "build", "--debug-kernel"])?])
+        }),
+        step(
+            "kunit",
+            "unit and documentation tests of the kernel",
+            || Ok(vec![xtask(&["uml", "kunit"])?]),
+        ),
+        step(
+            "accel-debug",
+            "the suite through the kernel with all checks",
+            || suite_in_guest(&["--debug-kernel"], &["digits"]),
+        ),
+        step("readme", "README's commands, as written", readme_commands),
+    ]
+}
+
+fn xtask(arguments: &[&str]) -> Result<Command> {
+    let mut xtask = Command::new(std::env::current_exe()?);
+    xtask.args(arguments);
+    Ok(xtask)
+}
+
+fn deny() -> Result<Vec<Command>> {
+    let mut deny = workspace::cargo();
+    deny.args(["deny", "--all-features", "check", "--hide-inclusion-graph"]);
+    let tools = setup::cargo_deny()?;
+    if let Some(bin) = tools.parent().filter(|bin| bin.is_absolute()) {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        deny.env(
+            "PATH",
+            std::env::join_paths(
+                [bin.to_owned()]
+                    .into_iter()
+                    .chain(std::env::split_paths(&path)),
+            )?,
+        );
+    }
+    Ok(vec![deny])
+}
+
+fn unit() -> Result<Vec<Command>> {
+    let mut cargo = workspace::cargo();
+    cargo.args([
+        "test",
+        "--release",
+        "--quiet",
+        "--workspace",
+        "--exclude=suite",
+    ]);
+    Ok(vec![cargo])
+}
+
+fn suite_in_process() -> Result<Vec<Command>> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["test", "--release", "--package=suite"]);
+    cargo.args(ANY_DEVICE.iter().flat_map(|target| ["--test", target]));
+    cargo.env("APU_LITERT_PYTHON", setup::litert()?);
+    Ok(vec![cargo])
+}
+
+/// The suite's programs in a guest each, so that each has its own kernel log.
+fn suite_in_guest(options: &[&str], any_device: &[&str]) -> Result<Vec<Command>> {
+    let simd = workspace::build_release(&["apu-simd", "apu-cli"])?.join("apu-simd");
+    let mut commands = Vec::new();
+    for target in any_device.iter().chain(&ACCEL).chain([&RECOVERY]) {
+        let mut run = xtask(&["uml", "run"])?;
+        run.args(options)
+            .args((*target == RECOVERY).then_some("--no-daemon"));
+        run.arg("--").arg(test_program(target)?);
+        run.env("APU_TEST_DEVICE", NODE)
+            .env("APU_TEST_SIMD", &simd)
+            .env("APU_LITERT_PYTHON", setup::litert()?);
+        commands.push(run);
+    }
+    Ok(commands)
+}
+
+/// Builds one test program of the suite.
+fn test_program(target: &str) -> Result<PathBuf> {
+    let mut cargo = workspace::cargo();
+    cargo.args([
+        "test",
+        "--release",
+        "--package=suite",
+        "--no-run",
+        "--quiet",
+        "--message-format=json",
+        "--test",
+        target,
+    ]);
+    let messages = command::output(&mut cargo)?;
+    let messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut programs = messages.filter(|message| message["target"]["name"] == target);
+    let program = programs.find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    program.with_context(|| format!("cargo built no test program {target}"))
+}
+
+/// Two runs of the command, one in the guest, whose outputs must be equal.
+fn cli() -> Result<Vec<Command>> {
+    let apu = workspace::build_release(&["apu-simd", "apu-cli"])?.join("apu");
+    let classify = |model: &str, image: &str| {
+        let mut compare = Command::new("bash");
+        let xtask = std::env::current_exe()?;
+        compare.args([
+            "-c",
+            r#"cmp <("$1" classify $3) <("$2" uml run -- "$1" classify $3 --device "$4")"#,
+            "cmp",
+        ]);
+        compare
+            .args([apu.as_os_str(), xtask.as_os_str()])
+            .args([&format!("{model} {image}"), NODE]);
+        anyhow::Ok(compare)
+    };
+    let mut commands = vec![classify("", "")?];
+    for image in ["grace_hopper.bmp", "cat.bmp"] {
+        let (model, image) = (
+            "../shared/models/mobilenet_v2_1.0_224_quant.tflite",
+            format!("../shared/images/{image}"),
+        );
+        if workspace::root().join(model).exists() {
+            commands.push(classify(model, &image)?);
+        }
+    }
+    Ok(commands)
+}
+
+fn readme_commands() -> Result<Vec<Command>> {
+    let commands = readme::commands()?
+        .into_iter()
+        .filter(|command| command != "cargo xtask test");
+    let bash = |command: String| {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &command]);
+        command::without_cargo_variables(&mut bash);
+        bash
+    };
+    Ok(commands.map(bash).collect())
+}
