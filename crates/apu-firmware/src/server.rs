@@ -180,11 +180,21 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
         &self.memory
     }
 
-    /// Forgets all jobs and VMs, as a HELLO does; returns when no core knows any of them.
-    pub fn reset(&mut self) {
+    /// Whether a version is agreed on and nothing has failed since.
+    pub fn is_online(&self) -> bool {
+        self.state == State::Greeted
+    }
+
+    /// Gives all jobs up.
+    pub fn cancel_all(&mut self) {
         for slot in &self.slots.0 {
             slot.cancel.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Forgets all jobs and VMs; returns when no core knows any of them.
+    fn reset(&mut self) {
+        self.cancel_all();
         self.memory.quiesce();
         for vm in self.vms.iter_mut().filter(|vm| **vm != 0) {
             self.memory.destroy(core::mem::take(vm));
