@@ -1,0 +1,98 @@
+//! `include/uapi/drm/apu_accel.h` and the core DRM structures that the tests need, field for field.
+//!
+//! A copy of its own, on purpose: libapu's is under test as well. The header documents the fields.
+#![allow(missing_docs)]
+
+use rustix::ioctl::{Opcode, opcode};
+
+/// `DRM_IOCTL_BASE`.
+const DRM: u8 = b'd';
+/// `DRM_COMMAND_BASE`.
+const COMMAND: u8 = 0x40;
+
+pub const BIND_MAP: u32 = 0;
+pub const BIND_UNMAP: u32 = 1;
+pub const PRIORITY_NORMAL: u32 = 1;
+pub const PRIORITY_HIGH: u32 = 2;
+pub const SYNC_TIMELINE: u32 = 1;
+pub const QUEUE_OK: u32 = 0;
+pub const QUEUE_TIMED_OUT: u32 = 1;
+pub const QUEUE_FAULTED: u32 = 2;
+pub const QUEUE_REJECTED: u32 = 3;
+
+/// A structure that an ioctl takes.
+pub trait Argument {
+    const OPCODE: Opcode;
+}
+
+macro_rules! structures {
+    ($($(#[ioctl($number:expr)])? struct $name:ident ($size:literal) { $($field:ident: $type:ty),* $(,)? })*) => {$(
+        #[derive(Clone, Copy, Debug, Default)]
+        #[repr(C)]
+        pub struct $name { $(pub $field: $type),* }
+        const _: () = assert!(size_of::<$name>() == $size);
+        $(impl Argument for $name {
+            const OPCODE: Opcode = opcode::read_write::<$name>(DRM, $number);
+        })?
+    )*};
+}
+
+structures! {
+    #[ioctl(0x2d)]
+    struct PrimeHandleToFd(12) { handle: u32, flags: u32, fd: i32 }
+    #[ioctl(0x2e)]
+    struct PrimeFdToHandle(12) { handle: u32, flags: u32, fd: i32 }
+    #[ioctl(0xbf)]
+    struct SyncobjCreate(8) { handle: u32, flags: u32 }
+    #[ioctl(0xc0)]
+    struct SyncobjDestroy(8) { handle: u32, pad: u32 }
+    #[ioctl(0xc3)]
+    struct SyncobjWait(40) {
+        handles: u64, timeout_nsec: i64, count_handles: u32, flags: u32,
+        first_signaled: u32, pad: u32, deadline_nsec: u64,
+    }
+
+    #[ioctl(COMMAND)]
+    struct Query(16) { kind: u32, size: u32, data: u64 }
+    struct QueryDevice(104) {
+        state: u32, protocol_version: u32, core_count: u32, page_size: u32,
+        va_start: u64, va_end: u64, features: u64, target: [u8; 32],
+        max_segments: u32, max_jobs: u32, max_syncs: u32, max_bind_ops: u32,
+        max_timeout_ms: u32, max_vms: u32, max_queues: u32, pad: u32,
+    }
+    #[ioctl(COMMAND + 1)]
+    struct BoCreate(24) { size: u64, flags: u32, handle: u32, mmap_offset: u64 }
+    #[ioctl(COMMAND + 2)]
+    struct VmCreate(8) { flags: u32, vm_id: u32 }
+    #[ioctl(COMMAND + 3)]
+    struct VmDestroy(8) { vm_id: u32, pad: u32 }
+    #[ioctl(COMMAND + 4)]
+    struct VmBind(32) {
+        vm_id: u32, flags: u32, op_count: u32, op_stride: u32, ops: u64, failed_op: u32, pad: u32,
+    }
+    struct VmBindOp(40) {
+        kind: u32, flags: u32, bo_handle: u32, pad: u32, bo_offset: u64, va: u64, size: u64,
+    }
+    #[ioctl(COMMAND + 5)]
+    struct QueueCreate(32) {
+        vm_id: u32, priority: u32, core_mask: u64, timeout_ms: u32, flags: u32, queue_id: u32, pad: u32,
+    }
+    #[ioctl(COMMAND + 6)]
+    struct QueueDestroy(8) { queue_id: u32, pad: u32 }
+    #[ioctl(COMMAND + 7)]
+    struct QueueGetState(40) {
+        queue_id: u32, state: u32, status: u32, detail: u32, op: u32, pad: u32,
+        address: u64, jobs_done: u64,
+    }
+    #[ioctl(COMMAND + 8)]
+    struct Submit(24) { queue_id: u32, flags: u32, job_count: u32, job_stride: u32, jobs: u64 }
+    struct Job(64) {
+        waits: u64, signals: u64, wait_count: u32, signal_count: u32, sync_stride: u32, flags: u32,
+        run: Run,
+    }
+    struct Run(32) {
+        program_va: u64, program_size: u64, segments: u64, segment_count: u32, segment_stride: u32,
+    }
+    struct Sync(16) { handle: u32, flags: u32, point: u64 }
+    struct Segment(16) { va: u64, size: u64 }
+}

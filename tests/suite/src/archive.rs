@@ -1,0 +1,131 @@
+//! Archives of cases: `.npz` files as `tests/golden/make_golden.py` describes them.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use npyz::npz::NpzArchive;
+use npyz::{NpyFile, TypeChar};
+
+/// A model, its inputs for several runs, and the outputs that it must have.
+pub struct Case {
+    /// "KIND/NN".
+    pub name: String,
+    /// What the case was made from, as JSON.
+    pub parameters: String,
+    /// The `.tflite` file.
+    pub model: Vec<u8>,
+    /// One for each input of the model.
+    pub inputs: Vec<Stack>,
+    /// One for each output of the model.
+    pub outputs: Vec<Stack>,
+}
+
+impl Case {
+    /// How many times the model is run.
+    pub fn runs(&self) -> usize {
+        self.inputs.first().map_or(0, |stack| stack.runs)
+    }
+}
+
+/// The tensors of all runs, one after the other.
+pub struct Stack {
+    /// Tensors in it.
+    pub runs: usize,
+    /// Shape of one tensor.
+    pub shape: Vec<u64>,
+    bytes: Vec<u8>,
+}
+
+impl Stack {
+    /// The bytes of one run's tensor, row-major and little-endian.
+    pub fn tensor(&self, run: usize) -> &[u8] {
+        let size = self.bytes.len() / self.runs;
+        &self.bytes[run * size..][..size]
+    }
+}
+
+/// An open archive.
+pub struct Archive {
+    npz: NpzArchive<BufReader<File>>,
+}
+
+impl Archive {
+    /// Opens the file at `path`.
+    pub fn open(path: &Path) -> Self {
+        let npz = NpzArchive::open(path)
+            .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
+        Self { npz }
+    }
+
+    /// Names of the kinds of cases.
+    pub fn kinds(&self) -> BTreeSet<String> {
+        let kind = |name: &str| name.split('/').next().unwrap_or_default().to_owned();
+        self.npz.array_names().map(kind).collect()
+    }
+
+    /// All cases of a kind, in order.
+    pub fn cases(&mut self, kind: &str) -> Vec<Case> {
+        let names: Vec<String> = self.npz.array_names().map(str::to_owned).collect();
+        let mut cases: Vec<&str> = names
+            .iter()
+            .filter_map(|name| name.strip_suffix("/model"))
+            .filter(|case| case.split('/').next() == Some(kind))
+            .collect();
+        cases.sort_unstable();
+        cases.into_iter().map(|name| self.case(name)).collect()
+    }
+
+    fn case(&mut self, name: &str) -> Case {
+        Case {
+            name: name.to_owned(),
+            parameters: String::from_utf8(self.bytes(&format!("{name}/parameters")))
+                .expect("parameters are UTF-8"),
+            model: self.bytes(&format!("{name}/model")),
+            inputs: self.stacks(&format!("{name}/input")),
+            outputs: self.stacks(&format!("{name}/output")),
+        }
+    }
+
+    fn stacks(&mut self, prefix: &str) -> Vec<Stack> {
+        (0..)
+            .map_while(|i| self.stack(&format!("{prefix}_{i}")))
+            .collect()
+    }
+
+    fn bytes(&mut self, name: &str) -> Vec<u8> {
+        let array = self.npz.by_name(name).expect("the archive is readable");
+        bytes(array.unwrap_or_else(|| panic!("the archive has no {name}")))
+    }
+
+    fn stack(&mut self, name: &str) -> Option<Stack> {
+        let array = self.npz.by_name(name).expect("the archive is readable")?;
+        let (&runs, shape) = array.shape().split_first().expect("runs lie along axis 0");
+        Some(Stack {
+            runs: usize::try_from(runs).expect("it is in memory"),
+            shape: shape.to_vec(),
+            bytes: bytes(array),
+        })
+    }
+}
+
+/// The bytes of an `.npy` file's array, which is row-major and of a type known here.
+pub fn bytes<R: Read>(array: NpyFile<R>) -> Vec<u8> {
+    let npyz::DType::Plain(dtype) = array.dtype() else {
+        panic!("an array of records");
+    };
+    assert_eq!(array.order(), npyz::Order::C, "an array must be row-major");
+    let read = "the array is as long as it says";
+    match (dtype.type_char(), dtype.size_field()) {
+        (TypeChar::Uint, 1) => array.into_vec::<u8>().expect(read),
+        (TypeChar::Int, 1) => little_endian(array.into_vec().expect(read), i8::to_le_bytes),
+        (TypeChar::Int, 4) => little_endian(array.into_vec().expect(read), i32::to_le_bytes),
+        (TypeChar::Float, 4) => little_endian(array.into_vec().expect(read), f32::to_le_bytes),
+        (kind, size) => panic!("an array of {kind:?} with {size} bytes"),
+    }
+}
+
+fn little_endian<T, const N: usize>(values: Vec<T>, bytes: fn(T) -> [u8; N]) -> Vec<u8> {
+    values.into_iter().flat_map(bytes).collect()
+}

@@ -1,0 +1,198 @@
+//! The hardware is absent, dies, hangs and lies: the client gets a typed error and the next job runs.
+//!
+//! These tests decide themselves whether there is hardware, so no daemon may run before they do.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use apu::{Context, ContextOptions, Device, DeviceState, Error, Model, Program};
+use suite::accel::bench::PATIENCE;
+use suite::accel::daemon::Hardware;
+use suite::archive::Case;
+use suite::compare::difference;
+use suite::inference::run;
+use suite::skip::or_skip;
+use suite::{device, golden};
+
+fn with_hardware(test: &str, body: impl FnOnce(&Hardware, &Client)) {
+    or_skip(test, || {
+        let hardware = Hardware::take()?;
+        body(&hardware, &Client::new());
+        Ok(())
+    });
+}
+
+/// A client with a small model and the right answer to it.
+struct Client {
+    device: Device,
+    case: Case,
+}
+
+impl Client {
+    fn new() -> Self {
+        let case = golden::open("conv_2d")
+            .cases("int8_per_channel")
+            .swap_remove(3);
+        Self {
+            device: Device::open(&device::name()).unwrap(),
+            case,
+        }
+    }
+
+    fn load(&self) -> apu::Result<Context> {
+        let compiled = apu_compiler::compile(&self.case.model, &Default::default()).unwrap();
+        let program = Program::parse(compiled.program).unwrap();
+        let mut options = ContextOptions {
+            patience: PATIENCE,
+            ..ContextOptions::default()
+        };
+        options.queue.timeout = Duration::from_millis(500);
+        Model::load(&self.device, program)?.context_with(options)
+    }
+
+    /// Runs once; an answer is the right one.
+    fn run(&self, context: &mut Context) -> apu::Result<()> {
+        let outputs = run(context, &[self.case.inputs[0].tensor(0)])?;
+        assert_eq!(
+            difference(&outputs[0], self.case.outputs[0].tensor(0)),
+            None
+        );
+        Ok(())
+    }
+
+    fn state(&self) -> DeviceState {
+        self.device.info().unwrap().state
+    }
+}
+
+#[test]
+fn without_hardware_the_node_is_there_and_says_so() {
+    with_hardware(
+        "without_hardware_the_node_is_there_and_says_so",
+        |_, client| {
+            assert_eq!(client.state(), DeviceState::Lost);
+            assert!(matches!(client.load(), Err(Error::DeviceLost)));
+        },
+    );
+}
+
+#[test]
+fn hardware_that_comes_late_is_used() {
+    with_hardware("hardware_that_comes_late_is_used", |hardware, client| {
+        assert_eq!(client.state(), DeviceState::Lost);
+        let _daemon = hardware.start(&[]);
+        assert_eq!(client.state(), DeviceState::Online);
+        client.run(&mut client.load().unwrap()).unwrap();
+    });
+}
+
+#[test]
+fn a_job_whose_hardware_dies_is_lost_and_the_next_one_runs() {
+    with_hardware(
+        "a_job_whose_hardware_dies_is_lost_and_the_next_one_runs",
+        |hardware, client| {
+            let dying = hardware.start(&["--die-after-runs", "1"]);
+            let mut context = client.load().unwrap();
+            client.run(&mut context).unwrap();
+            assert!(matches!(client.run(&mut context), Err(Error::DeviceLost)));
+            assert!(
+                matches!(client.run(&mut context), Err(Error::DeviceLost)),
+                "nobody is there yet"
+            );
+            drop(dying);
+            let _daemon = hardware.start(&[]);
+            client.run(&mut context).unwrap();
+        },
+    );
+}
+
+#[test]
+fn hardware_that_dies_between_jobs_is_replaced() {
+    with_hardware(
+        "hardware_that_dies_between_jobs_is_replaced",
+        |hardware, client| {
+            let mut context = {
+                let _daemon = hardware.start(&[]);
+                let mut context = client.load().unwrap();
+                client.run(&mut context).unwrap();
+                context
+            };
+            let _daemon = hardware.start(&[]);
+            // The queue may have died with the first daemon; one more call is all that may take.
+            client
+                .run(&mut context)
+                .or_else(|_| client.run(&mut context))
+                .unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_job_that_hangs_times_out_and_new_hardware_runs_the_next_one() {
+    with_hardware(
+        "a_job_that_hangs_times_out_and_new_hardware_runs_the_next_one",
+        |hardware, client| {
+            let hanging = hardware.start(&["--hang-after-runs", "1"]);
+            let mut context = client.load().unwrap();
+            client.run(&mut context).unwrap();
+            let begin = Instant::now();
+            assert!(matches!(
+                client.run(&mut context),
+                Err(Error::JobTimedOut { .. })
+            ));
+            assert!(begin.elapsed() < PATIENCE);
+            drop(hanging);
+            let _daemon = hardware.start(&[]);
+            client.run(&mut context).unwrap();
+        },
+    );
+}
+
+#[test]
+fn hardware_that_lies_is_dropped_and_replaced() {
+    with_hardware(
+        "hardware_that_lies_is_dropped_and_replaced",
+        |hardware, client| {
+            let lying = hardware.start(&["--garbage-after-runs", "0"]);
+            let mut context = client.load().unwrap();
+            // Whether the driver puts up with a lie is its own affair; what it must not do is believe
+            // it, hang or complain in its log.
+            if let Err(error) = client.run(&mut context) {
+                assert!(matches!(error, Error::DeviceLost), "{error:?}");
+            }
+            drop(lying);
+            let _daemon = hardware.start(&[]);
+            client
+                .run(&mut context)
+                .or_else(|_| client.run(&mut context))
+                .unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_client_that_leaves_with_its_job_running_disturbs_nobody() {
+    with_hardware(
+        "a_client_that_leaves_with_its_job_running_disturbs_nobody",
+        |hardware, client| {
+            let hanging = hardware.start(&["--hang-after-runs", "0"]);
+            let leaving = Client::new();
+            let mut options = ContextOptions {
+                patience: Duration::ZERO,
+                ..ContextOptions::default()
+            };
+            options.queue.timeout = Duration::from_millis(500);
+            let model = leaving.load().unwrap().model().clone();
+            let mut context = model.context_with(options).unwrap();
+            let input = leaving.case.inputs[0].tensor(0);
+            assert!(matches!(
+                run(&mut context, &[input]),
+                Err(Error::WaitTimedOut { .. })
+            ));
+            drop((context, model, leaving));
+            drop(hanging);
+            let _daemon = hardware.start(&[]);
+            client.run(&mut client.load().unwrap()).unwrap();
+        },
+    );
+}
