@@ -46,6 +46,11 @@ pub struct Tensor<'m> {
 }
 
 impl Tensor<'_> {
+    /// The name as it stands in messages: quoted, and short however long it is.
+    pub fn label(&self) -> String {
+        format!("tensor \"{}\"", short(&self.name))
+    }
+
     /// Number of elements. Import has checked that it fits.
     pub fn count(&self) -> u64 {
         self.shape.iter().map(|&d| u64::from(d)).product()
@@ -65,6 +70,13 @@ impl Tensor<'_> {
             _ => None,
         }
     }
+}
+
+/// The beginning of a text, enough to recognise it. Many messages may quote one text of a model, so
+/// that they would outgrow the model otherwise.
+pub(crate) fn short(text: &str) -> String {
+    const LENGTH: usize = 80;
+    text.chars().take(LENGTH).collect()
 }
 
 /// Affine quantisation: `real = scale · (stored − zero point)`.

@@ -6,7 +6,7 @@ use crate::{
     Error,
     graph::{
         Activation, Element, Graph, Opcode, Operator, Options, Padding, Quantization, Sliding,
-        Tensor, TensorId,
+        Tensor, TensorId, short,
     },
     schema::{self, OperatorOptions, Tables},
 };
@@ -79,10 +79,14 @@ fn import_tensor<'m>(
     Ok(imported)
 }
 
+/// Most dimensions of a tensor; TFLite's own kernels stop at 8.
+const MAX_RANK: usize = 32;
+
 /// Dimensions, whose product is checked to fit.
 fn import_shape(id: TensorId, tensor: schema::Tensor) -> Result<Vec<u32>, Error> {
     let shape: Result<Vec<u32>, _> = each(tensor.shape()).map(u32::try_from).collect();
-    let shape = shape.map_err(|_| impossible_shape(id, tensor))?;
+    let shape = shape.ok().filter(|shape| shape.len() <= MAX_RANK);
+    let shape = shape.ok_or_else(|| impossible_shape(id, tensor))?;
     shape
         .iter()
         .try_fold(1u64, |count, &d| count.checked_mul(u64::from(d)))
@@ -206,7 +210,7 @@ fn import_operator<'m>(
         index,
         // The byte was there first; the wider field came when it ran out.
         opcode: Opcode(i32::from(code.deprecated_builtin_code()).max(code.builtin_code())),
-        custom: code.custom_code().map(Into::into),
+        custom: code.custom_code().map(short),
         version: code.version(),
         inputs,
         outputs: references(&place, table.outputs(), tensors)?,

@@ -19,7 +19,7 @@ use crate::{
 /// What an operator becomes.
 pub(crate) enum Step {
     /// A record of the program.
-    Run(Record),
+    Run(Box<Record>),
     /// Nothing to do: the output is the input's elements in another shape.
     View {
         /// Whose elements.
@@ -84,7 +84,7 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
             });
         }
     };
-    record.map(Step::Run)
+    record.map(|record| Step::Run(Box::new(record)))
 }
 
 /// A record, after the kernel has accepted its parameters and said how large each operand is.
@@ -151,7 +151,7 @@ fn dtype(tensor: &Tensor) -> u32 {
 fn quantisation(tensor: &Tensor) -> Result<(f32, i32), Refusal> {
     let (scale, zero_point) = tensor
         .per_tensor()
-        .ok_or_else(|| LIMITS.refuse(format!("tensor \"{}\" without one scale", tensor.name)))?;
+        .ok_or_else(|| LIMITS.refuse(format!("{} without one scale", tensor.label())))?;
     Ok((scale, size("zero point", zero_point)?))
 }
 

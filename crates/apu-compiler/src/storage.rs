@@ -37,7 +37,7 @@ impl Storage {
             match step {
                 // Steps come in running order, so the input's root is final.
                 Step::View { input, output } => roots[output] = roots[input],
-                Step::Run(record) => records.push(record),
+                Step::Run(record) => records.push(*record),
             }
         }
         let mut homes = vec![Home::Arena; graph.tensors.len()];

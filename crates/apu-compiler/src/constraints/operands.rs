@@ -28,8 +28,8 @@ pub(super) fn count(site: &Site) -> Option<String> {
 pub(super) fn storage(site: &Site) -> Option<String> {
     let inputs = (0..site.operator.inputs.len()).filter_map(|i| site.input(i));
     inputs.chain(site.output()).find_map(|tensor| match tensor {
-        Tensor { sparse: true, .. } => Some(format!("sparse {}", named(tensor))),
-        Tensor { variable: true, .. } => Some(format!("variable {}", named(tensor))),
+        Tensor { sparse: true, .. } => Some(format!("sparse {}", tensor.label())),
+        Tensor { variable: true, .. } => Some(format!("variable {}", tensor.label())),
         _ => None,
     })
 }
@@ -72,7 +72,7 @@ pub(super) fn one_plain_type(site: &Site) -> Option<String> {
 pub(super) fn weights(site: &Site) -> Option<String> {
     let weights = site.weights()?;
     if weights.data.is_none() {
-        return Some(format!("{} that is computed", named(weights)));
+        return Some(format!("{} that is computed", weights.label()));
     }
     (weights.element != site.input(0)?.element).then(|| typed(weights))
 }
@@ -83,7 +83,7 @@ pub(super) fn bias(site: &Site) -> Option<String> {
     match constants::integers(bias) {
         None => Some(format!(
             "{} that is computed or not an integer",
-            named(bias)
+            bias.label()
         )),
         Some(_) if bias.element != Element::INT32 => Some(typed(bias)),
         Some(_) if bias.count() != channels => {
@@ -144,17 +144,13 @@ pub(super) fn padding_value(site: &Site) -> Option<String> {
         return Some(typed(value));
     }
     (value.element.range8().is_some() && value.per_tensor() != output.per_tensor())
-        .then(|| format!("{:?}", value.quantization))
-}
-
-fn named(tensor: &Tensor) -> String {
-    format!("tensor \"{}\"", tensor.name)
+        .then(|| format!("{:?} for {:?}", value.per_tensor(), output.per_tensor()))
 }
 
 fn typed(tensor: &Tensor) -> String {
     format!(
         "{} {}{:?}",
-        named(tensor),
+        tensor.label(),
         tensor.element.name(),
         tensor.shape
     )

@@ -15,13 +15,13 @@ fn activation(tensor: &Tensor) -> Option<String> {
     let (low, high) = tensor.element.range8()?;
     let Some((scale, zero_point)) = tensor.per_tensor() else {
         let scales = tensor.quantization.as_ref().map_or(0, |q| q.scales.len());
-        return Some(format!("tensor \"{}\" with {scales} scales", tensor.name));
+        return Some(format!("{} with {scales} scales", tensor.label()));
     };
     let range = i64::from(low)..=i64::from(high);
     (!usable(scale) || !range.contains(&zero_point)).then(|| {
         format!(
-            "tensor \"{}\" with scale {scale} and zero point {zero_point}",
-            tensor.name
+            "{} with scale {scale} and zero point {zero_point}",
+            tensor.label()
         )
     })
 }

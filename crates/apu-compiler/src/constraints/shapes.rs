@@ -58,7 +58,7 @@ pub(super) fn reshaping(site: &Site) -> Option<String> {
         .input(1)
         .filter(|shape| constants::integers(shape).is_none())
     {
-        return Some(format!("\"{}\", which is computed", shape.name));
+        return Some(format!("{}, which is computed", shape.label()));
     }
     (input.count() != output.count()).then(|| format!("{:?} for {:?}", output.shape, input.shape))
 }

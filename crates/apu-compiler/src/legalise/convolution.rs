@@ -15,6 +15,8 @@ use crate::{
 
 /// Most rows or columns of a feature map in a record.
 const MAX_SIDE: u32 = 65535;
+/// Most heights to try for a map of many rows; it bounds the time that a hostile shape can take.
+const MAX_TRIES: u32 = 4096;
 
 pub(super) fn conv_2d(site: &Site) -> Result<Record, Refusal> {
     let window = window::record(site, site.need_input(0)?, site.need_output()?)?;
@@ -27,7 +29,7 @@ pub(super) fn fully_connected(site: &Site) -> Result<Record, Refusal> {
     };
     let rows: u32 = size("rows", site.need_input(0)?.count() / u64::from(depth))?;
     // A map of any height and width will do, as long as each side fits.
-    let height = (1..=MAX_SIDE)
+    let height = (1..=MAX_TRIES)
         .find(|height| rows.is_multiple_of(*height) && rows / height <= MAX_SIDE)
         .ok_or_else(|| LIMITS.refuse(format!("{rows} rows")))?;
     let width = rows / height;
