@@ -20,7 +20,7 @@ use crate::progress::Progress;
 use crate::{cache, command, kernel};
 
 pub use python::litert;
-pub use tools::{cargo_deny, rust_lib_src};
+pub use tools::rust_lib_src;
 
 /// The Linux that the overlay is made for.
 pub const SERIES: &str = "7.3";
@@ -51,7 +51,6 @@ pub fn main(setup: &Setup) -> Result<ExitCode> {
         kernel::source(setup.kernel_src.as_deref())?.display()
     );
     eprintln!("python with LiteRT: {}", litert()?.display());
-    eprintln!("cargo-deny: {}", cargo_deny()?.display());
     Ok(ExitCode::SUCCESS)
 }
 

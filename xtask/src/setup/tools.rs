@@ -16,11 +16,6 @@ pub fn bindgen() -> Result<PathBuf> {
     install("bindgen-cli", "0.72.1", "bindgen")
 }
 
-/// The checker of dependencies' licences and advisories.
-pub fn cargo_deny() -> Result<PathBuf> {
-    install("cargo-deny", "0.18.4", "cargo-deny")
-}
-
 /// Installs a program from crates.io, once per version, unless the machine has just that.
 fn install(package: &str, version: &str, program: &str) -> Result<PathBuf> {
     if command::output(Command::new(program).arg("--version"))
