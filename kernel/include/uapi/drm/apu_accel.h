@@ -418,33 +418,30 @@ struct drm_apu_submit {
 	__u64 jobs;
 };
 
-/** DRM_IOCTL_APU_QUERY - see &struct drm_apu_query. */
-#define DRM_IOCTL_APU_QUERY \
-	DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_QUERY, struct drm_apu_query)
-/** DRM_IOCTL_APU_BO_CREATE - see &struct drm_apu_bo_create. */
-#define DRM_IOCTL_APU_BO_CREATE \
-	DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_BO_CREATE, struct drm_apu_bo_create)
-/** DRM_IOCTL_APU_VM_CREATE - see &struct drm_apu_vm_create. */
-#define DRM_IOCTL_APU_VM_CREATE \
-	DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_VM_CREATE, struct drm_apu_vm_create)
-/** DRM_IOCTL_APU_VM_DESTROY - see &struct drm_apu_vm_destroy. */
-#define DRM_IOCTL_APU_VM_DESTROY \
-	DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_VM_DESTROY, struct drm_apu_vm_destroy)
-/** DRM_IOCTL_APU_VM_BIND - see &struct drm_apu_vm_bind. */
-#define DRM_IOCTL_APU_VM_BIND \
-	DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_VM_BIND, struct drm_apu_vm_bind)
-/** DRM_IOCTL_APU_QUEUE_CREATE - see &struct drm_apu_queue_create. */
-#define DRM_IOCTL_APU_QUEUE_CREATE \
-	DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_QUEUE_CREATE, struct drm_apu_queue_create)
-/** DRM_IOCTL_APU_QUEUE_DESTROY - see &struct drm_apu_queue_destroy. */
-#define DRM_IOCTL_APU_QUEUE_DESTROY \
-	DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_QUEUE_DESTROY, struct drm_apu_queue_destroy)
-/** DRM_IOCTL_APU_QUEUE_GET_STATE - see &struct drm_apu_queue_get_state. */
-#define DRM_IOCTL_APU_QUEUE_GET_STATE \
-	DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_QUEUE_GET_STATE, struct drm_apu_queue_get_state)
-/** DRM_IOCTL_APU_SUBMIT - see &struct drm_apu_submit. */
-#define DRM_IOCTL_APU_SUBMIT \
-	DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_SUBMIT, struct drm_apu_submit)
+/*
+ * Ioctl requests, each with the structure of its name. An enumeration and not macros, so that tools
+ * which read headers see the values.
+ */
+enum {
+	DRM_IOCTL_APU_QUERY =
+		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_QUERY, struct drm_apu_query),
+	DRM_IOCTL_APU_BO_CREATE =
+		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_BO_CREATE, struct drm_apu_bo_create),
+	DRM_IOCTL_APU_VM_CREATE =
+		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_VM_CREATE, struct drm_apu_vm_create),
+	DRM_IOCTL_APU_VM_DESTROY =
+		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_VM_DESTROY, struct drm_apu_vm_destroy),
+	DRM_IOCTL_APU_VM_BIND =
+		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_VM_BIND, struct drm_apu_vm_bind),
+	DRM_IOCTL_APU_QUEUE_CREATE =
+		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_QUEUE_CREATE, struct drm_apu_queue_create),
+	DRM_IOCTL_APU_QUEUE_DESTROY =
+		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_QUEUE_DESTROY, struct drm_apu_queue_destroy),
+	DRM_IOCTL_APU_QUEUE_GET_STATE =
+		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_QUEUE_GET_STATE, struct drm_apu_queue_get_state),
+	DRM_IOCTL_APU_SUBMIT =
+		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_SUBMIT, struct drm_apu_submit),
+};
 
 #if defined(__cplusplus)
 }

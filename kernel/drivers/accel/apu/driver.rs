@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the framework asks of this driver.
+
+use crate::{
+    envelope::Blank,
+    link::Link,
+    message::{
+        Cancel,
+        Map,
+        Run,
+        Unmap,
+        VmCreate,
+        VmDestroy,
+        MAP_READ_ONLY, //
+    },
+    payload::MAX_QUEUED_JOBS,
+    transport::Transport, //
+};
+use core::ops::Range;
+use kernel::{
+    device::DeviceContext,
+    drm::{
+        self,
+        accel::tiny::{
+            Bo,
+            BoRange,
+            Device,
+            Driver,
+            File,
+            JobId,
+            Limits,
+            Placement, //
+        }, //
+    },
+    faux,
+    prelude::*,
+    sync::Arc, //
+};
+
+/// The driver's state of one device.
+#[pin_data]
+pub(crate) struct Apu {
+    #[pin]
+    pub(crate) link: Link,
+}
+
+/// A VM that the firmware knows since `connection`.
+pub(crate) struct Vm {
+    id: u32,
+    connection: u64,
+    /// Lets the VM go even without memory: the VM_DESTROY and its SYNC.
+    farewell: Option<(Blank, Blank)>,
+}
+
+/// Memory that the device can be told of by a token.
+pub(crate) struct Mapping {
+    token: u64,
+    flags: u32,
+    transport: Arc<dyn Transport>,
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        self.transport.unshare(self.token);
+    }
+}
+
+/// A job with the envelopes of its RUN and CANCEL.
+pub(crate) struct Job {
+    pub(crate) run: Run,
+    pub(crate) run_blank: Option<Blank>,
+    pub(crate) cancel_blank: Option<Blank>,
+}
+
+impl Apu {
+    pub(crate) fn new(transport: Arc<dyn Transport>) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            link <- Link::new(transport),
+        })
+    }
+}
+
+impl Driver for Apu {
+    type Vm = Vm;
+    type Mapping = Mapping;
+    type Job = Job;
+
+    const LIMITS: Limits = Limits {
+        // The offset within a mapping has 32 bits of the token.
+        bo_size: 1 << 32,
+        vms: 16,
+        queues: 64,
+        mappings: 1 << 16,
+        queued_jobs: MAX_QUEUED_JOBS,
+    };
+
+    fn vm_create(&self, id: u32) -> Result<Vm> {
+        let vm = Vm {
+            id,
+            connection: self.link.connection(),
+            farewell: Some((Blank::new()?, Blank::new()?)),
+        };
+        self.link.send(vm.connection, &VmCreate { vm: id, pad: 0 })?;
+        Ok(vm)
+    }
+
+    fn vm_destroy(&self, vm: &mut Vm) -> Result {
+        let (destroy, sync) = vm.farewell.take().ok_or(ENODEV)?;
+        let destroy = destroy.fill(&VmDestroy { vm: vm.id, pad: 0 });
+        self.link.transport.post(vm.connection, destroy)?;
+        self.link.sync(vm.connection, sync, false)
+    }
+
+    fn share(&self, range: BoRange<Self>) -> Result<Mapping> {
+        let flags = if range.writable() { 0 } else { MAP_READ_ONLY };
+        Ok(Mapping {
+            token: self.link.transport.share(range)?,
+            flags,
+            transport: self.link.transport.clone(),
+        })
+    }
+
+    fn map(&self, vm: &mut Vm, va: Range<u64>, mapping: &Mapping, offset: u64) -> Result {
+        let map = Map {
+            vm: vm.id,
+            flags: mapping.flags,
+            va: va.start,
+            size: va.end - va.start,
+            token: mapping.token + offset,
+        };
+        self.link.send(vm.connection, &map)
+    }
+
+    fn unmap(&self, vm: &mut Vm, va: Range<u64>) -> Result {
+        let unmap = Unmap {
+            vm: vm.id,
+            pad: 0,
+            va: va.start,
+            size: va.end - va.start,
+        };
+        self.link.send(vm.connection, &unmap)
+    }
+
+    fn flush(&self, vm: &mut Vm) -> Result {
+        self.link.sync(vm.connection, Blank::new()?, true)
+    }
+
+    fn run_job(&self, job: &mut Job, placement: Placement) -> Result {
+        job.run.job = placement.job;
+        job.run.vm = placement.vm;
+        job.run.core = placement.core;
+        let blank = job.run_blank.take().ok_or(EINVAL)?;
+        self.link.post(blank.fill(&job.run))
+    }
+
+    fn cancel_job(&self, job: &mut Job, id: JobId) {
+        if let Some(blank) = job.cancel_blank.take() {
+            // A device that is gone needs no cancel.
+            let _ = self.link.post(blank.fill(&Cancel { job: id }));
+        }
+    }
+
+    fn reset(&self) {
+        self.link.cut();
+    }
+}
+
+#[vtable]
+impl drm::Driver for Apu {
+    type Data = Device<Self>;
+    type RegistrationData<'a> = ();
+    type Object = Bo<Self>;
+    type File = File<Self>;
+    type ParentDevice<Ctx: DeviceContext> = faux::Device<Ctx>;
+
+    const INFO: drm::DriverInfo = drm::DriverInfo {
+        major: 1,
+        minor: 0,
+        patchlevel: 0,
+        name: c"apu",
+        desc: c"APU accelerator",
+    };
+
+    const FEAT_COMPUTE_ACCEL: bool = true;
+    const FEAT_SYNCOBJ: bool = true;
+    const FEAT_SYNCOBJ_TIMELINE: bool = true;
+
+    kernel::declare_drm_ioctls! {
+        (APU_QUERY, drm_apu_query, 0, crate::ioctl::query),
+        (APU_BO_CREATE, drm_apu_bo_create, 0, crate::ioctl::bo_create),
+        (APU_VM_CREATE, drm_apu_vm_create, 0, crate::ioctl::vm_create),
+        (APU_VM_DESTROY, drm_apu_vm_destroy, 0, crate::ioctl::vm_destroy),
+        (APU_VM_BIND, drm_apu_vm_bind, 0, crate::ioctl::vm_bind),
+        (APU_QUEUE_CREATE, drm_apu_queue_create, 0, crate::ioctl::queue_create),
+        (APU_QUEUE_DESTROY, drm_apu_queue_destroy, 0, crate::ioctl::queue_destroy),
+        (APU_QUEUE_GET_STATE, drm_apu_queue_get_state, 0, crate::ioctl::queue_get_state),
+        (APU_SUBMIT, drm_apu_submit, 0, crate::ioctl::submit),
+    }
+}

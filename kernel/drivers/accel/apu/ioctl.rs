@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ioctls: checks that belong to the uAPI, and the way into the framework.
+
+use crate::{
+    driver::Apu,
+    message::MAX_SEGMENTS,
+    payload::{
+        DeviceInfo,
+        UserBindOp,
+        UserJob,
+        MAX_BIND_OPS,
+        MAX_JOBS,
+        MAX_SYNCS, //
+    }, //
+};
+use core::mem::size_of;
+use kernel::{
+    drm::{
+        self,
+        accel::tiny::{
+            self,
+            read_array,
+            write_struct,
+            Driver,
+            Priority,
+            QueueConfig,
+            QueueState, //
+        },
+        Registered, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    security,
+    time::Delta,
+    uapi, //
+};
+
+type Device = drm::Device<Apu, Registered>;
+type File = drm::File<tiny::File<Apu>>;
+
+const DEFAULT_TIMEOUT_MS: u32 = 5000;
+/// A fence of a job must signal within some ten seconds.
+const MAX_TIMEOUT_MS: u32 = 10_000;
+
+fn must_be_zero(value: u32) -> Result {
+    if value != 0 {
+        return Err(EINVAL);
+    }
+    Ok(())
+}
+
+pub(crate) fn query(
+    device: &Device,
+    _: &(),
+    args: &mut uapi::drm_apu_query,
+    _file: &File,
+) -> Result<u32> {
+    if args.type_ != uapi::drm_apu_query_type_DRM_APU_QUERY_DEVICE {
+        return Err(EINVAL);
+    }
+    if args.data != 0 {
+        write_struct(args.data, args.size, &device_info(device))?;
+    }
+    args.size = size_of::<DeviceInfo>() as u32;
+    Ok(0)
+}
+
+fn device_info(device: &Device) -> DeviceInfo {
+    let mut info = uapi::drm_apu_query_device {
+        page_size: PAGE_SIZE as u32,
+        max_segments: MAX_SEGMENTS as u32,
+        max_jobs: MAX_JOBS,
+        max_syncs: MAX_SYNCS,
+        max_bind_ops: MAX_BIND_OPS,
+        max_timeout_ms: MAX_TIMEOUT_MS,
+        max_vms: Apu::LIMITS.vms as u32,
+        max_queues: Apu::LIMITS.queues as u32,
+        ..Default::default()
+    };
+    if let (Some(online), Some(ack)) = (device.online(), device.link.greeting()) {
+        info.state = uapi::drm_apu_device_state_DRM_APU_DEVICE_ONLINE;
+        info.protocol_version = ack.version;
+        info.core_count = online.cores;
+        info.va_start = ack.va_start;
+        info.va_end = ack.va_end;
+        info.features = ack.features;
+        info.target = ack.target;
+    }
+    DeviceInfo(info)
+}
+
+pub(crate) fn bo_create(
+    _device: &Device,
+    _: &(),
+    args: &mut uapi::drm_apu_bo_create,
+    file: &File,
+) -> Result<u32> {
+    must_be_zero(args.flags)?;
+    (args.handle, args.size, args.mmap_offset) = tiny::File::bo_create(file, args.size)?;
+    Ok(0)
+}
+
+pub(crate) fn vm_create(
+    _device: &Device,
+    _: &(),
+    args: &mut uapi::drm_apu_vm_create,
+    file: &File,
+) -> Result<u32> {
+    must_be_zero(args.flags)?;
+    args.vm_id = file.inner().vm_create()?;
+    Ok(0)
+}
+
+pub(crate) fn vm_destroy(
+    _device: &Device,
+    _: &(),
+    args: &mut uapi::drm_apu_vm_destroy,
+    file: &File,
+) -> Result<u32> {
+    must_be_zero(args.pad)?;
+    file.inner().vm_destroy(args.vm_id)?;
+    Ok(0)
+}
+
+pub(crate) fn vm_bind(
+    _device: &Device,
+    _: &(),
+    args: &mut uapi::drm_apu_vm_bind,
+    file: &File,
+) -> Result<u32> {
+    must_be_zero(args.flags)?;
+    must_be_zero(args.pad)?;
+    if args.op_count == 0 {
+        return Err(EINVAL);
+    }
+    let ops = read_array::<UserBindOp>(args.ops, args.op_count, args.op_stride, MAX_BIND_OPS)?;
+    let ops = ops.iter().map(|op| op.parse(file));
+    let (done, result) = file.inner().vm_bind(args.vm_id, ops);
+    args.failed_op = done;
+    result?;
+    Ok(0)
+}
+
+pub(crate) fn queue_create(
+    _device: &Device,
+    _: &(),
+    args: &mut uapi::drm_apu_queue_create,
+    file: &File,
+) -> Result<u32> {
+    must_be_zero(args.flags)?;
+    must_be_zero(args.pad)?;
+    let timeout_ms = match args.timeout_ms {
+        0 => DEFAULT_TIMEOUT_MS,
+        1..=MAX_TIMEOUT_MS => args.timeout_ms,
+        _ => return Err(EINVAL),
+    };
+    let config = QueueConfig {
+        priority: priority(args.priority)?,
+        core_mask: args.core_mask,
+        timeout: Delta::from_millis(timeout_ms.into()),
+    };
+    args.queue_id = file.inner().queue_create(args.vm_id, config)?;
+    Ok(0)
+}
+
+fn priority(priority: u32) -> Result<Priority> {
+    match priority {
+        uapi::drm_apu_priority_DRM_APU_PRIORITY_LOW => Ok(Priority::Low),
+        uapi::drm_apu_priority_DRM_APU_PRIORITY_NORMAL => Ok(Priority::Normal),
+        uapi::drm_apu_priority_DRM_APU_PRIORITY_HIGH => {
+            if !security::capable(security::CAP_SYS_NICE) {
+                return Err(EPERM);
+            }
+            Ok(Priority::High)
+        }
+        _ => Err(EINVAL),
+    }
+}
+
+pub(crate) fn queue_destroy(
+    _device: &Device,
+    _: &(),
+    args: &mut uapi::drm_apu_queue_destroy,
+    file: &File,
+) -> Result<u32> {
+    must_be_zero(args.pad)?;
+    file.inner().queue_destroy(args.queue_id)?;
+    Ok(0)
+}
+
+pub(crate) fn queue_get_state(
+    _device: &Device,
+    _: &(),
+    args: &mut uapi::drm_apu_queue_get_state,
+    file: &File,
+) -> Result<u32> {
+    must_be_zero(args.pad)?;
+    let info = file.inner().queue_info(args.queue_id)?;
+    args.state = match info.state {
+        QueueState::Ok => uapi::drm_apu_queue_state_DRM_APU_QUEUE_OK,
+        QueueState::TimedOut => uapi::drm_apu_queue_state_DRM_APU_QUEUE_TIMED_OUT,
+        QueueState::Faulted => uapi::drm_apu_queue_state_DRM_APU_QUEUE_FAULTED,
+        QueueState::Rejected => uapi::drm_apu_queue_state_DRM_APU_QUEUE_REJECTED,
+        QueueState::Innocent => uapi::drm_apu_queue_state_DRM_APU_QUEUE_INNOCENT,
+        QueueState::DeviceLost => uapi::drm_apu_queue_state_DRM_APU_QUEUE_DEVICE_LOST,
+    };
+    args.status = info.report.status;
+    args.detail = info.report.detail;
+    args.op = info.report.op;
+    args.address = info.report.address;
+    args.jobs_done = info.jobs_done;
+    Ok(0)
+}
+
+pub(crate) fn submit(
+    _device: &Device,
+    _: &(),
+    args: &mut uapi::drm_apu_submit,
+    file: &File,
+) -> Result<u32> {
+    must_be_zero(args.flags)?;
+    if args.job_count == 0 {
+        return Err(EINVAL);
+    }
+    let jobs = read_array::<UserJob>(args.jobs, args.job_count, args.job_stride, MAX_JOBS)?;
+    let mut requests = KVec::with_capacity(jobs.len(), GFP_KERNEL_ACCOUNT)?;
+    for job in &jobs {
+        requests.push(job.parse()?, GFP_KERNEL_ACCOUNT)?;
+    }
+    tiny::File::submit(file, args.queue_id, requests)?;
+    Ok(0)
+}

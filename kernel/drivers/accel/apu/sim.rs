@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The simulated device: a process that plays it, over a root-only control node.
+//!
+//! Whoever opens `/dev/apu-sim0` is the hardware, one at a time. read() returns one whole message and
+//! write() takes one. mmap() of a MAP's token maps the pages of that MAP and nothing else; the
+//! mapping holds references to its pages, so that a process which keeps it never reaches memory of
+//! somebody else. Closing the file is the loss of the device.
+
+use crate::{
+    driver::Apu,
+    envelope::Envelope,
+    message::MAX_MESSAGE,
+    transport::Transport, //
+};
+use kernel::{
+    container_of,
+    device,
+    drm::{
+        self,
+        accel::tiny::{
+            self,
+            BoData,
+            BoRange, //
+        },
+        gem::shmem::PinnedPages, //
+    },
+    faux,
+    fs::{
+        file::flags::O_NONBLOCK,
+        File,
+        Kiocb, //
+    },
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    list::{
+        List,
+        ListArc, //
+    },
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    mm::virt::{
+        flags as vm_flags,
+        VmaNew, //
+    },
+    new_condvar,
+    new_mutex,
+    new_spinlock,
+    page::PAGE_SHIFT,
+    prelude::*,
+    rbtree::RBTree,
+    sync::{
+        aref::ARef,
+        Arc,
+        CondVar,
+        Mutex,
+        SpinLock, //
+    }, //
+};
+
+/// Cores that a simulated device can have.
+const CORES: u32 = 4;
+/// Bits of a token that say where within a mapping it points.
+const OFFSET_BITS: u32 = 32;
+/// Numbers of mappings stay below this, so that a token is a valid file offset.
+const SHARE_END: u32 = 1 << 30;
+
+/// The kernel's end of the control node.
+#[pin_data]
+pub(crate) struct Sim {
+    #[pin]
+    outbox: SpinLock<Outbox>,
+    #[pin]
+    readable: CondVar,
+    #[pin]
+    shares: Mutex<Shares>,
+}
+
+struct Outbox {
+    /// Somebody has the control node open.
+    open: bool,
+    /// Number of the last connection, and whether it is over.
+    connection: u64,
+    over: bool,
+    messages: List<Envelope>,
+}
+
+struct Shares {
+    last: u32,
+    ranges: RBTree<u32, Arc<Share>>,
+}
+
+/// What one token stands for.
+struct Share {
+    pages: PinnedPages<BoData<Apu>>,
+    range: BoRange<Apu>,
+}
+
+impl Share {
+    /// Maps `length` bytes from `start`.
+    fn map(&self, vma: &VmaNew, start: u64, length: u64) -> Result {
+        let in_bo = self.range.offset + start;
+        let first = usize::try_from(in_bo)? >> PAGE_SHIFT;
+        let end = usize::try_from(in_bo + length)? >> PAGE_SHIFT;
+        self.pages.insert_into(vma.set_mixedmap(), first..end)
+    }
+}
+
+impl Sim {
+    fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            outbox <- new_spinlock!(Outbox {
+                open: false,
+                connection: 0,
+                over: true,
+                messages: List::new(),
+            }),
+            readable <- new_condvar!(),
+            shares <- new_mutex!(Shares {
+                last: 0,
+                ranges: RBTree::new(),
+            }),
+        })
+    }
+
+    /// Makes the caller the device, or fails with [`EBUSY`].
+    fn open(&self) -> Result<u64> {
+        let mut outbox = self.outbox.lock();
+        if outbox.open {
+            return Err(EBUSY);
+        }
+        outbox.open = true;
+        outbox.over = false;
+        outbox.connection += 1;
+        Ok(outbox.connection)
+    }
+
+    fn close(&self) {
+        self.cut();
+        self.outbox.lock().open = false;
+    }
+
+    /// Takes the next message out. [`ENODEV`] when the connection is over.
+    fn next(&self, nonblock: bool) -> Result<ListArc<Envelope>> {
+        let mut outbox = self.outbox.lock();
+        loop {
+            if outbox.over {
+                return Err(ENODEV);
+            }
+            if let Some(envelope) = outbox.messages.pop_front() {
+                return Ok(envelope);
+            }
+            if nonblock {
+                return Err(EAGAIN);
+            }
+            if self.readable.wait_interruptible(&mut outbox) {
+                return Err(ERESTARTSYS);
+            }
+        }
+    }
+
+    fn put_back(&self, envelope: ListArc<Envelope>) {
+        self.outbox.lock().messages.push_front(envelope);
+    }
+
+    /// What a token stands for, and where in it the token points.
+    fn find(&self, token: u64) -> Result<(Arc<Share>, u64)> {
+        let number = u32::try_from(token >> OFFSET_BITS).map_err(|_| EINVAL)?;
+        let shares = self.shares.lock();
+        let share = shares.ranges.get(&number).ok_or(EINVAL)?.clone();
+        Ok((share, token & ((1 << OFFSET_BITS) - 1)))
+    }
+}
+
+impl Transport for Sim {
+    fn post(&self, connection: u64, envelope: ListArc<Envelope>) -> Result {
+        let mut outbox = self.outbox.lock();
+        if outbox.over || outbox.connection != connection {
+            drop(outbox);
+            return Err(ENODEV);
+        }
+        outbox.messages.push_back(envelope);
+        self.readable.notify_one();
+        Ok(())
+    }
+
+    fn cut(&self) {
+        let mut outbox = self.outbox.lock();
+        outbox.over = true;
+        let unread = core::mem::replace(&mut outbox.messages, List::new());
+        self.readable.notify_all();
+        drop(outbox);
+        drop(unread);
+    }
+
+    fn share(&self, range: BoRange<Apu>) -> Result<u64> {
+        let pages = range.bo.pin_pages()?;
+        let share = Arc::new(Share { pages, range }, GFP_KERNEL_ACCOUNT)?;
+        let mut shares = self.shares.lock();
+        let number = shares.unused();
+        shares
+            .ranges
+            .try_create_and_insert(number, share, GFP_KERNEL_ACCOUNT)?;
+        Ok(u64::from(number) << OFFSET_BITS)
+    }
+
+    fn unshare(&self, token: u64) {
+        let share = self.shares.lock().remove(token);
+        drop(share);
+    }
+}
+
+impl Shares {
+    fn unused(&mut self) -> u32 {
+        loop {
+            self.last = if self.last + 1 < SHARE_END { self.last + 1 } else { 1 };
+            if self.ranges.get(&self.last).is_none() {
+                return self.last;
+            }
+        }
+    }
+
+    fn remove(&mut self, token: u64) -> Option<Arc<Share>> {
+        // CAST: the number was a `u32` when the token was made.
+        self.ranges.remove(&((token >> OFFSET_BITS) as u32))
+    }
+}
+
+/// The control node.
+#[pin_data]
+struct ControlNode {
+    #[pin]
+    misc: MiscDeviceRegistration<Control>,
+    sim: Arc<Sim>,
+    device: ARef<drm::Device<Apu>>,
+}
+
+/// The control node as a process has it open.
+struct Control {
+    sim: Arc<Sim>,
+    device: ARef<drm::Device<Apu>>,
+    nonblock: bool,
+}
+
+#[vtable]
+impl MiscDevice for Control {
+    type Ptr = KBox<Self>;
+
+    fn open(file: &File, misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        // SAFETY: `Control` is private to this module, which registers it as a field of a
+        // `ControlNode` alone; the node lives as long as the registration does.
+        let node = unsafe { &*container_of!(core::ptr::from_ref(misc), ControlNode, misc) };
+        let control = KBox::new(
+            Self {
+                sim: node.sim.clone(),
+                device: node.device.clone(),
+                nonblock: file.flags() & O_NONBLOCK != 0,
+            },
+            GFP_KERNEL,
+        )?;
+        let connection = node.sim.open()?;
+        control
+            .device
+            .link
+            .connect(connection)
+            .inspect_err(|_| node.sim.close())?;
+        Ok(control)
+    }
+
+    fn release(control: KBox<Self>, _file: &File) {
+        control.device.lose();
+        control.sim.close();
+    }
+
+    fn read_iter(kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+        let control = kiocb.file();
+        if iov.len() < MAX_MESSAGE {
+            return Err(EINVAL);
+        }
+        let envelope = control.sim.next(control.nonblock)?;
+        let length = envelope.bytes().len();
+        if iov.copy_to_iter(envelope.bytes()) < length {
+            control.sim.put_back(envelope);
+            return Err(EFAULT);
+        }
+        Ok(length)
+    }
+
+    fn write_iter(kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterSource<'_>) -> Result<usize> {
+        let control = kiocb.file();
+        let mut message = [0; MAX_MESSAGE];
+        let length = iov.len();
+        let message = message.get_mut(..length).ok_or(EPROTO)?;
+        if iov.copy_from_iter(message) < length {
+            return Err(EFAULT);
+        }
+        if control.sim.outbox.lock().over {
+            return Err(ENODEV);
+        }
+        control.device.link.receive(&control.device, message)?;
+        Ok(length)
+    }
+
+    fn mmap(control: &Self, _file: &File, vma: &VmaNew) -> Result {
+        let (share, start) = control.sim.find((vma.pgoff() as u64) << PAGE_SHIFT)?;
+        let length = (vma.end() - vma.start()) as u64;
+        if vma.flags() & vm_flags::SHARED == 0 || start + length > share.range.size {
+            return Err(EINVAL);
+        }
+        if !share.range.writable() {
+            vma.try_clear_maywrite().map_err(|_| EACCES)?;
+        }
+        vma.set_dontcopy();
+        vma.set_dontexpand();
+        vma.set_dontdump();
+        share.map(vma, start, length)
+    }
+}
+
+/// The simulated device as long as the module lives. The order of the fields is the order in which
+/// they go.
+#[pin_data]
+pub(crate) struct Module {
+    #[pin]
+    node: ControlNode,
+    drm: drm::Registration<'static, Apu>,
+    _parent: faux::Registration,
+}
+
+impl kernel::InPlaceModule for Module {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        pin_init::pin_init_scope(|| {
+            let parent = faux::Registration::new(c"apu-sim", None)?;
+            let sim = Arc::pin_init(Sim::new(), GFP_KERNEL)?;
+            let device = unregistered(&parent, sim.clone())?;
+            let drm = register(&parent, device)?;
+            let device = drm.device().into();
+            Ok(try_pin_init!(Self {
+                node <- ControlNode::new(sim, device),
+                drm,
+                _parent: parent,
+            }))
+        })
+    }
+}
+
+fn unregistered(
+    parent: &faux::Registration,
+    sim: Arc<Sim>,
+) -> Result<drm::UnregisteredDevice<Apu>> {
+    let parent = parent.as_ref();
+    drm::UnregisteredDevice::new(
+        parent,
+        tiny::Device::new(parent.as_ref(), CORES, Apu::new(sim)),
+    )
+}
+
+fn register(
+    parent: &faux::Registration,
+    device: drm::UnregisteredDevice<Apu>,
+) -> Result<drm::Registration<'static, Apu>> {
+    let parent: &device::Device<device::Bound> = parent.as_ref().as_ref();
+    // SAFETY: The faux device is bound until its registration is dropped, which `Module` does after
+    // it has dropped the result of this function.
+    let parent: &'static device::Device<device::Bound> =
+        unsafe { &*core::ptr::from_ref(parent) };
+    // SAFETY: `Module` owns the result and is dropped when the module goes.
+    unsafe { drm::Registration::new(parent, device, pin_init::init_zeroed::<()>(), 0) }
+}
+
+impl ControlNode {
+    fn new(sim: Arc<Sim>, device: ARef<drm::Device<Apu>>) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            sim,
+            device,
+            misc <- MiscDeviceRegistration::register(MiscDeviceOptions { name: c"apu-sim0" }),
+        })
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Buffer objects: shmem pages that files, VMs and importers share.
+
+use super::{
+    Access,
+    Driver, //
+};
+use crate::{
+    drm::{
+        self,
+        gem, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::aref::ARef, //
+};
+use core::marker::PhantomData;
+
+/// A buffer object.
+pub type Bo<D> = gem::shmem::Object<BoData<D>>;
+
+/// The framework's part of a buffer object: nothing yet.
+#[pin_data]
+pub struct BoData<D> {
+    _driver: PhantomData<fn() -> D>,
+}
+
+impl<D: Driver> gem::DriverObject for BoData<D> {
+    type Driver = D;
+    type Args = ();
+
+    fn new(_dev: &drm::Device<D>, _size: usize, _args: ()) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _driver: PhantomData,
+        })
+    }
+}
+
+/// Part of a buffer object.
+pub struct BoRange<D: Driver> {
+    /// The object; the reference keeps its pages.
+    pub bo: ARef<Bo<D>>,
+    /// First byte, page aligned.
+    pub offset: u64,
+    /// Bytes, page aligned; the end lies within the object.
+    pub size: u64,
+    /// What the device may do.
+    pub access: Access,
+}
+
+/// Creates an object of `size` bytes, rounded up to whole pages. It is zeroed.
+pub(super) fn create<D: Driver>(dev: &drm::Device<D>, size: u64) -> Result<ARef<Bo<D>>> {
+    if size == 0 || size > D::LIMITS.bo_size {
+        return Err(EINVAL);
+    }
+    let size = size.next_multiple_of(PAGE_SIZE as u64);
+    Bo::<D>::new(dev, usize::try_from(size)?, gem::shmem::ObjectConfig::default(), ())
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One device: its cores, what runs on them, and its living VMs.
+
+use super::{
+    job::{
+        Job,
+        JobId,
+        Running, //
+    },
+    vm::Space,
+    Driver,
+    Online, //
+};
+use crate::{
+    device,
+    drm::sched::Scheduler,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        new_mutex,
+        Arc,
+        Mutex, //
+    },
+    time::Delta, //
+};
+use core::ops::{
+    Deref,
+    Range, //
+};
+
+/// Most cores of a device.
+pub(super) const MAX_CORES: usize = 8;
+
+/// How often the time of running jobs is checked; queues have timeouts of their own.
+const TICK: Delta = Delta::from_millis(100);
+
+/// The state of one device: the driver's, to which it dereferences, and the framework's.
+#[pin_data]
+pub struct Device<D: Driver> {
+    #[pin]
+    driver: D,
+    schedulers: KVec<Arc<Scheduler<Job<D>>>>,
+    last_job: Atomic<u64>,
+    #[pin]
+    pub(super) spaces: Mutex<Spaces<D>>,
+    #[pin]
+    pub(super) engine: Mutex<Engine<D>>,
+}
+
+/// All living VMs. While this is locked no VM comes and none goes.
+pub(super) struct Spaces<D: Driver> {
+    pub(super) list: KVec<Arc<Space<D>>>,
+    /// New VMs are told to the device at once.
+    pub(super) online: bool,
+    /// What the device can map; kept while it is lost.
+    pub(super) va: Option<Range<u64>>,
+    /// VMs that the device can hold.
+    pub(super) limit: usize,
+    last_id: u32,
+}
+
+/// What runs. Taken in the fence signalling path: nothing is allocated under its lock.
+pub(super) struct Engine<D: Driver> {
+    /// None when the device is lost.
+    pub(super) online: Option<Online>,
+    /// Counts losses.
+    pub(super) losses: u64,
+    pub(super) seats: [Option<Running<D>>; MAX_CORES],
+}
+
+impl<D: Driver> Device<D> {
+    /// Creates the state of a device with up to `cores` cores, which is lost until
+    /// [`attach`](Self::attach) is called.
+    pub fn new<'a>(
+        parent: &'a device::Device,
+        cores: u32,
+        driver: impl PinInit<D, Error> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a {
+        try_pin_init!(Self {
+            driver <- driver,
+            schedulers: Self::new_schedulers(parent, cores)?,
+            last_job: Atomic::new(0),
+            spaces <- new_mutex!(Spaces {
+                list: KVec::new(),
+                online: false,
+                va: None,
+                limit: 0,
+                last_id: 0,
+            }),
+            engine <- new_mutex!(Engine {
+                online: None,
+                losses: 0,
+                seats: [const { None }; MAX_CORES],
+            }),
+        })
+    }
+
+    fn new_schedulers(
+        parent: &device::Device,
+        cores: u32,
+    ) -> Result<KVec<Arc<Scheduler<Job<D>>>>> {
+        let mut schedulers = KVec::new();
+        for core in 0..cores {
+            let scheduler = Scheduler::new(parent, D::INFO.name, core, 1, TICK)?;
+            schedulers.push(scheduler, GFP_KERNEL)?;
+        }
+        Ok(schedulers)
+    }
+
+    /// The schedulers of the cores in `mask` (0: of all) that the device has, or [`EINVAL`] when it
+    /// lacks one, or [`ENODEV`] when it is lost.
+    pub(super) fn schedulers(&self, mask: u64) -> Result<KVec<Arc<Scheduler<Job<D>>>>> {
+        let online = self.online().ok_or(ENODEV)?;
+        let all = u64::MAX >> (64 - online.cores.clamp(1, 64));
+        if mask & !all != 0 {
+            return Err(EINVAL);
+        }
+        let mask = if mask == 0 { all } else { mask };
+        let mut chosen = KVec::new();
+        for (core, scheduler) in self.schedulers.iter().enumerate() {
+            if mask & (1 << core) != 0 {
+                chosen.push(scheduler.clone(), GFP_KERNEL_ACCOUNT)?;
+            }
+        }
+        Ok(chosen)
+    }
+
+    pub(super) fn core_limit(&self) -> usize {
+        self.schedulers.len().min(MAX_CORES)
+    }
+
+    pub(super) fn new_job_id(&self) -> JobId {
+        self.last_job.fetch_add(1, Relaxed) + 1
+    }
+}
+
+impl<D: Driver> Deref for Device<D> {
+    type Target = D;
+
+    fn deref(&self) -> &D {
+        &self.driver
+    }
+}
+
+impl<D: Driver> Spaces<D> {
+    /// Returns what a new VM can map, or why there can be none.
+    pub(super) fn admit(&self) -> Result<Range<u64>> {
+        let va = self.va.clone().ok_or(ENODEV)?;
+        if self.list.len() >= self.limit {
+            return Err(ENOSPC);
+        }
+        Ok(va)
+    }
+
+    /// A number that no living VM has, never 0.
+    pub(super) fn unused_id(&mut self) -> u32 {
+        loop {
+            self.last_id = self.last_id.wrapping_add(1);
+            let id = self.last_id;
+            if id != 0 && !self.list.iter().any(|space| space.id() == id) {
+                return id;
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, space: &Arc<Space<D>>) {
+        self.list.retain(|other| !Arc::ptr_eq(other, space));
+    }
+}
+
+// Nothing in it is pinned in place.
+impl<D: Driver> Unpin for Engine<D> {}
+
+impl<D: Driver> Engine<D> {
+    /// Where the job on `core` sits, or [`ENODEV`].
+    pub(super) fn seat(&mut self, core: u32) -> Result<&mut Option<Running<D>>> {
+        let online = self.online.as_ref().ok_or(ENODEV)?;
+        if core >= online.cores {
+            return Err(ENODEV);
+        }
+        self.seats.get_mut(core as usize).ok_or(ENODEV)
+    }
+
+    /// All jobs that run.
+    pub(super) fn running(&mut self) -> impl Iterator<Item = &mut Running<D>> {
+        self.seats.iter_mut().flatten()
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a leaf driver implements.
+
+use super::{
+    Bo,
+    BoRange,
+    Device,
+    File,
+    JobId, //
+};
+use crate::{
+    drm,
+    prelude::*, //
+};
+use core::ops::Range;
+
+/// What the device may do with a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The device may only read.
+    Read,
+    /// The device may read and write.
+    ReadWrite,
+}
+
+/// Limits of one device; a request beyond one fails with [`ENOSPC`] or [`EINVAL`].
+pub struct Limits {
+    /// Bytes of a buffer object.
+    pub bo_size: u64,
+    /// VMs of one file.
+    pub vms: usize,
+    /// Queues of one file.
+    pub queues: usize,
+    /// Mappings of one VM.
+    pub mappings: usize,
+    /// Jobs of one queue that have not been freed yet.
+    pub queued_jobs: usize,
+}
+
+/// Where and as what a job runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Placement {
+    /// Names the job in [`Device::complete`].
+    pub job: JobId,
+    /// The number given to [`Driver::vm_create`].
+    pub vm: u32,
+    /// The core, below [`Online::cores`](super::Online::cores).
+    pub core: u32,
+}
+
+/// A leaf driver. The implementor is the state of one device and lives in its [`Device`].
+///
+/// Methods on memory run in process context and may sleep and allocate. [`run_job`](Self::run_job),
+/// [`cancel_job`](Self::cancel_job) and [`reset`](Self::reset) are in the fence signalling path and
+/// must not allocate: whatever they need belongs into [`Job`](Self::Job) when that is made.
+///
+/// [`ENODEV`] from a method says that the device is lost. For memory that is no failure: the
+/// framework keeps every mapping and tells a device that comes back about all of them.
+pub trait Driver:
+    drm::Driver<Data = Device<Self>, File = File<Self>, Object = Bo<Self>> + Send + Sync + Sized + 'static
+{
+    /// The device's side of an address space, e.g. the root of page tables.
+    type Vm: Send;
+    /// What makes a range of a buffer object reachable, e.g. its DMA addresses. It is dropped when no
+    /// part of it is mapped any more and [`flush`](Self::flush) said so.
+    type Mapping: Send + Sync;
+    /// A job's payload with all the memory that running and cancelling it takes.
+    type Job: Send;
+
+    /// Limits of this driver.
+    const LIMITS: Limits;
+
+    /// Creates an empty address space that jobs name by `id`.
+    fn vm_create(&self, id: u32) -> Result<Self::Vm>;
+
+    /// Destroys an address space with all that is mapped in it. When this returns the device must
+    /// not reach any of it; [`ETIMEDOUT`] makes the framework cut the device off.
+    fn vm_destroy(&self, vm: &mut Self::Vm) -> Result;
+
+    /// Prepares a range of a buffer object for being mapped.
+    fn share(&self, range: BoRange<Self>) -> Result<Self::Mapping>;
+
+    /// Maps what lies in `mapping` from byte `offset` at the device addresses `va`, where nothing is
+    /// mapped.
+    fn map(
+        &self,
+        vm: &mut Self::Vm,
+        va: Range<u64>,
+        mapping: &Self::Mapping,
+        offset: u64,
+    ) -> Result;
+
+    /// Unmaps `va`, which is mapped.
+    fn unmap(&self, vm: &mut Self::Vm, va: Range<u64>) -> Result;
+
+    /// Waits, boundedly, until the device no longer reaches what was unmapped. [`EINTR`] when the
+    /// caller was killed; [`ETIMEDOUT`] makes the framework cut the device off.
+    fn flush(&self, vm: &mut Self::Vm) -> Result;
+
+    /// Starts a job. Its end is told by [`Device::complete`].
+    fn run_job(&self, job: &mut Self::Job, placement: Placement) -> Result;
+
+    /// Asks for the early end of a job that was started; it still ends by [`Device::complete`].
+    fn cancel_job(&self, job: &mut Self::Job, id: JobId);
+
+    /// Cuts the device off: from now on it must reach no memory, and what it says is ignored.
+    fn reset(&self);
+}

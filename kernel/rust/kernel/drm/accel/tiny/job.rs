@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Jobs: from the scheduler's hand to the device and back.
+
+use super::{
+    queue::Queue,
+    Device,
+    Driver,
+    Placement,
+    QueueState, //
+};
+use crate::{
+    dma_fence::{
+        DriverFence,
+        DriverFenceAlloc,
+        Fence, //
+    },
+    drm::sched::{
+        JobOps,
+        TimeoutStatus, //
+    },
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
+};
+
+/// Names a job, from when it is started to when it has ended. Never 0.
+pub type JobId = u64;
+
+/// Longest time from a cancel to the end of the job; after that the device is cut off.
+const CANCEL_GRACE: Delta = Delta::from_millis(1000);
+
+/// What a device says of a job that failed. The codes belong to the driver.
+#[derive(Clone, Copy)]
+pub struct Report {
+    /// Status code.
+    pub status: u32,
+    /// More about the status.
+    pub detail: u32,
+    /// Which of the job's operations failed, or `u32::MAX`.
+    pub op: u32,
+    /// Device address of a fault, else 0.
+    pub address: u64,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            status: 0,
+            detail: 0,
+            op: u32::MAX,
+            address: 0,
+        }
+    }
+}
+
+/// How a job ended.
+#[derive(Clone, Copy)]
+pub enum Outcome {
+    /// Well.
+    Done,
+    /// Given up, because it was asked for.
+    Cancelled(Report),
+    /// It reached outside of its VM's mappings: [`EFAULT`].
+    Faulted(Report),
+    /// The device refused it: [`EINVAL`].
+    Rejected(Report),
+    /// The device failed or went away under it: [`ENODEV`].
+    Lost(Report),
+    /// The device was cut off because of another job: [`ENODEV`].
+    Innocent,
+}
+
+impl Outcome {
+    /// The fence's result, and for a failure the queue's state.
+    fn verdict(self) -> Result<(), (Error, QueueState, Report)> {
+        match self {
+            Self::Done => Ok(()),
+            Self::Cancelled(report) => Err((ECANCELED, QueueState::Rejected, report)),
+            Self::Faulted(report) => Err((EFAULT, QueueState::Faulted, report)),
+            Self::Rejected(report) => Err((EINVAL, QueueState::Rejected, report)),
+            Self::Lost(report) => Err((ENODEV, QueueState::DeviceLost, report)),
+            Self::Innocent => Err((ENODEV, QueueState::Innocent, Report::default())),
+        }
+    }
+}
+
+/// What starting a job takes; all of it is allocated with the job.
+pub(super) struct Start<D: Driver> {
+    pub(super) payload: D::Job,
+    pub(super) fence: DriverFenceAlloc,
+}
+
+/// A job in the scheduler's hands.
+pub(super) struct Job<D: Driver> {
+    id: JobId,
+    /// Some until the job is dropped.
+    queue: Option<Arc<Queue<D>>>,
+    /// Some until the job is started.
+    start: Option<Start<D>>,
+}
+
+impl<D: Driver> Job<D> {
+    pub(super) fn new(queue: Arc<Queue<D>>, start: Start<D>) -> Result<Self> {
+        queue.job_enters()?;
+        Ok(Self {
+            id: queue.device().new_job_id(),
+            queue: Some(queue),
+            start: Some(start),
+        })
+    }
+}
+
+impl<D: Driver> Drop for Job<D> {
+    fn drop(&mut self) {
+        if let Some(queue) = self.queue.take() {
+            queue.job_leaves();
+            queue.release();
+        }
+    }
+}
+
+impl<D: Driver> JobOps for Job<D> {
+    fn run(&mut self, core: u32) -> Result<ARef<Fence>> {
+        let queue = self.queue.as_ref().ok_or(ECANCELED)?;
+        let start = self.start.take().ok_or(ECANCELED)?;
+        queue.device().start(self.id, core, queue, start)
+    }
+
+    /// Always asks for more time: a job that is out of time ends like any other, by the device's
+    /// word or by the loss of the device, and both signal its fence.
+    fn timed_out(&self) -> TimeoutStatus {
+        if let Some(queue) = &self.queue {
+            queue.device().check_time(self.id);
+        }
+        TimeoutStatus::NoHang
+    }
+}
+
+/// A job on the device.
+pub(super) struct Running<D: Driver> {
+    id: JobId,
+    queue: Arc<Queue<D>>,
+    payload: D::Job,
+    fence: DriverFence,
+    started: Instant<Monotonic>,
+    cancelled: Option<Cancelled>,
+}
+
+struct Cancelled {
+    at: Instant<Monotonic>,
+    /// What the fence says, whatever the device says.
+    error: Error,
+}
+
+impl<D: Driver> Running<D> {
+    /// Tells queue and waiters how the job ended. Not under any lock.
+    pub(super) fn end(self, outcome: Outcome) {
+        let result = match (self.cancelled, outcome.verdict()) {
+            (Some(cancelled), _) => Err(cancelled.error),
+            (None, Ok(())) => {
+                self.queue.job_done();
+                Ok(())
+            }
+            (None, Err((error, state, report))) => {
+                self.queue.fail(state, report);
+                Err(error)
+            }
+        };
+        self.fence.signal(result);
+        self.queue.release();
+    }
+
+    fn cancel(&mut self, device: &Device<D>, error: Error) {
+        if self.cancelled.is_none() {
+            D::cancel_job(device, &mut self.payload, self.id);
+            self.cancelled = Some(Cancelled {
+                at: Instant::now(),
+                error,
+            });
+        }
+    }
+
+    fn has_time(&self) -> bool {
+        match &self.cancelled {
+            None => self.started.elapsed() < self.queue.timeout,
+            Some(cancelled) => cancelled.at.elapsed() < CANCEL_GRACE,
+        }
+    }
+}
+
+impl<D: Driver> Device<D> {
+    /// Tells that a job has ended. [`ENOENT`] when it isn't running: it has ended before.
+    pub fn complete(&self, id: JobId, outcome: Outcome) -> Result {
+        let running = self.engine.lock().take(id).ok_or(ENOENT)?;
+        running.end(outcome);
+        Ok(())
+    }
+
+    /// Hands a job to the device.
+    fn start(
+        &self,
+        id: JobId,
+        core: u32,
+        queue: &Arc<Queue<D>>,
+        start: Start<D>,
+    ) -> Result<ARef<Fence>> {
+        let mut engine = self.engine.lock();
+        queue.check()?;
+        let Start { mut payload, fence } = start;
+        let placement = Placement {
+            job: id,
+            vm: queue.vm.id(),
+            core,
+        };
+        let started = engine
+            .seat(core)
+            .and_then(|_| D::run_job(self, &mut payload, placement));
+        if let Err(error) = started {
+            queue.fail(QueueState::DeviceLost, Report::default());
+            return Err(error);
+        }
+        let (fence, waitable) = fence.start();
+        *engine.seat(core)? = Some(Running {
+            id,
+            queue: queue.clone(),
+            payload,
+            fence,
+            started: Instant::now(),
+            cancelled: None,
+        });
+        Ok(waitable)
+    }
+
+    /// Cancels a job that is out of time, and cuts the device off when that doesn't help.
+    fn check_time(&self, id: JobId) {
+        let mut engine = self.engine.lock();
+        let Some(running) = engine.find(id).filter(|running| !running.has_time()) else {
+            return;
+        };
+        if running.cancelled.is_none() {
+            running.queue.fail(QueueState::TimedOut, Report::default());
+            running.cancel(self, ETIMEDOUT);
+            return;
+        }
+        drop(engine);
+        self.unresponsive();
+    }
+
+    /// Cancels what runs of a queue.
+    pub(super) fn cancel_jobs_of(&self, queue: &Queue<D>) {
+        let mut engine = self.engine.lock();
+        for running in engine.running() {
+            if core::ptr::eq(&*running.queue, queue) {
+                running.cancel(self, ECANCELED);
+            }
+        }
+    }
+}
+impl<D: Driver> super::device::Engine<D> {
+    fn find(&mut self, id: JobId) -> Option<&mut Running<D>> {
+        self.running().find(|running| running.id == id)
+    }
+
+    fn take(&mut self, id: JobId) -> Option<Running<D>> {
+        self.seats
+            .iter_mut()
+            .find(|seat| seat.as_ref().is_some_and(|running| running.id == id))?
+            .take()
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Framework for small compute accelerators.
+//!
+//! A leaf driver implements one trait, [`Driver`]: how the device reaches memory (share, map, unmap,
+//! flush), how it runs and cancels a job and how it is cut off. The framework owns the rest: files
+//! and their handles with limits, buffer objects, address spaces on GPUVM, queues on the DRM
+//! scheduler, fences, syncobjs, timeouts, and recovery.
+//!
+//! The framework knows no uAPI structure. A driver declares its own ioctls, checks and translates
+//! their arguments, and calls the methods of [`File`].
+//!
+//! # Life of the parts
+//!
+//! A job holds its queue, a queue its VM, a mapping in a VM its buffer object. Closing a queue
+//! cancels what runs and lets what waits fail, so that all fences signal; the queue itself goes when
+//! its last job is freed, and only then the VM may go. When a job frees the last reference, the rest
+//! is torn down from a system worker: the scheduler's own worker must take no `dma_resv` lock.
+//!
+//! # Locks
+//!
+//! `File::objects` > `Device::spaces` > `Space::state` is the order outside the fence signalling
+//! path; all of them may be held over an allocation. `Device::engine` is innermost and is taken in
+//! the fence signalling path, hence nothing is allocated under it.
+
+mod bo;
+mod device;
+mod driver;
+mod file;
+mod handles;
+mod job;
+mod queue;
+mod recovery;
+mod submit;
+mod user_array;
+mod vm;
+
+pub use self::{
+    bo::{
+        Bo,
+        BoData,
+        BoRange, //
+    },
+    device::Device,
+    driver::{
+        Access,
+        Driver,
+        Limits,
+        Placement, //
+    },
+    file::File,
+    job::{
+        JobId,
+        Outcome,
+        Report, //
+    },
+    queue::{
+        Priority,
+        QueueConfig,
+        QueueInfo,
+        QueueState, //
+    },
+    recovery::Online,
+    submit::{
+        JobRequest,
+        SyncPoint, //
+    },
+    user_array::{
+        read_array,
+        write_struct, //
+    },
+    vm::BindOp, //
+};

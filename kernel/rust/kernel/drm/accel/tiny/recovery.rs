@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loss and return of the device.
+//!
+//! A loss ends every running job and leaves VMs and buffer objects as they are. A device that comes
+//! back is told of all of them before it gets a job.
+
+use super::{
+    Device,
+    Driver,
+    Outcome,
+    Report, //
+};
+use crate::prelude::*;
+use core::ops::Range;
+
+/// What a device that answers says of itself.
+#[derive(Clone)]
+pub struct Online {
+    /// Cores that can run jobs.
+    pub cores: u32,
+    /// Device addresses that a VM can map.
+    pub va: Range<u64>,
+    /// VMs that it can hold at once.
+    pub vms: usize,
+}
+
+impl<D: Driver> Device<D> {
+    /// What the device said of itself, unless it is lost.
+    pub fn online(&self) -> Option<Online> {
+        self.engine.lock().online.clone()
+    }
+
+    /// Takes a device into service that answers and holds no VM. Fails when it can't take over the
+    /// living VMs, and with [`ENODEV`] when it was lost meanwhile.
+    pub fn attach(&self, online: Online) -> Result {
+        let losses = self.engine.lock().losses;
+        let mut spaces = self.spaces.lock();
+        let moved = spaces.va.as_ref().is_some_and(|va| *va != online.va);
+        if !spaces.list.is_empty() && (moved || spaces.list.len() > online.vms) {
+            return Err(EINVAL);
+        }
+        for space in spaces.list.iter() {
+            space.replay(self)?;
+        }
+        spaces.va = Some(online.va.clone());
+        spaces.limit = online.vms;
+        let mut engine = self.engine.lock();
+        if engine.losses != losses {
+            return Err(ENODEV);
+        }
+        spaces.online = true;
+        engine.online = Some(Online {
+            cores: online.cores.min(self.core_limit() as u32),
+            ..online
+        });
+        Ok(())
+    }
+
+    /// Tells that the device has gone: its jobs end, and new ones fail at once.
+    pub fn lose(&self) {
+        self.cut_off(Outcome::Lost(Report::default()));
+    }
+
+    /// Cuts off a device that doesn't do what it must in bounded time.
+    pub(super) fn unresponsive(&self) {
+        pr_err!("accel-tiny: the device doesn't answer, it is cut off\n");
+        self.cut_off(Outcome::Innocent);
+    }
+
+    fn cut_off(&self, outcome: Outcome) {
+        let seats = {
+            let mut engine = self.engine.lock();
+            engine.losses += 1;
+            engine.online = None;
+            D::reset(self);
+            core::mem::replace(&mut engine.seats, [const { None }; super::device::MAX_CORES])
+        };
+        for running in seats.into_iter().flatten() {
+            running.end(outcome);
+        }
+    }
+}

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Address spaces on GPUVM.
+//!
+//! A [`Vm`] is what files and queues hold; a [`Space`] is what the device's table holds, so that
+//! every living VM can be told to a device that comes back. GPUVM is the truth about what is mapped
+//! where. The device knows as much of it as the driver's part, [`State::hardware`], was told.
+
+use super::{
+    Access,
+    Bo,
+    BoRange,
+    Device,
+    Driver, //
+};
+use crate::{
+    drm::{
+        self,
+        gem::{
+            shmem,
+            BaseObject, //
+        },
+        gpuvm::{
+            DriverGpuVm,
+            GpuVa,
+            GpuVaAlloc,
+            GpuVm,
+            OpMap,
+            OpMapRequest,
+            OpMapped,
+            OpRemap,
+            OpRemapped,
+            OpUnmap,
+            OpUnmapped,
+            UniqueRefGpuVm, //
+        }, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        new_mutex,
+        Arc,
+        Mutex, //
+    }, //
+};
+use core::{
+    marker::PhantomData,
+    ops::Range, //
+};
+
+/// One change of a VM.
+pub enum BindOp<D: Driver> {
+    /// Map a range of a buffer object at `va`; what was there is unmapped.
+    Map {
+        /// First device address.
+        va: u64,
+        /// What to map.
+        range: BoRange<D>,
+    },
+    /// Unmap all in the range.
+    Unmap {
+        /// The device addresses.
+        va: Range<u64>,
+    },
+}
+
+/// A VM as files and queues hold it. Dropping the last reference destroys it.
+pub(super) struct Vm<D: Driver> {
+    pub(super) device: ARef<drm::Device<D>>,
+    space: Arc<Space<D>>,
+}
+
+/// A VM as the device's table holds it.
+#[pin_data]
+pub(super) struct Space<D: Driver> {
+    id: u32,
+    #[pin]
+    state: Mutex<State<D>>,
+}
+
+struct State<D: Driver> {
+    gpuvm: UniqueRefGpuVm<Tree<D>>,
+    /// None until the device was told of this VM.
+    hardware: Option<D::Vm>,
+    /// Unmapped, but the device may still reach it.
+    unflushed: KVec<Piece<D>>,
+    /// Mappings in the tree.
+    mapped: usize,
+}
+
+/// What GPUVM keeps with each mapping: the part of a [`Driver::Mapping`] that is mapped there.
+pub(super) struct Piece<D: Driver> {
+    mapping: Arc<D::Mapping>,
+    offset: u64,
+}
+
+impl<D: Driver> Clone for Piece<D> {
+    fn clone(&self) -> Self {
+        Self {
+            mapping: self.mapping.clone(),
+            offset: self.offset,
+        }
+    }
+}
+
+impl<D: Driver> Vm<D> {
+    /// Creates an empty VM and tells the device, if there is one.
+    pub(super) fn new(device: &drm::Device<D>) -> Result<Arc<Self>> {
+        let mut spaces = device.spaces.lock();
+        let va = spaces.admit()?;
+        let root = Bo::<D>::new(device, PAGE_SIZE, shmem::ObjectConfig::default(), ())?;
+        let gpuvm = GpuVm::new::<Error, _>(c"accel-tiny", device, &*root, va, 0..0, Tree::new())?;
+        let id = spaces.unused_id();
+        let space = Arc::pin_init(
+            pin_init!(Space {
+                id,
+                state <- new_mutex!(State {
+                    gpuvm,
+                    hardware: None,
+                    unflushed: KVec::new(),
+                    mapped: 0,
+                }),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        let vm = Arc::new(
+            Self {
+                device: device.into(),
+                space: space.clone(),
+            },
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        spaces.list.push(space.clone(), GFP_KERNEL_ACCOUNT)?;
+        if spaces.online {
+            unless_lost(space.replay(device))?;
+        }
+        Ok(vm)
+    }
+
+    /// The number by which the device knows this VM.
+    pub(super) fn id(&self) -> u32 {
+        self.space.id()
+    }
+
+    /// Does one change.
+    pub(super) fn bind(&self, op: BindOp<D>) -> Result {
+        let mut state = self.space.state.lock();
+        match op {
+            BindOp::Map { va, range } => state.map(&self.device, va, range),
+            BindOp::Unmap { va } => state.unmap(&self.device, va),
+        }
+    }
+
+    /// Returns when the device reaches nothing that was unmapped before.
+    pub(super) fn flush(&self) -> Result {
+        let mut state = self.space.state.lock();
+        if state.unflushed.is_empty() {
+            return Ok(());
+        }
+        if let Some(hardware) = &mut state.hardware {
+            settle(&self.device, D::flush(&self.device, hardware))?;
+        }
+        let unreachable = core::mem::take(&mut state.unflushed);
+        drop(state);
+        drop(unreachable);
+        Ok(())
+    }
+}
+
+impl<D: Driver> Drop for Vm<D> {
+    fn drop(&mut self) {
+        self.device.spaces.lock().remove(&self.space);
+        let mut state = self.space.state.lock();
+        if let Some(mut hardware) = state.hardware.take() {
+            let _ = settle(&self.device, D::vm_destroy(&self.device, &mut hardware));
+        }
+        state.clear(&self.device);
+    }
+}
+
+impl<D: Driver> Space<D> {
+    pub(super) fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Tells a device that knows nothing of this VM all about it.
+    pub(super) fn replay(&self, device: &Device<D>) -> Result {
+        let mut state = self.state.lock();
+        let mut hardware = D::vm_create(device, self.id)?;
+        for va in state.gpuvm.iter() {
+            let piece = va.data();
+            D::map(device, &mut hardware, va.range(), &piece.mapping, piece.offset)?;
+        }
+        state.hardware = Some(hardware);
+        state.unflushed.clear();
+        Ok(())
+    }
+}
+
+// Nothing in it is pinned in place.
+impl<D: Driver> Unpin for State<D> {}
+
+impl<D: Driver> State<D> {
+    fn map(&mut self, device: &Device<D>, va: u64, range: BoRange<D>) -> Result {
+        let bytes = range.size;
+        self.check_range(va, bytes)?;
+        check_bo_range(&range)?;
+        if self.mapped >= D::LIMITS.mappings {
+            return Err(ENOSPC);
+        }
+        let gem_offset = range.offset;
+        let vm_bo = self.gpuvm.obtain(&range.bo, ())?;
+        let fresh = Piece {
+            mapping: Arc::new(D::share(device, range)?, GFP_KERNEL_ACCOUNT)?,
+            offset: 0,
+        };
+        let mut update = Update {
+            device,
+            hardware: self.hardware.as_mut(),
+            unflushed: Some(&mut self.unflushed),
+            mapped: &mut self.mapped,
+            fresh: Some(fresh),
+            spare: Update::spares()?,
+        };
+        let result = self.gpuvm.sm_map(OpMapRequest {
+            addr: va,
+            range: bytes,
+            gem_offset,
+            vm_bo: &vm_bo,
+            context: &mut update,
+        });
+        drop(vm_bo);
+        self.gpuvm.deferred_cleanup();
+        result
+    }
+
+    fn unmap(&mut self, device: &Device<D>, va: Range<u64>) -> Result {
+        let size = va.end.checked_sub(va.start).ok_or(EINVAL)?;
+        self.check_range(va.start, size)?;
+        let mut update = Update {
+            device,
+            hardware: self.hardware.as_mut(),
+            unflushed: Some(&mut self.unflushed),
+            mapped: &mut self.mapped,
+            fresh: None,
+            spare: Update::spares()?,
+        };
+        let result = self.gpuvm.sm_unmap(va.start, size, &mut update);
+        self.gpuvm.deferred_cleanup();
+        result
+    }
+
+    /// Forgets all mappings, after the device did.
+    fn clear(&mut self, device: &Device<D>) {
+        let va = self.gpuvm.va_range();
+        let mut update = Update {
+            device,
+            hardware: None,
+            unflushed: None,
+            mapped: &mut self.mapped,
+            fresh: None,
+            spare: [None, None, None],
+        };
+        // No mapping is split and nothing is allocated, so that this can't fail.
+        let _ = self.gpuvm.sm_unmap(va.start, va.end - va.start, &mut update);
+        self.gpuvm.deferred_cleanup();
+        self.unflushed.clear();
+    }
+
+    fn check_range(&self, va: u64, size: u64) -> Result {
+        let page = PAGE_SIZE as u64;
+        let end = va.checked_add(size).ok_or(EINVAL)?;
+        let space = self.gpuvm.va_range();
+        let aligned = va.is_multiple_of(page) && size.is_multiple_of(page);
+        if size == 0 || !aligned || va < space.start || end > space.end {
+            return Err(EINVAL);
+        }
+        Ok(())
+    }
+}
+
+fn check_bo_range<D: Driver>(range: &BoRange<D>) -> Result {
+    let end = range.offset.checked_add(range.size).ok_or(EINVAL)?;
+    if !range.offset.is_multiple_of(PAGE_SIZE as u64) || end > range.bo.size() as u64 {
+        return Err(EINVAL);
+    }
+    Ok(())
+}
+
+/// A lost device is no failure of a change: it is told when it comes back.
+fn unless_lost(result: Result) -> Result {
+    match result {
+        Err(ENODEV) => Ok(()),
+        other => other,
+    }
+}
+
+/// Cuts off a device that doesn't confirm in time; one that is lost reaches nothing.
+fn settle<D: Driver>(device: &Device<D>, result: Result) -> Result {
+    if result == Err(ETIMEDOUT) {
+        device.unresponsive();
+        return Ok(());
+    }
+    unless_lost(result)
+}
+
+/// What GPUVM calls back: its steps, applied to the device and to the tree.
+pub(super) struct Tree<D>(PhantomData<fn() -> D>);
+
+impl<D> Tree<D> {
+    fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// What a step needs.
+pub(super) struct Update<'a, D: Driver> {
+    device: &'a Device<D>,
+    hardware: Option<&'a mut D::Vm>,
+    /// Where unmapped pieces wait for the flush; None when the device reaches nothing any more.
+    unflushed: Option<&'a mut KVec<Piece<D>>>,
+    mapped: &'a mut usize,
+    fresh: Option<Piece<D>>,
+    spare: [Option<GpuVaAlloc<Tree<D>>>; 3],
+}
+
+impl<D: Driver> Update<'_, D> {
+    /// One new mapping and the two ends of one that it splits.
+    fn spares() -> Result<[Option<GpuVaAlloc<Tree<D>>>; 3]> {
+        Ok([
+            Some(GpuVaAlloc::new(GFP_KERNEL_ACCOUNT)?),
+            Some(GpuVaAlloc::new(GFP_KERNEL_ACCOUNT)?),
+            Some(GpuVaAlloc::new(GFP_KERNEL_ACCOUNT)?),
+        ])
+    }
+
+    fn spare(&mut self) -> Result<GpuVaAlloc<Tree<D>>> {
+        self.spare.iter_mut().find_map(Option::take).ok_or(EINVAL)
+    }
+
+    fn write_map(&mut self, va: Range<u64>, piece: &Piece<D>) -> Result {
+        let Some(vm) = &mut self.hardware else {
+            return Ok(());
+        };
+        unless_lost(D::map(self.device, vm, va, &piece.mapping, piece.offset))
+    }
+
+    /// Unmaps; nothing can fail between this and [`Self::retire`].
+    fn write_unmap(&mut self, va: Range<u64>) -> Result {
+        if let Some(unflushed) = &mut self.unflushed {
+            unflushed.reserve(1, GFP_KERNEL_ACCOUNT)?;
+        }
+        let Some(vm) = &mut self.hardware else {
+            return Ok(());
+        };
+        unless_lost(D::unmap(self.device, vm, va))
+    }
+
+    fn retire(&mut self, piece: Piece<D>) {
+        if let Some(unflushed) = &mut self.unflushed {
+            // There is room, see `write_unmap()`.
+            let _ = unflushed.push_within_capacity(piece);
+        }
+    }
+}
+
+impl<D: Driver> DriverGpuVm for Tree<D> {
+    type Driver = D;
+    type Object = Bo<D>;
+    type VaData = Piece<D>;
+    type VmBoData = ();
+    type SmContext<'ctx> = Update<'ctx, D>;
+
+    fn sm_step_map<'op>(
+        &mut self,
+        op: OpMap<'op, Self>,
+        update: &mut Update<'_, D>,
+    ) -> Result<OpMapped<'op, Self>> {
+        let piece = update.fresh.take().ok_or(EINVAL)?;
+        let spare = update.spare()?;
+        update.write_map(op.addr()..op.addr() + op.length(), &piece)?;
+        *update.mapped += 1;
+        Ok(op.insert(spare, piece))
+    }
+
+    fn sm_step_unmap<'op>(
+        &mut self,
+        op: OpUnmap<'op, Self>,
+        update: &mut Update<'_, D>,
+    ) -> Result<OpUnmapped<'op, Self>> {
+        update.write_unmap(op.va().range())?;
+        let (op, va) = op.remove();
+        *update.mapped -= 1;
+        update.retire(va.into_inner());
+        Ok(op)
+    }
+
+    fn sm_step_remap<'op>(
+        &mut self,
+        op: OpRemap<'op, Self>,
+        update: &mut Update<'_, D>,
+    ) -> Result<OpRemapped<'op, Self>> {
+        let old = op.va_to_unmap();
+        let (head, hole, tail) = (old.data().clone(), hole_of(&op), tail_of(old, &op));
+        let parts = usize::from(op.prev().is_some()) + usize::from(op.next().is_some());
+        let spares = [update.spare()?, update.spare()?];
+        update.write_unmap(hole)?;
+        let (op, rest) = op.remap(spares, head, tail);
+        *update.mapped = *update.mapped - 1 + parts;
+        update.spare[0] = update.spare[0].take().or(rest.unused_va);
+        update.retire(rest.unmapped_va.into_inner());
+        Ok(op)
+    }
+}
+
+/// The device addresses between the parts that stay mapped.
+fn hole_of<D: Driver>(op: &OpRemap<'_, Tree<D>>) -> Range<u64> {
+    let old = op.va_to_unmap().range();
+    let start = op.prev().map_or(old.start, |prev| prev.addr() + prev.length());
+    let end = op.next().map_or(old.end, |next| next.addr());
+    start..end
+}
+
+/// The piece behind the hole.
+fn tail_of<D: Driver>(old: &GpuVa<Tree<D>>, op: &OpRemap<'_, Tree<D>>) -> Piece<D> {
+    let mut piece = old.data().clone();
+    piece.offset += op.next().map_or(0, |next| next.addr() - old.addr());
+    piece
+}
+
+impl<D: Driver> BoRange<D> {
+    /// Whether the device may write.
+    pub fn writable(&self) -> bool {
+        self.access == Access::ReadWrite
+    }
+}
