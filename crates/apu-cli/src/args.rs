@@ -1,0 +1,160 @@
+//! The command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::command;
+use crate::console::Console;
+use crate::error::Error;
+
+/// Runs TFLite models on an APU, or on its firmware inside this process.
+#[derive(Debug, Parser)]
+#[command(name = "apu", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Args {
+    /// Say more on stderr; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Show errors alone on stderr: no progress, no warnings
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+MODEL is a .tflite file, or a .apu file that `apu compile` made.
+Exit codes: 0 done, 1 failed, 2 the command line or an input file is wrong.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what a picture shows
+    Classify(Classify),
+    /// Run a model once on tensors from .npy files
+    Run(Run),
+    /// List a model's operators and where each will run
+    Inspect(Inspect),
+    /// Measure how long an inference takes
+    Bench(Bench),
+    /// Compile a .tflite model to a .apu program
+    Compile(Compile),
+    /// List the devices of this machine
+    Devices(Devices),
+}
+
+impl Command {
+    pub fn run(self, console: &Console) -> Result<(), Error> {
+        match self {
+            Self::Classify(args) => command::classify::run(&args, console),
+            Self::Run(args) => command::run::run(&args, console),
+            Self::Inspect(args) => command::inspect::run(&args),
+            Self::Bench(args) => command::bench::run(&args, console),
+            Self::Compile(args) => command::compile::run(&args, console),
+            Self::Devices(args) => command::devices::run(&args),
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DeviceArg {
+    /// Where to run: `in-process`, or the path of a node such as /dev/accel/accel0
+    #[arg(long, env = "APU_DEVICE", default_value = apu::Device::IN_PROCESS, value_name = "DEVICE")]
+    pub device: String,
+}
+
+/// Without MODEL and IMAGE, the model and the picture of a handwritten digit that come with this
+/// program.
+#[derive(Debug, clap::Args)]
+pub struct Classify {
+    /// The model: one picture in, one score per class out
+    #[arg(requires = "image")]
+    pub model: Option<PathBuf>,
+    /// The picture: PNG, JPEG or BMP of any size
+    pub image: Option<PathBuf>,
+    /// Names of the classes, one a line [default: those inside the model file, if any]
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// How many classes to show
+    #[arg(long, default_value = "5", value_name = "K")]
+    pub top: NonZeroUsize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub device: DeviceArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// The model
+    pub model: PathBuf,
+    /// A tensor, once for each of the model's inputs and in its order
+    #[arg(long = "input", value_name = "FILE.npy", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Where output_0.npy, output_1.npy ... go; made if it is missing
+    #[arg(long, visible_alias = "output_dir", value_name = "DIR")]
+    pub output_dir: PathBuf,
+    #[command(flatten)]
+    pub device: DeviceArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// The model
+    pub model: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Bench {
+    /// The model
+    pub model: PathBuf,
+    /// Inferences that are measured
+    #[arg(
+        long,
+        visible_alias = "num_runs",
+        default_value = "50",
+        value_name = "N"
+    )]
+    pub runs: NonZeroUsize,
+    /// Inferences before those
+    #[arg(
+        long,
+        visible_alias = "warmup_runs",
+        default_value = "1",
+        value_name = "N"
+    )]
+    pub warmup_runs: usize,
+    /// Threads that work on one inference
+    #[arg(
+        long,
+        visible_alias = "num_threads",
+        default_value = "1",
+        value_name = "N"
+    )]
+    pub num_threads: NonZeroUsize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub device: DeviceArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Compile {
+    /// The .tflite model
+    pub model: PathBuf,
+    /// The .apu file to write
+    #[arg(short, long, value_name = "FILE.apu")]
+    pub output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Devices {
+    /// Print one JSON array
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,145 @@
+//! Tensors in NumPy's `.npy` files.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use apu::{DType, Tensor};
+use npyz::{Endianness, NpyHeader, Order, TypeChar, WriterBuilder};
+
+use crate::error::Error;
+
+/// Reads the tensor that a model needs as its input `index`, as its bytes.
+pub fn read(path: &Path, index: usize, tensor: &Tensor) -> Result<Vec<u8>, Error> {
+    let file = std::fs::read(path).map_err(|source| Error::Read {
+        what: "the tensor",
+        path: path.into(),
+        source,
+    })?;
+    let unusable = |source| Error::Npy {
+        index,
+        name: tensor.name.clone(),
+        path: path.into(),
+        source,
+    };
+    let mut data = file.as_slice();
+    let header = NpyHeader::from_reader(&mut data).map_err(unusable)?;
+    let (got, needed) = (describe(&header), describe_needed(tensor));
+    if got != needed {
+        return Err(Error::InputMismatch {
+            index,
+            name: tensor.name.clone(),
+            path: path.into(),
+            got,
+            needed,
+            dtype: numpy_name(tensor.dtype),
+            shape: shape_text(&tensor.shape),
+        });
+    }
+    if header.order() == Order::Fortran && !is_line(&tensor.shape) {
+        return Err(unusable(io::Error::other(
+            "its elements are in Fortran order, needed is C order",
+        )));
+    }
+    if data.len() != tensor.size {
+        let text = format!(
+            "it holds {} bytes of data, its header announces {}",
+            data.len(),
+            tensor.size
+        );
+        return Err(unusable(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
+    }
+    Ok(data.to_vec())
+}
+
+/// Writes a tensor.
+pub fn write(path: &Path, tensor: &Tensor, bytes: &[u8]) -> Result<(), Error> {
+    write_file(path, tensor, bytes).map_err(|source| Error::Write {
+        path: path.into(),
+        source,
+    })
+}
+
+fn write_file(path: &Path, tensor: &Tensor, bytes: &[u8]) -> io::Result<()> {
+    let shape: Vec<u64> = tensor.shape.iter().map(|&d| d as u64).collect();
+    let mut file = BufWriter::new(File::create(path)?);
+    npyz::WriteOptions::new_header_only()
+        .dtype(npyz::DType::Plain(
+            type_string(tensor.dtype)
+                .parse()
+                .map_err(io::Error::other)?,
+        ))
+        .shape(&shape)
+        .writer(&mut file)
+        .write_header_only()?;
+    file.write_all(bytes)?;
+    file.flush()
+}
+
+/// Whether C and Fortran order are the same: at most one dimension is longer than 1.
+fn is_line(shape: &[usize]) -> bool {
+    shape.iter().filter(|&&d| d > 1).count() <= 1
+}
+
+fn describe(header: &NpyHeader) -> String {
+    let npyz::DType::Plain(plain) = header.dtype() else {
+        return format!("records {}", header.dtype().descr());
+    };
+    let kind = match plain.type_char() {
+        TypeChar::Int => "int",
+        TypeChar::Uint => "uint",
+        TypeChar::Float => "float",
+        TypeChar::Bool => return format!("bool {}", shape_text(header.shape())),
+        _ => return format!("{plain} {}", shape_text(header.shape())),
+    };
+    let order = if plain.endianness() == Endianness::Big {
+        "big-endian "
+    } else {
+        ""
+    };
+    format!(
+        "{order}{kind}{} {}",
+        plain.size_field() * 8,
+        shape_text(header.shape())
+    )
+}
+
+/// Type and shape of a tensor in NumPy's words.
+pub fn describe_needed(tensor: &Tensor) -> String {
+    format!("{} {}", numpy_name(tensor.dtype), shape_text(&tensor.shape))
+}
+
+/// A shape as Python writes it.
+fn shape_text<D: ToString>(shape: &[D]) -> String {
+    let dimensions: Vec<String> = shape.iter().map(D::to_string).collect();
+    match dimensions.as_slice() {
+        [only] => format!("({only},)"),
+        all => format!("({})", all.join(", ")),
+    }
+}
+
+/// Name of a type in NumPy and in TFLite.
+pub fn numpy_name(dtype: DType) -> &'static str {
+    match dtype {
+        DType::Int8 => "int8",
+        DType::UInt8 => "uint8",
+        DType::Int16 => "int16",
+        DType::Int32 => "int32",
+        DType::Int64 => "int64",
+        DType::Float32 => "float32",
+        DType::Bool => "bool",
+    }
+}
+
+/// NumPy's type string; everything is little-endian here.
+fn type_string(dtype: DType) -> &'static str {
+    match dtype {
+        DType::Int8 => "|i1",
+        DType::UInt8 => "|u1",
+        DType::Int16 => "<i2",
+        DType::Int32 => "<i4",
+        DType::Int64 => "<i8",
+        DType::Float32 => "<f4",
+        DType::Bool => "|b1",
+    }
+}
