@@ -266,28 +266,24 @@ fn sliding(padding: i8, stride: [i32; 2], dilation: [i32; 2]) -> Sliding {
     }
 }
 
-/// Checks that the order in the file is one in which the operators can run, as the format promises.
+/// Checks that the order in the file is one in which the operators can run, as the format promises,
+/// and that the outputs have values.
 fn check_order(graph: &Graph) -> Result<(), Error> {
     let mut known: Vec<bool> = graph
         .tensors
         .iter()
-        .map(|t| t.data.is_some() || t.sparse || t.variable)
+        .map(|tensor| tensor.data.is_some())
         .collect();
     for &input in &graph.inputs {
         known[input] = true;
     }
+    // Tensors that come from elsewhere, or that have nothing to know.
+    let excused = |tensor: &Tensor| tensor.sparse || tensor.variable || tensor.count() == 0;
     for operator in &graph.operators {
-        if let Some(tensor) = operator
-            .inputs
-            .iter()
-            .flatten()
-            .copied()
-            .find(|&id| !known[id])
-        {
-            return Err(Error::NoValue {
-                reader: format!("operator {}", operator.index),
-                tensor,
-            });
+        let mut inputs = operator.inputs.iter().flatten().copied();
+        if let Some(tensor) = inputs.find(|&id| !known[id] && !excused(&graph.tensors[id])) {
+            let reader = format!("operator {}", operator.index);
+            return Err(Error::NoValue { reader, tensor });
         }
         for &tensor in &operator.outputs {
             if std::mem::replace(&mut known[tensor], true) {

@@ -4,7 +4,7 @@
 
 mod toy;
 
-use apu_compiler::{Error, Options, compile, inspect, report::Placement};
+use apu_compiler::{Error, Numerics, Options, compile, inspect, report::Placement};
 use apu_firmware::{Program, View};
 use apu_kernels::Isa;
 use apu_proto::program::Header;
@@ -49,15 +49,30 @@ const SUM: &[u8] = &[11, 22, 33, 44];
 
 #[test]
 fn outputs_may_be_anything_that_has_a_value() {
-    let cases: [(&str, &[i32], &[&[u8]]); 6] = [
-        ("a result", &[2], &[SUM]),
-        ("a result twice", &[2, 2], &[SUM, SUM]),
-        ("a result and a view of it", &[2, 3], &[SUM, SUM]),
-        ("a view and what it views", &[3, 2], &[SUM, SUM]),
-        ("an input", &[0, 2], &[A, SUM]),
-        ("an input twice", &[1, 3, 1], &[B, SUM, B]),
+    struct Case {
+        what: &'static str,
+        outputs: &'static [i32],
+        want: &'static [&'static [u8]],
+    }
+    let case = |what, outputs, want| Case {
+        what,
+        outputs,
+        want,
+    };
+    let cases = [
+        case("a result", &[2], &[SUM]),
+        case("a result twice", &[2, 2], &[SUM, SUM]),
+        case("a result and a view of it", &[2, 3], &[SUM, SUM]),
+        case("a view and what it views", &[3, 2], &[SUM, SUM]),
+        case("an input", &[0, 2], &[A, SUM]),
+        case("an input twice", &[1, 3, 1], &[B, SUM, B]),
     ];
-    for (what, outputs, want) in cases {
+    for Case {
+        what,
+        outputs,
+        want,
+    } in cases
+    {
         assert_eq!(
             run(&sum_and_view(&[0, 1], outputs), &[A, B]),
             want,
@@ -155,7 +170,8 @@ fn a_broken_model_is_an_error_that_says_what_is_wrong() {
             .unwrap_err()
             .to_string()
     };
-    let cases: [(&str, &dyn Fn(&mut Model)); 7] = [
+    type Change<'a> = &'a dyn Fn(&mut Model);
+    let cases: [(&str, Change); 7] = [
         ("operator 0 names tensor 9, there are 4", &|m| {
             m.operators[0].1 = vec![0, 9]
         }),
@@ -185,6 +201,39 @@ fn a_broken_model_is_an_error_that_says_what_is_wrong() {
         let got = error(change);
         assert!(got.contains(want), "{got}");
     }
+}
+
+#[test]
+fn an_empty_shape_makes_a_scalar() {
+    let mut model = sum_and_view(&[0, 1], &[3]);
+    for tensor in &mut model.tensors {
+        tensor.shape = vec![1];
+    }
+    model.tensors[3].shape = Vec::new();
+    model.tensors.push(bytes(&[0]).of(INT32));
+    model.operators[1].1 = vec![2, 4];
+    assert_eq!(run(&model, &[&[1], &[2]]), [[3]]);
+}
+
+#[test]
+fn options_that_are_not_there_are_refused() {
+    let file = sum_and_view(&[0, 1], &[2]).build();
+    let error = |options: Options| compile(&file, &options).unwrap_err();
+    let xnnpack = error(Options {
+        numerics: Numerics::Xnnpack,
+        ..Options::default()
+    });
+    assert!(matches!(
+        xnnpack,
+        Error::NumericsNotYet {
+            got: Numerics::Xnnpack
+        }
+    ));
+    let target = error(Options {
+        target: "k8n8".into(),
+        ..Options::default()
+    });
+    assert!(matches!(target, Error::UnknownTarget { got, .. } if got == "k8n8"));
 }
 
 #[test]
