@@ -3,7 +3,7 @@
 use crate::{
     Error,
     limits::bytes,
-    requant::{Rescale, Ties},
+    requant::{Rescale, Ties, rescale_float},
 };
 
 /// Channels are padded to a multiple of this.
@@ -47,10 +47,18 @@ impl<'a> ChannelTable<'a> {
 
     /// A channel's sum in steps of the output.
     pub fn rescale(&self, channel: usize, sum: i32) -> i32 {
-        let factor = Rescale::from_words(
-            i32::from_le_bytes(self.multiplier[channel]),
-            i32::from_le_bytes(self.shift[channel]),
-        );
-        factor.apply_with(self.ties, sum)
+        let (low, high) = (self.multiplier[channel], self.shift[channel]);
+        let fixed = Rescale::from_words(i32::from_le_bytes(low), i32::from_le_bytes(high));
+        match self.ties {
+            Ties::Away => fixed.apply(sum),
+            Ties::Up => fixed.apply_up(sum),
+            Ties::AwayFloat => {
+                let bits = u64::from(u32::from_le_bytes(high)) << 32;
+                rescale_float(
+                    f64::from_bits(bits | u64::from(u32::from_le_bytes(low))),
+                    sum,
+                )
+            }
+        }
     }
 }

@@ -23,6 +23,10 @@ use apu_proto::program::{self, CONV_TILE};
 
 /// Parameters in range.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "only the fast paths unfold windows")
+)]
 struct Conv2d {
     window: Window,
     byte: Byte,
@@ -117,7 +121,11 @@ pub fn run(
     exactly("output", output, output_size)?;
     at_least("scratch", scratch, scratch_size)?;
     let table = ChannelTable::new(table, conv.ties);
-    match isa.level() {
+    let level = match conv.ties {
+        Ties::AwayFloat => Level::Plain,
+        Ties::Away | Ties::Up => isa.level(),
+    };
+    match level {
         Level::Plain => plain::run(&conv, input, weights, table, output),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: here and below, a level is a proof that the processor has its instructions.
@@ -130,22 +138,4 @@ pub fn run(
         Level::Avx512Vnni => unsafe { avx512::run(&conv, input, weights, table, output, scratch) },
     }
     Ok(())
-}
-
-/// `zero point of the weights · Σ a` of each row of a panel; nothing to do for symmetric weights.
-#[inline(always)]
-fn row_sums(conv: &Conv2d, panel: &[[u8; 4]], corrections: &mut [i32; CONV_TILE]) {
-    if conv.weight_zero_point == 0 {
-        return;
-    }
-    let flip = conv.byte.flip();
-    for (correction, row) in corrections
-        .iter_mut()
-        .zip(panel.as_flattened().chunks_exact(conv.depth))
-    {
-        let sum = row
-            .iter()
-            .fold(0u32, |sum, &x| sum.wrapping_add((x ^ flip).into()));
-        *correction = conv.weight_zero_point.wrapping_mul(sum as i32);
-    }
 }

@@ -8,11 +8,12 @@ mod plain;
 #[cfg(target_arch = "x86_64")]
 mod strips;
 
+#[cfg(target_arch = "x86_64")]
+use crate::isa::Level;
 use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
     channel_table::{ChannelTable, LANES},
-    isa::Level,
     limits::{agree, bytes, exactly},
     requant::Ties,
     window::Window,

@@ -19,22 +19,24 @@ pub const fn rounding_divide_by_pot(x: i32, exponent: u32) -> i32 {
     (x >> exponent) + ((x & mask) > threshold) as i32
 }
 
-/// Where the right shift takes a tie; see [`apu_proto::program::Rounding`].
+/// How a sum is scaled and where ties go; see [`apu_proto::program::Rounding`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ties {
     /// Away from zero.
     Away,
     /// Upward.
     Up,
+    /// Away from zero, after one multiplication in f64. Only plain kernels know it.
+    AwayFloat,
 }
 
 impl Ties {
     pub(crate) fn new(field: &'static str, raw: u32) -> Result<Self, Error> {
-        within(field, raw, Rounding::AWAY.into(), Rounding::UP.into())?;
-        Ok(if raw == Rounding::UP {
-            Self::Up
-        } else {
-            Self::Away
+        within(field, raw, Rounding::AWAY.into(), Rounding::FLOAT.into())?;
+        Ok(match raw {
+            Rounding::UP => Self::Up,
+            Rounding::FLOAT => Self::AwayFloat,
+            _ => Self::Away,
         })
     }
 }
@@ -98,13 +100,10 @@ impl Rescale {
         rounding_divide_by_pot(self.high_mul(x), self.right)
     }
 
-    /// `x` times the factor, with a choice of where ties go.
+    /// `x` times the factor, with ties up.
     #[inline(always)]
-    pub const fn apply_with(self, ties: Ties, x: i32) -> i32 {
-        match ties {
-            Ties::Away => self.apply(x),
-            Ties::Up => rounding_up_divide_by_pot(self.high_mul(x), self.right),
-        }
+    pub const fn apply_up(self, x: i32) -> i32 {
+        rounding_up_divide_by_pot(self.high_mul(x), self.right)
     }
 
     #[inline(always)]
@@ -113,9 +112,36 @@ impl Rescale {
     }
 }
 
+/// `round(x · scale)` with ties away from zero. What doesn't fit goes to the nearest end of the range
+/// and NaN to 0; the reference leaves both undefined.
+#[inline(always)]
+pub const fn rescale_float(scale: f64, x: i32) -> i32 {
+    let scaled = x as f64 * scale;
+    let whole = scaled as i32;
+    let rest = scaled - whole as f64;
+    whole
+        .saturating_add((rest >= 0.5) as i32)
+        .saturating_sub((rest <= -0.5) as i32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn float_rounds_once_and_away_from_zero() {
+        for (scale, x, want) in [
+            (0.5, 3, 2),
+            (0.5, -3, -2),
+            (0.25, -6, -2),
+            (0.49999999999999994, 1, 0),
+            (1e300, 1, i32::MAX),
+            (1e300, -1, i32::MIN),
+            (f64::NAN, 7, 0),
+        ] {
+            assert_eq!(rescale_float(scale, x), want, "{scale} {x}");
+        }
+    }
 
     #[test]
     fn only_ties_below_zero_tell_the_roundings_apart() {
@@ -129,7 +155,7 @@ mod tests {
             (quarter, -7, -2, -1), // −3.5 is −3 after the multiplication
             (half, -4, -2, -2),
         ] {
-            let got = [Ties::Away, Ties::Up].map(|ties| factor.apply_with(ties, x));
+            let got = [factor.apply(x), factor.apply_up(x)];
             assert_eq!(got, [away, up], "{factor:?} {x}");
         }
     }

@@ -28,12 +28,12 @@ pub(crate) struct Window {
     pub out_c: usize,
     pub kernel_h: usize,
     pub kernel_w: usize,
-    stride_h: usize,
+    pub stride_h: usize,
     pub stride_w: usize,
-    dilation_h: usize,
-    dilation_w: usize,
-    pad_top: usize,
-    pad_left: usize,
+    pub dilation_h: usize,
+    pub dilation_w: usize,
+    pub pad_top: usize,
+    pub pad_left: usize,
     in_bytes: u32,
     out_bytes: u32,
 }
@@ -132,11 +132,6 @@ impl Window {
             && (self.in_h, self.in_w) == (self.out_h, self.out_w)
     }
 
-    /// Whether the taps of one kernel row lie side by side in the input.
-    pub fn has_dense_rows(&self) -> bool {
-        self.dilation_w == 1
-    }
-
     /// All output pixels in the order of the output.
     pub fn pixels(&self) -> impl Iterator<Item = Pixel> + use<> {
         let Self {
@@ -157,13 +152,6 @@ impl Window {
         let x =
             (pixel.x * self.stride_w + kernel_x * self.dilation_w).checked_sub(self.pad_left)?;
         (x < self.in_w).then(|| self.at(pixel.batch, y, x))
-    }
-
-    /// Whether all columns of the windows of output column `x` are on the input.
-    pub fn is_inside(&self, x: usize) -> bool {
-        let start = x * self.stride_w;
-        let reach = (self.kernel_w - 1) * self.dilation_w;
-        start >= self.pad_left && start - self.pad_left + reach < self.in_w
     }
 
     /// The input row of a kernel row; `None` in the padding.

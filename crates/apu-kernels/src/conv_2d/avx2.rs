@@ -2,9 +2,9 @@
 //! two with AVX2 alone.
 
 use super::{
-    Conv2d, row_sums,
+    Conv2d,
     rows::{Rows, Tile},
-    unfold::each_panel,
+    unfold::{each_panel, row_sums},
 };
 use crate::{
     channel_table::{ChannelTable, LANES},

@@ -1,9 +1,9 @@
 //! The convolution as a matrix product, four taps of sixteen channels an instruction (AVX512-VNNI).
 
 use super::{
-    Conv2d, row_sums,
+    Conv2d,
     rows::{Rows, Tile},
-    unfold::each_panel,
+    unfold::{each_panel, row_sums},
 };
 use crate::{
     channel_table::{ChannelTable, LANES},

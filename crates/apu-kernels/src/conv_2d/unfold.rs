@@ -38,7 +38,7 @@ fn unfold(conv: &Conv2d, pixels: impl Iterator<Item = Pixel>, input: &[u8], pane
     let taps = window.kernel_h * window.kernel_w * window.in_c;
     for (index, pixel) in pixels.enumerate() {
         let row = &mut panel[index * conv.depth..];
-        if window.has_dense_rows() {
+        if window.dilation_w == 1 {
             unfold_dense(window, pixel, conv.input_zero_point as u8, input, row);
         } else {
             unfold_taps(window, pixel, conv.input_zero_point as u8, input, row);
@@ -89,5 +89,23 @@ fn copy(target: &mut [u8], source: &[u8], count: usize) {
     match (target.first_chunk_mut::<16>(), source.first_chunk::<16>()) {
         (Some(target), Some(source)) if count <= 16 => *target = *source,
         _ => target[..count].copy_from_slice(&source[..count]),
+    }
+}
+
+/// `zero point of the weights · Σ a` of each row of a panel; nothing to do for symmetric weights.
+#[inline(always)]
+pub(super) fn row_sums(conv: &Conv2d, panel: &[[u8; 4]], corrections: &mut [i32; CONV_TILE]) {
+    if conv.weight_zero_point == 0 {
+        return;
+    }
+    let flip = conv.byte.flip();
+    for (correction, row) in corrections
+        .iter_mut()
+        .zip(panel.as_flattened().chunks_exact(conv.depth))
+    {
+        let sum = row
+            .iter()
+            .fold(0u32, |sum, &x| sum.wrapping_add((x ^ flip).into()));
+        *correction = conv.weight_zero_point.wrapping_mul(sum as i32);
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn each_strip(
         let count = output.len() / window.out_c;
         let mut before_is_inside = false;
         for (index, pixel) in pixels.by_ref().take(count).enumerate() {
-            let inside = window.is_inside(pixel.x);
+            let inside = is_inside(window, pixel.x);
             if inside && before_is_inside && pixel.x > 0 {
                 places.step(index, step);
             } else {
@@ -81,4 +81,11 @@ pub(super) fn each_strip(
         }
         strip(&places, output);
     }
+}
+
+/// Whether all columns of the windows of output column `x` are on the input.
+fn is_inside(window: &Window, x: usize) -> bool {
+    let start = x * window.stride_w;
+    let reach = (window.kernel_w - 1) * window.dilation_w;
+    start >= window.pad_left && start - window.pad_left + reach < window.in_w
 }
