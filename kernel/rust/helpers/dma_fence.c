@@ -32,3 +32,15 @@ __rust_helper void rust_helper_dma_fence_chain_free(struct dma_fence_chain *chai
 {
 	dma_fence_chain_free(chain);
 }
+
+#ifndef CONFIG_LOCKDEP
+__rust_helper bool rust_helper_dma_fence_begin_signalling(void)
+{
+	return dma_fence_begin_signalling();
+}
+
+__rust_helper void rust_helper_dma_fence_end_signalling(bool cookie)
+{
+	dma_fence_end_signalling(cookie);
+}
+#endif

@@ -14,4 +14,10 @@ __rust_helper void rust_helper_drm_syncobj_put(struct drm_syncobj *syncobj)
 	drm_syncobj_put(syncobj);
 }
 
+__rust_helper struct dma_fence *
+rust_helper_drm_syncobj_fence_get(struct drm_syncobj *syncobj)
+{
+	return drm_syncobj_fence_get(syncobj);
+}
+
 #endif

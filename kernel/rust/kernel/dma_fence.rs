@@ -16,7 +16,10 @@ use crate::{
         AlwaysRefCounted, //
     },
     time::Jiffies,
-    types::Opaque, //
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
 };
 use core::{
     mem::ManuallyDrop,
@@ -37,7 +40,8 @@ pub struct Fence(Opaque<bindings::dma_fence>);
 // SAFETY: A `struct dma_fence` may be used and released on any thread.
 unsafe impl Send for Fence {}
 
-// SAFETY: All operations on a `struct dma_fence` that `&Fence` offers are synchronised by the C side.
+// SAFETY: All operations on a `struct dma_fence` that `&Fence` offers are synchronised by the C
+// side.
 unsafe impl Sync for Fence {}
 
 // SAFETY: `struct dma_fence` is reference counted, and these are its get and put.
@@ -70,7 +74,8 @@ impl Fence {
     ///
     /// `ptr` must point to an initialised fence that lives as long as `'a`.
     pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::dma_fence) -> &'a Self {
-        // SAFETY: `Fence` is transparent over `struct dma_fence`, which is valid by the requirement.
+        // SAFETY: `Fence` is transparent over `struct dma_fence`, which is valid by the
+        // requirement.
         unsafe { &*ptr.cast() }
     }
 
@@ -138,9 +143,9 @@ impl DriverFenceAlloc {
         let raw = Opaque::cast_into(KBox::into_raw(self.0));
         // SAFETY: Always safe to call.
         let context = unsafe { bindings::dma_fence_context_alloc(1) };
-        // SAFETY: `raw` is zeroed memory from kmalloc(), which is where dma_fence_free(), the default
-        // without a release operation, expects it to come from. `OPS` is never freed. Without a lock
-        // the fence uses its own.
+        // SAFETY: `raw` is zeroed memory from kmalloc(), which is where dma_fence_free(), the
+        // default without a release operation, expects it to come from. `OPS` is never freed.
+        // Without a lock the fence uses its own.
         unsafe { bindings::dma_fence_init(raw, &OPS, ptr::null_mut(), context, 1) };
         // SAFETY: `raw` has just been initialised, with one reference that goes to `signaller`.
         let signaller = unsafe { Fence::from_owned(NonNull::new_unchecked(raw)) };
@@ -161,8 +166,8 @@ impl DriverFence {
     /// Keeps the promise.
     pub fn signal(self, result: Result) {
         self.end(result);
-        // INVARIANT: Signalled, so the drop that would signal again must not run; only the reference
-        // is given up.
+        // INVARIANT: Signalled, so the drop that would signal again must not run; only the
+        // reference is given up.
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is never used again.
         drop(unsafe { ptr::read(&this.0) });
@@ -183,6 +188,38 @@ impl DriverFence {
 impl Drop for DriverFence {
     fn drop(&mut self) {
         self.end(Err(ECANCELED));
+    }
+}
+
+/// A section of code that a fence waits for, from when others can see the fence until it is
+/// signalled.
+///
+/// Such code must not allocate memory with reclaim, nor wait for a fence, nor take a lock that is
+/// held over one of these elsewhere: reclaim may wait for the very fence. While this lives, lockdep
+/// checks that. Sections may be nested.
+#[must_use = "the section ends when this is dropped"]
+pub struct Signalling {
+    cookie: bool,
+    _not_send: NotThreadSafe,
+}
+
+impl Signalling {
+    /// Begins a section.
+    #[inline]
+    pub fn begin() -> Self {
+        Self {
+            // SAFETY: May be called in any context.
+            cookie: unsafe { bindings::dma_fence_begin_signalling() },
+            _not_send: NotThreadSafe,
+        }
+    }
+}
+
+impl Drop for Signalling {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `cookie` is from the begin of this section, which is in the same task as its end.
+        unsafe { bindings::dma_fence_end_signalling(self.cookie) };
     }
 }
 

@@ -2,22 +2,25 @@
 
 //! The DRM scheduler: many queues of jobs, with dependencies and priorities, onto few engines.
 //!
-//! A [`Scheduler`] feeds one engine. An [`Entity`] is one queue; its jobs run in order on one of the
-//! schedulers that it was made with. A [`Job`] is made and given its dependencies, then armed, which
-//! promises its [finished fence](ArmedJob::finished), then pushed. Making and adding can fail, arming
-//! and pushing can't.
+//! A [`Scheduler`] feeds one engine. An [`Entity`] is one queue; its jobs run in order on one of
+//! the schedulers that it was made with. A [`Job`] is made and given its dependencies, which can
+//! fail, then [pushed](Job::push), which can't: that is when its finished fence is promised.
 //!
-//! A job keeps its entity alive, an entity its schedulers, so that all of them may be dropped in any
-//! order. Entities that a finished job was the last to hold are torn down in a system worker, not in
-//! the scheduler's own.
+//! A job keeps its entity alive, an entity its schedulers, so that all of them may be dropped in
+//! any order. Entities that a finished job was the last to hold are torn down in a system worker,
+//! not in the scheduler's own.
 //!
 //! C header: [`include/drm/gpu_scheduler.h`](srctree/include/drm/gpu_scheduler.h)
 
 use crate::{
     device,
-    dma_fence::Fence,
+    dma_fence::{
+        Fence,
+        Signalling, //
+    },
     error::to_result,
     impl_has_work,
+    new_mutex,
     new_work,
     prelude::*,
     sync::{
@@ -27,7 +30,8 @@ use crate::{
             Atomic,
             Release, //
         },
-        Arc, //
+        Arc,
+        Mutex, //
     },
     time::{
         msecs_to_jiffies,
@@ -51,36 +55,22 @@ use core::{
 
 /// What the scheduler asks of a job.
 ///
-/// [`run`](Self::run) and [`timed_out`](Self::timed_out) are in the fence signalling path: they must
-/// not allocate with reclaim nor take a lock that is held over such an allocation elsewhere.
+/// [`run`](Self::run) and [`timed_out`](Self::timed_out) are in the fence signalling path: they
+/// must not allocate with reclaim nor take a lock that is held over such an allocation elsewhere.
+/// Lockdep checks that.
+///
+/// A job is dropped in process context, after it has finished, by a worker of its scheduler.
 pub trait JobOps: Send + Sized + 'static {
     /// Starts the job on the engine `core` of its scheduler. The job has finished when the returned
     /// fence is signalled; an error finishes it at once.
     fn run(&mut self, core: u32) -> Result<ARef<Fence>>;
 
     /// The scheduler's time has passed since the job was started, or since the last call.
-    fn timed_out(&self) -> TimeoutStatus;
-}
-
-/// What became of a job that ran out of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimeoutStatus {
-    /// It runs well and gets more time.
-    NoHang,
-    /// The engine was reset and goes on.
-    Reset,
-    /// The engine is gone.
-    Enodev,
-}
-
-impl TimeoutStatus {
-    fn into_raw(self) -> bindings::drm_gpu_sched_stat {
-        match self {
-            Self::NoHang => bindings::drm_gpu_sched_stat_DRM_GPU_SCHED_STAT_NO_HANG,
-            Self::Reset => bindings::drm_gpu_sched_stat_DRM_GPU_SCHED_STAT_RESET,
-            Self::Enodev => bindings::drm_gpu_sched_stat_DRM_GPU_SCHED_STAT_ENODEV,
-        }
-    }
+    ///
+    /// Either makes sure that the fence from [`run`](Self::run) is signalled, with an error, now or
+    /// later, after the engine has been stopped; or does nothing, which gives the job as much time
+    /// again.
+    fn timed_out(&self);
 }
 
 /// How urgent the jobs of an entity are.
@@ -116,6 +106,7 @@ pub struct Scheduler<J: JobOps> {
     #[pin]
     inner: Opaque<bindings::drm_gpu_scheduler>,
     core: u32,
+    credits: u32,
     /// The C side keeps a pointer to it for its messages.
     _parent: ARef<device::Device>,
     _jobs: PhantomData<fn(J)>,
@@ -138,7 +129,11 @@ impl<J: JobOps> Scheduler<J> {
     };
 
     /// Creates the scheduler of engine `core`. Jobs of up to `credits` credits in sum are on the
-    /// engine at once; `timeout` is how often the oldest one is asked about its time.
+    /// engine at once; `timeout`, in milliseconds, is how often the oldest one is asked about its
+    /// time.
+    ///
+    /// Fails with [`EINVAL`] if `credits` or `timeout` isn't positive: a scheduler without credits
+    /// never runs a job, and a job without a timeout may never signal its fence.
     pub fn new(
         parent: &device::Device,
         name: &'static CStr,
@@ -147,6 +142,9 @@ impl<J: JobOps> Scheduler<J> {
         timeout: Delta,
     ) -> Result<Arc<Self>> {
         let timeout = u32::try_from(timeout.as_millis()).map_err(|_| EINVAL)?;
+        if credits == 0 || timeout == 0 {
+            return Err(EINVAL);
+        }
         let args = bindings::drm_sched_init_args {
             ops: &Self::OPS,
             submit_wq: ptr::null_mut(),
@@ -169,6 +167,7 @@ impl<J: JobOps> Scheduler<J> {
                     to_result(unsafe { bindings::drm_sched_init(slot, &args) })
                 }),
                 core,
+                credits,
                 _parent: parent.into(),
                 _jobs: PhantomData,
             }),
@@ -180,8 +179,8 @@ impl<J: JobOps> Scheduler<J> {
 #[pinned_drop]
 impl<J: JobOps> PinnedDrop for Scheduler<J> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant; entities and jobs hold a reference to the scheduler, so none
-        // is left.
+        // SAFETY: By the type invariant; entities and jobs hold a reference to the scheduler, so
+        // none is left.
         unsafe { bindings::drm_sched_fini(self.inner.get()) };
     }
 }
@@ -192,19 +191,22 @@ pub struct Entity<J: JobOps>(Arc<EntityInner<J>>);
 /// # Invariants
 ///
 /// `inner` is initialised by `drm_sched_entity_init()` on `list`, which points to the schedulers in
-/// `_schedulers`.
+/// `schedulers`.
 #[pin_data(PinnedDrop)]
 struct EntityInner<J: JobOps> {
     #[pin]
     inner: Opaque<bindings::drm_sched_entity>,
+    /// Held from when a job is armed to when it is pushed.
+    #[pin]
+    order: Mutex<()>,
     #[pin]
     reaper: Work<Self>,
     list: KVec<*mut bindings::drm_gpu_scheduler>,
-    _schedulers: KVec<Arc<Scheduler<J>>>,
+    schedulers: KVec<Arc<Scheduler<J>>>,
 }
 
-// SAFETY: A `struct drm_sched_entity` may be used and torn down on any thread, and so may `list` be,
-// which nobody changes.
+// SAFETY: A `struct drm_sched_entity` may be used and torn down on any thread, and so may `list`
+// be, which nobody changes.
 unsafe impl<J: JobOps> Send for EntityInner<J> {}
 
 // SAFETY: `&EntityInner` only gives the entity's address to the C side, which synchronises its use.
@@ -223,7 +225,8 @@ impl<J: JobOps> WorkItem for EntityInner<J> {
 }
 
 impl<J: JobOps> Entity<J> {
-    /// Creates a queue whose jobs run on any of `schedulers`.
+    /// Creates a queue whose jobs run on any of `schedulers`, or fails with [`EINVAL`] if there is
+    /// none.
     pub fn new(priority: Priority, schedulers: &[Arc<Scheduler<J>>]) -> Result<Self> {
         if schedulers.is_empty() {
             return Err(EINVAL);
@@ -242,7 +245,7 @@ impl<J: JobOps> Entity<J> {
                 inner <- Opaque::try_ffi_init(|slot| {
                     // SAFETY: `slot` is valid for the entity's life and doesn't move; the `count`
                     // pointers at `first` are to initialised schedulers. Both live as long as the
-                    // entity: `list` is never touched again and `_schedulers` holds the references.
+                    // entity: `list` is never touched again and `schedulers` holds the references.
                     to_result(unsafe {
                         bindings::drm_sched_entity_init(
                             slot,
@@ -253,9 +256,10 @@ impl<J: JobOps> Entity<J> {
                         )
                     })
                 }),
-                reaper <- new_work!("drm::sched::Entity"),
+                order <- new_mutex!((), "drm::sched::Entity::order"),
+                reaper <- new_work!("drm::sched::Entity::reaper"),
                 list,
-                _schedulers: held,
+                schedulers: held,
             }),
             GFP_KERNEL_ACCOUNT,
         )?;
@@ -297,14 +301,15 @@ impl<J: JobOps> JobInner<J> {
     ) -> *mut bindings::dma_fence {
         // SAFETY: The scheduler's jobs are all made by `Job<J>`.
         let this = unsafe { Self::from_base(job) };
-        // SAFETY: `sched` was set when the job was armed, to the `inner` of a `Scheduler<J>` that the
-        // entity holds.
-        let scheduler = unsafe {
-            &*crate::container_of!(Opaque::cast_from((*job).sched), Scheduler<J>, inner)
-        };
+        // SAFETY: `sched` was set when the job was armed, to the `inner` of a `Scheduler<J>` that
+        // the entity holds.
+        let scheduler =
+            unsafe { &*crate::container_of!(Opaque::cast_from((*job).sched), Scheduler<J>, inner) };
         // SAFETY: The job is called once, and until `ran` is set nobody else touches `data`.
         let data = unsafe { &mut (*this).data };
+        let signalling = Signalling::begin();
         let result = data.run(scheduler.core);
+        drop(signalling);
         // SAFETY: The job lives until it is freed, which happens after this has returned.
         unsafe { &(*this).ran }.store(true, Release);
         match result {
@@ -320,11 +325,15 @@ impl<J: JobOps> JobInner<J> {
         // SAFETY: The scheduler's jobs are all made by `Job<J>`.
         let this = unsafe { Self::from_base(job) };
         // SAFETY: The scheduler doesn't free the job while it asks.
-        if !unsafe { &(*this).ran }.load(Acquire) {
-            return TimeoutStatus::NoHang.into_raw();
+        if unsafe { &(*this).ran }.load(Acquire) {
+            let _signalling = Signalling::begin();
+            // SAFETY: `run()` has returned, so that `data` is only read until it is freed.
+            unsafe { &(*this).data }.timed_out();
         }
-        // SAFETY: `run()` has returned, so that `data` is only read until it is freed.
-        unsafe { &(*this).data }.timed_out().into_raw()
+        // The scheduler took the job off its list to ask. Only this answer makes it put the job
+        // back, to be freed when its fence is signalled; after the others the driver would have to
+        // stop and restart the scheduler, and with it all other jobs.
+        bindings::drm_gpu_sched_stat_DRM_GPU_SCHED_STAT_NO_HANG
     }
 
     unsafe extern "C" fn free_callback(job: *mut bindings::drm_sched_job) {
@@ -378,7 +387,18 @@ unsafe impl<J: JobOps> Send for Job<J> {}
 
 impl<J: JobOps> Job<J> {
     /// Makes a job of `credits` credits, on behalf of the DRM client `client_id`.
+    ///
+    /// Fails with [`EINVAL`] if there are no credits, or more than one of the entity's schedulers
+    /// has.
     pub fn new(entity: &Entity<J>, credits: u32, client_id: u64, data: J) -> Result<Self> {
+        let schedulers = &entity.0.schedulers;
+        if credits == 0
+            || schedulers
+                .iter()
+                .any(|scheduler| credits > scheduler.credits)
+        {
+            return Err(EINVAL);
+        }
         let job = KBox::new(
             JobInner {
                 base: Opaque::zeroed(),
@@ -401,7 +421,9 @@ impl<J: JobOps> Job<J> {
         })?;
         let raw = KBox::into_raw(job);
         // SAFETY: `raw` comes from a `KBox`, and its `base` was initialised above.
-        Ok(Self(unsafe { OwnedJob::from_raw(NonNull::new_unchecked(raw)) }))
+        Ok(Self(unsafe {
+            OwnedJob::from_raw(NonNull::new_unchecked(raw))
+        }))
     }
 
     /// Lets the job wait for `fence` before it runs.
@@ -412,35 +434,362 @@ impl<J: JobOps> Job<J> {
         to_result(unsafe { bindings::drm_sched_job_add_dependency(self.0.base(), fence) })
     }
 
-    /// Promises the job's finished fence. Jobs of one entity must be armed and pushed under one lock,
-    /// else their fences are out of order.
-    pub fn arm(self) -> ArmedJob<J> {
-        // SAFETY: The job is initialised and not armed.
-        unsafe { bindings::drm_sched_job_arm(self.0.base()) };
-        ArmedJob(ManuallyDrop::new(self.0))
-    }
-}
-
-/// A job whose finished fence has been promised. Dropping it pushes it.
-pub struct ArmedJob<J: JobOps>(ManuallyDrop<OwnedJob<J>>);
-
-impl<J: JobOps> ArmedJob<J> {
-    /// The fence that is signalled when the job has finished, with the error if it failed.
-    pub fn finished(&self) -> ARef<Fence> {
-        // SAFETY: `s_fence` was allocated by drm_sched_job_init(), and its `finished` was initialised
-        // when the job was armed; the job holds a reference to it.
-        unsafe { Fence::from_raw(&raw mut (*(*self.0.base()).s_fence).finished) }.into()
-    }
-
     /// Queues the job.
-    pub fn push(self) {
-        drop(self);
+    ///
+    /// Before, `publish` gets its finished fence: that is signalled when the job has finished, with
+    /// the error if it failed. `publish` is in the fence signalling path, as [`JobOps::run`] is,
+    /// and must not push a job of the same entity.
+    pub fn push(self, publish: impl FnOnce(&Fence)) {
+        let job = ManuallyDrop::new(self.0);
+        // SAFETY: `base` was initialised with an `entity`, to which the job holds a reference that
+        // it gives up after it has run only.
+        let entity = unsafe { &job.0.as_ref().entity }.clone();
+        // The order of the fences' numbers is that of the queue. And until the job is queued,
+        // arming another one could move the entity to another scheduler than the job's.
+        let _order = entity.order.lock();
+        let _signalling = Signalling::begin();
+
+        // SAFETY: The job is initialised and not armed.
+        unsafe { bindings::drm_sched_job_arm(job.base()) };
+        // SAFETY: `s_fence` was allocated by drm_sched_job_init(), its `finished` was initialised
+        // when the job was armed, and the job holds a reference to it.
+        publish(unsafe { Fence::from_raw(&raw mut (*(*job.base()).s_fence).finished) });
+        // SAFETY: The job is armed. From here it belongs to the scheduler, which frees it.
+        unsafe { bindings::drm_sched_entity_push_job(job.base()) };
     }
 }
 
-impl<J: JobOps> Drop for ArmedJob<J> {
-    fn drop(&mut self) {
-        // SAFETY: The job is armed; from here it belongs to the scheduler, which frees it.
-        unsafe { bindings::drm_sched_entity_push_job(self.0.base()) };
+#[macros::kunit_tests(rust_drm_sched)]
+mod tests {
+    use super::*;
+    use crate::{
+        dma_fence::{
+            DriverFence,
+            DriverFenceAlloc, //
+        },
+        faux,
+        new_condvar,
+        new_spinlock,
+        sync::{
+            CondVar,
+            CondVarTimeoutResult,
+            SpinLock, //
+        },
+        time::Jiffies, //
+    };
+
+    /// An engine whose jobs end when the test says so.
+    #[pin_data]
+    struct Engine {
+        #[pin]
+        state: SpinLock<State>,
+        #[pin]
+        changed: CondVar,
+    }
+
+    #[derive(Default)]
+    struct State {
+        /// Jobs in the order in which they were started, `started` of them.
+        order: [u32; 4],
+        started: usize,
+        dropped: usize,
+        asked: usize,
+        running: [Option<DriverFence>; 4],
+    }
+
+    impl Engine {
+        fn new() -> Result<Arc<Self>> {
+            Arc::pin_init(
+                pin_init!(Self {
+                    state <- new_spinlock!(State::default()),
+                    changed <- new_condvar!(),
+                }),
+                GFP_KERNEL,
+            )
+        }
+
+        fn change(&self, change: impl FnOnce(&mut State)) {
+            change(&mut self.state.lock());
+            self.changed.notify_all();
+        }
+
+        /// Waits until `condition` holds.
+        fn until(&self, condition: impl Fn(&State) -> bool) -> Result {
+            let mut left = patience();
+            let mut state = self.state.lock();
+            while !condition(&state) {
+                match self.changed.wait_timeout(&mut state, left) {
+                    CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
+                    _ => return Err(ETIME),
+                }
+            }
+            Ok(())
+        }
+
+        /// Ends the job that was started as number `index`.
+        fn end(&self, index: usize, result: Result) -> Result {
+            let fence = self.state.lock().running[index].take().ok_or(ENOENT)?;
+            fence.signal(result);
+            Ok(())
+        }
+    }
+
+    /// Far longer than anything here takes.
+    fn patience() -> Jiffies {
+        msecs_to_jiffies(10_000)
+    }
+
+    struct TestJob {
+        engine: Arc<Engine>,
+        name: u32,
+        /// None for a job that can't be started.
+        fence: Option<DriverFenceAlloc>,
+        stop_on_timeout: bool,
+    }
+
+    impl TestJob {
+        fn new(engine: &Arc<Engine>, name: u32) -> Result<Self> {
+            Ok(Self {
+                engine: engine.clone(),
+                name,
+                fence: Some(DriverFenceAlloc::new()?),
+                stop_on_timeout: false,
+            })
+        }
+    }
+
+    impl JobOps for TestJob {
+        fn run(&mut self, _core: u32) -> Result<ARef<Fence>> {
+            let (fence, waitable) = self.fence.take().ok_or(EIO)?.start();
+            self.engine.change(|state| {
+                state.order[state.started] = self.name;
+                state.running[state.started] = Some(fence);
+                state.started += 1;
+            });
+            Ok(waitable)
+        }
+
+        fn timed_out(&self) {
+            self.engine.change(|state| state.asked += 1);
+            if self.stop_on_timeout {
+                let _ = self.engine.end(0, Err(ETIMEDOUT));
+            }
+        }
+    }
+
+    impl Drop for TestJob {
+        fn drop(&mut self) {
+            self.engine.change(|state| state.dropped += 1);
+        }
+    }
+
+    /// One engine and its scheduler, below a device.
+    struct Bench {
+        engine: Arc<Engine>,
+        scheduler: Arc<Scheduler<TestJob>>,
+        _device: faux::Registration,
+    }
+
+    impl Bench {
+        fn new(timeout: Delta) -> Result<Self> {
+            let device = faux::Registration::new(c"drm-sched-test", None)?;
+            Ok(Self {
+                engine: Engine::new()?,
+                scheduler: Scheduler::new(
+                    device.as_ref().as_ref(),
+                    c"drm-sched-test",
+                    0,
+                    1,
+                    timeout,
+                )?,
+                _device: device,
+            })
+        }
+
+        fn patient() -> Result<Self> {
+            Self::new(Delta::from_millis(10_000))
+        }
+
+        fn entity(&self, priority: Priority) -> Result<Entity<TestJob>> {
+            Entity::new(priority, &[self.scheduler.clone()])
+        }
+
+        fn job(&self, entity: &Entity<TestJob>, name: u32) -> Result<Job<TestJob>> {
+            Job::new(entity, 1, 0, TestJob::new(&self.engine, name)?)
+        }
+    }
+
+    fn push(job: Job<TestJob>) -> Result<ARef<Fence>> {
+        let mut finished = None;
+        job.push(|fence| finished = Some(fence.into()));
+        finished.ok_or(EINVAL)
+    }
+
+    #[test]
+    fn a_job_ends_with_the_fence_of_its_engine() -> Result {
+        let bench = Bench::patient()?;
+        let entity = bench.entity(Priority::Normal)?;
+
+        let finished = push(bench.job(&entity, 7)?)?;
+        bench.engine.until(|state| state.started == 1)?;
+        assert_eq!(finished.status(), None);
+
+        bench.engine.end(0, Ok(()))?;
+        finished.wait_interruptible_timeout(patience())?;
+        assert_eq!(finished.status(), Some(Ok(())));
+        bench.engine.until(|state| state.dropped == 1)
+    }
+
+    #[test]
+    fn a_failure_on_the_engine_reaches_the_finished_fence() -> Result {
+        let bench = Bench::patient()?;
+        let entity = bench.entity(Priority::Normal)?;
+
+        let finished = push(bench.job(&entity, 0)?)?;
+        bench.engine.until(|state| state.started == 1)?;
+        bench.engine.end(0, Err(EFAULT))?;
+        finished.wait_interruptible_timeout(patience())?;
+        assert_eq!(finished.status(), Some(Err(EFAULT)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_job_that_cannot_start_ends_with_the_reason() -> Result {
+        let bench = Bench::patient()?;
+        let entity = bench.entity(Priority::Normal)?;
+        let mut job = TestJob::new(&bench.engine, 0)?;
+        job.fence = None;
+
+        let finished = push(Job::new(&entity, 1, 0, job)?)?;
+        finished.wait_interruptible_timeout(patience())?;
+        assert_eq!(finished.status(), Some(Err(EIO)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_job_waits_for_its_dependencies() -> Result {
+        let bench = Bench::patient()?;
+        let waiting = bench.entity(Priority::High)?;
+        let free = bench.entity(Priority::Low)?;
+        let (gate, fence) = DriverFenceAlloc::new()?.start();
+
+        let mut job = bench.job(&waiting, 1)?;
+        job.add_dependency(fence)?;
+        let last = push(job)?;
+        let first = push(bench.job(&free, 2)?)?;
+        bench.engine.until(|state| state.started == 1)?;
+        assert_eq!(bench.engine.state.lock().order[0], 2);
+        bench.engine.end(0, Ok(()))?;
+        first.wait_interruptible_timeout(patience())?;
+        assert_eq!(bench.engine.state.lock().started, 1);
+
+        // It waits for the end of the other, not for its success.
+        gate.signal(Err(ECANCELED));
+        bench.engine.until(|state| state.started == 2)?;
+        bench.engine.end(1, Ok(()))?;
+        last.wait_interruptible_timeout(patience())?;
+        assert_eq!(last.status(), Some(Ok(())));
+        Ok(())
+    }
+
+    #[test]
+    fn the_more_urgent_job_goes_first() -> Result {
+        let bench = Bench::patient()?;
+        let low = bench.entity(Priority::Low)?;
+        let high = bench.entity(Priority::High)?;
+
+        let _busy = push(bench.job(&low, 1)?)?;
+        bench.engine.until(|state| state.started == 1)?;
+        let _second = push(bench.job(&low, 2)?)?;
+        let _third = push(bench.job(&high, 3)?)?;
+        for index in 0..3 {
+            bench.engine.until(|state| state.started == index + 1)?;
+            bench.engine.end(index, Ok(()))?;
+        }
+        assert_eq!(bench.engine.state.lock().order[..3], [1, 3, 2]);
+        bench.engine.until(|state| state.dropped == 3)
+    }
+
+    #[test]
+    fn a_job_that_is_not_pushed_is_taken_back() -> Result {
+        let bench = Bench::patient()?;
+        let entity = bench.entity(Priority::Normal)?;
+
+        let mut job = bench.job(&entity, 0)?;
+        job.add_dependency(DriverFenceAlloc::new()?.start().1)?;
+        drop(job);
+        let state = bench.engine.state.lock();
+        assert_eq!((state.started, state.dropped), (0, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn a_job_that_is_stopped_for_its_time_is_freed() -> Result {
+        let bench = Bench::new(Delta::from_millis(20))?;
+        let entity = bench.entity(Priority::Normal)?;
+        let mut job = TestJob::new(&bench.engine, 0)?;
+        job.stop_on_timeout = true;
+
+        let finished = push(Job::new(&entity, 1, 0, job)?)?;
+        finished.wait_interruptible_timeout(patience())?;
+        assert_eq!(finished.status(), Some(Err(ETIMEDOUT)));
+        bench.engine.until(|state| state.dropped == 1)
+    }
+
+    #[test]
+    fn a_job_that_is_not_stopped_for_its_time_is_asked_again() -> Result {
+        let bench = Bench::new(Delta::from_millis(20))?;
+        let entity = bench.entity(Priority::Normal)?;
+
+        let finished = push(bench.job(&entity, 0)?)?;
+        bench.engine.until(|state| state.asked == 3)?;
+        assert_eq!(finished.status(), None);
+        bench.engine.end(0, Ok(()))?;
+        finished.wait_interruptible_timeout(patience())?;
+        assert_eq!(finished.status(), Some(Ok(())));
+        bench.engine.until(|state| state.dropped == 1)
+    }
+
+    #[test]
+    fn jobs_outlive_the_handles_of_entity_and_scheduler() -> Result {
+        let Bench {
+            engine,
+            scheduler,
+            _device: device,
+        } = Bench::patient()?;
+        let entity = Entity::new(Priority::Normal, &[scheduler.clone()])?;
+        let running = push(Job::new(&entity, 1, 0, TestJob::new(&engine, 1)?)?)?;
+        let queued = push(Job::new(&entity, 1, 0, TestJob::new(&engine, 2)?)?)?;
+        drop((entity, scheduler, device));
+
+        for index in 0..2 {
+            engine.until(|state| state.started == index + 1)?;
+            engine.end(index, Ok(()))?;
+        }
+        queued.wait_interruptible_timeout(patience())?;
+        assert_eq!(running.status(), Some(Ok(())));
+        engine.until(|state| state.dropped == 2)
+    }
+
+    #[test]
+    fn what_could_never_run_is_refused() -> Result {
+        let bench = Bench::patient()?;
+        let entity = bench.entity(Priority::Normal)?;
+        for credits in [0, 2] {
+            let job = TestJob::new(&bench.engine, 0)?;
+            assert_eq!(Job::new(&entity, credits, 0, job).err(), Some(EINVAL));
+        }
+        assert_eq!(
+            Entity::<TestJob>::new(Priority::Normal, &[]).err(),
+            Some(EINVAL)
+        );
+
+        let parent = bench._device.as_ref().as_ref();
+        for (credits, timeout) in [(0, 1), (1, 0), (1, -1)] {
+            let timeout = Delta::from_millis(timeout);
+            let scheduler = Scheduler::<TestJob>::new(parent, c"idle", 0, credits, timeout);
+            assert_eq!(scheduler.err(), Some(EINVAL));
+        }
+        Ok(())
     }
 }

@@ -31,6 +31,28 @@ use core::{
 
 /// A synchronisation object.
 ///
+/// # Examples
+///
+/// ```
+/// use kernel::{
+///     dma_fence::DriverFenceAlloc,
+///     drm::syncobj::{
+///         FenceChain,
+///         SyncObj, //
+///     }, //
+/// };
+///
+/// // All that can fail comes first.
+/// let timeline = SyncObj::new()?;
+/// let point = FenceChain::new()?;
+/// let (fence, waitable) = DriverFenceAlloc::new()?.start();
+///
+/// timeline.add_point(point, &waitable, 1);
+/// fence.signal(Ok(()));
+/// # assert!(timeline.fence().is_some_and(|fence| fence.is_signaled()));
+/// # Ok::<(), Error>(())
+/// ```
+///
 /// # Invariants
 ///
 /// `self.0` is a valid `struct drm_syncobj`, alive while its reference count isn't zero.
@@ -57,6 +79,17 @@ unsafe impl AlwaysRefCounted for SyncObj {
 }
 
 impl SyncObj {
+    /// Creates an object that no handle names and that holds no fence.
+    pub fn new() -> Result<ARef<Self>> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: `raw` is a valid place for the result; there is no fence to start with.
+        to_result(unsafe { bindings::drm_syncobj_create(&mut raw, 0, ptr::null_mut()) })?;
+        let raw = NonNull::new(raw).ok_or(ENOMEM)?;
+        // SAFETY: drm_syncobj_create() returned a valid object with a reference for us; `SyncObj`
+        // is transparent over it.
+        Ok(unsafe { ARef::from_raw(raw.cast()) })
+    }
+
     /// Finds the object that `handle` names in `file`, or [`ENOENT`].
     pub fn lookup<F: DriverFile>(file: &drm::File<F>, handle: u32) -> Result<ARef<Self>> {
         // SAFETY: `file` is a valid open DRM file.
@@ -67,8 +100,8 @@ impl SyncObj {
         Ok(unsafe { ARef::from_raw(raw.cast()) })
     }
 
-    /// Finds the fence to wait for: that of a timeline's `point`, or with 0 that of a binary object.
-    /// [`ENOENT`] when there is no such handle, [`EINVAL`] when it has no such fence yet.
+    /// Finds the fence to wait for: that of a timeline's `point`, or with 0 that of a binary
+    /// object. [`ENOENT`] when there is no such handle, [`EINVAL`] when it has no such fence yet.
     pub fn find_fence<F: DriverFile>(
         file: &drm::File<F>,
         handle: u32,
@@ -84,6 +117,14 @@ impl SyncObj {
         Ok(unsafe { Fence::from_owned(raw) })
     }
 
+    /// The fence that the object holds now; for a timeline that of its last point.
+    pub fn fence(&self) -> Option<ARef<Fence>> {
+        // SAFETY: By the type invariant this is a live syncobj.
+        let raw = NonNull::new(unsafe { bindings::drm_syncobj_fence_get(self.0.get()) })?;
+        // SAFETY: drm_syncobj_fence_get() returned a valid fence with a reference for us.
+        Some(unsafe { Fence::from_owned(raw) })
+    }
+
     /// Puts `fence` in place of what a binary object holds.
     pub fn replace_fence(&self, fence: Option<&Fence>) {
         let raw = fence.map_or(ptr::null_mut(), Fence::as_raw);
@@ -95,8 +136,8 @@ impl SyncObj {
     /// Adds `fence` as `point` of a timeline.
     pub fn add_point(&self, chain: FenceChain, fence: &Fence, point: u64) {
         let chain = ManuallyDrop::new(chain);
-        // SAFETY: By the type invariants this is a live syncobj and `chain` memory for a link, whose
-        // ownership goes to the C side; that takes a reference of its own to `fence`.
+        // SAFETY: By the type invariants this is a live syncobj and `chain` memory for a link,
+        // whose ownership goes to the C side; that takes a reference of its own to `fence`.
         unsafe {
             bindings::drm_syncobj_add_point(self.0.get(), chain.0.as_ptr(), fence.as_raw(), point)
         };
@@ -127,5 +168,55 @@ impl Drop for FenceChain {
     fn drop(&mut self) {
         // SAFETY: By the type invariant, and this is the only owner.
         unsafe { bindings::dma_fence_chain_free(self.0.as_ptr()) };
+    }
+}
+
+#[macros::kunit_tests(rust_drm_syncobj)]
+mod tests {
+    use super::*;
+    use crate::dma_fence::DriverFenceAlloc;
+
+    #[test]
+    fn a_binary_object_holds_the_fence_that_was_put_last() -> Result {
+        let binary = SyncObj::new()?;
+        assert!(binary.fence().is_none());
+
+        let (first, waitable) = DriverFenceAlloc::new()?.start();
+        binary.replace_fence(Some(&waitable));
+        let (second, waitable) = DriverFenceAlloc::new()?.start();
+        binary.replace_fence(Some(&waitable));
+        first.signal(Ok(()));
+        assert_eq!(binary.fence().and_then(|fence| fence.status()), None);
+        second.signal(Ok(()));
+        assert_eq!(
+            binary.fence().and_then(|fence| fence.status()),
+            Some(Ok(()))
+        );
+
+        binary.replace_fence(None);
+        assert!(binary.fence().is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn a_point_is_reached_after_all_points_before_it() -> Result {
+        let timeline = SyncObj::new()?;
+        let (first, waitable) = DriverFenceAlloc::new()?.start();
+        timeline.add_point(FenceChain::new()?, &waitable, 1);
+        let (second, waitable) = DriverFenceAlloc::new()?.start();
+        timeline.add_point(FenceChain::new()?, &waitable, 2);
+
+        let last = timeline.fence().ok_or(ENOENT)?;
+        second.signal(Ok(()));
+        assert!(!last.is_signaled());
+        first.signal(Ok(()));
+        assert!(last.is_signaled());
+        Ok(())
+    }
+
+    #[test]
+    fn an_unused_point_is_freed() -> Result {
+        drop(FenceChain::new()?);
+        Ok(())
     }
 }

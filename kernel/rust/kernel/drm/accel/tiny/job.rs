@@ -15,10 +15,7 @@ use crate::{
         DriverFenceAlloc,
         Fence, //
     },
-    drm::sched::{
-        JobOps,
-        TimeoutStatus, //
-    },
+    drm::sched::JobOps,
     prelude::*,
     sync::{
         aref::ARef,
@@ -136,11 +133,10 @@ impl<D: Driver> JobOps for Job<D> {
 
     /// Always asks for more time: a job that is out of time ends like any other, by the device's
     /// word or by the loss of the device, and both signal its fence.
-    fn timed_out(&self) -> TimeoutStatus {
+    fn timed_out(&self) {
         if let Some(queue) = &self.queue {
             queue.device().check_time(self.id);
         }
-        TimeoutStatus::NoHang
     }
 }
 

@@ -18,10 +18,8 @@ use crate::{
     new_work,
     prelude::*,
     sync::{
-        new_mutex,
         new_spinlock,
         Arc,
-        Mutex,
         SpinLock, //
     },
     time::Delta,
@@ -93,9 +91,6 @@ struct Status {
 pub(super) struct Queue<D: Driver> {
     entity: Entity<Job<D>>,
     pub(super) timeout: Delta,
-    /// Held while the jobs of one submit are armed and pushed.
-    #[pin]
-    pub(super) order: Mutex<()>,
     #[pin]
     status: SpinLock<Status>,
     #[pin]
@@ -125,7 +120,6 @@ impl<D: Driver> Queue<D> {
             pin_init!(Self {
                 entity,
                 timeout: config.timeout,
-                order <- new_mutex!(()),
                 status <- new_spinlock!(Status {
                     info: QueueInfo {
                         state: QueueState::Ok,

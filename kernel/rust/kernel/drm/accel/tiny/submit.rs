@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From a submit to armed jobs: all of it can fail before the first job is armed, none after.
+//! From a submit to queued jobs: all of it can fail before the first job is pushed, none after.
 
 use super::{
     job::{
@@ -76,7 +76,7 @@ impl Signal {
     }
 }
 
-/// A job that only waits to be armed.
+/// A job that only waits to be pushed.
 struct Prepared<D: Driver> {
     job: sched::Job<Job<D>>,
     signals: KVec<Signal>,
@@ -105,12 +105,12 @@ impl<D: Driver> Prepared<D> {
     }
 
     fn push(self) {
-        let job = self.job.arm();
-        let fence = job.finished();
-        for signal in self.signals {
-            signal.publish(&fence);
-        }
-        job.push();
+        let Self { job, signals } = self;
+        job.push(|fence| {
+            for signal in signals {
+                signal.publish(fence);
+            }
+        });
     }
 }
 
@@ -125,7 +125,6 @@ pub(super) fn submit<D: Driver>(
     for request in requests {
         prepared.push(Prepared::new(file, queue, request)?, GFP_KERNEL_ACCOUNT)?;
     }
-    let _in_order = queue.order.lock();
     for job in prepared {
         job.push();
     }
