@@ -69,13 +69,16 @@ impl Numerics {
     pub const XNNPACK: u32 = 1;
 }
 
-/// Values of [`Conv2d::rounding`]: where the right shift takes a tie.
+/// Values of [`Conv2d::rounding`]: how a sum is scaled, and where a tie goes.
 pub struct Rounding;
 impl Rounding {
     /// Away from zero, as gemmlowp and TFLite's reference kernels.
     pub const AWAY: u32 = 0;
     /// Upward, as ruy and with it LiteRT's optimized int8 FULLY_CONNECTED.
     pub const UP: u32 = 1;
+    /// Away from zero, once: `round(acc · scale)` in f64, as LiteRT's reference FULLY_CONNECTED. In the
+    /// channel table, multiplier and shift are the low and the high half of the f64 scale.
+    pub const FLOAT: u32 = 2;
 }
 
 /// Begins a program. 192 bytes.

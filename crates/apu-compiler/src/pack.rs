@@ -1,7 +1,4 @@
 //! Constants in the layouts that [`apu_proto::program`] describes.
-
-use crate::requantise::Multiplier;
-
 /// Output channels are padded to a multiple of this.
 const CHANNELS: usize = 16;
 /// The depth of a matrix is padded to a multiple of this.
@@ -85,17 +82,18 @@ pub(crate) fn depthwise(weights: Weights, channels: usize, zero_point: i32) -> V
 /// What turns one output channel's sum into its output.
 pub(crate) struct Channel {
     pub bias: i32,
-    pub multiplier: Multiplier,
+    /// Multiplier and shift, or the halves of a float scale: what the record's rounding says.
+    pub factor: [i32; 2],
 }
 
 /// Three arrays of words, each padded to a multiple of 16: bias, multiplier, shift.
 pub(crate) fn channel_table(channels: impl ExactSizeIterator<Item = Channel>) -> Vec<u8> {
     let padded = channels.len().next_multiple_of(CHANNELS);
     let mut words = vec![0i32; 3 * padded];
-    for (index, Channel { bias, multiplier }) in channels.enumerate() {
+    for (index, Channel { bias, factor }) in channels.enumerate() {
         words[index] = bias;
-        words[padded + index] = multiplier.multiplier;
-        words[2 * padded + index] = multiplier.shift;
+        words[padded + index] = factor[0];
+        words[2 * padded + index] = factor[1];
     }
     words.into_iter().flat_map(i32::to_le_bytes).collect()
 }

@@ -140,15 +140,16 @@ pub(super) fn depthwise_conv_2d(site: &Site) -> Result<Record, Refusal> {
     )
 }
 
-/// int8 FULLY_CONNECTED follows LiteRT's optimized kernel: the reference one rounds in float since 2025.
+/// FULLY_CONNECTED is not like the others: LiteRT's reference kernel rounds in float since 2025. uint8
+/// follows that; int8 follows the optimized kernel.
 fn rounding(site: &Site) -> u32 {
     let int8 = site
         .output()
         .is_some_and(|output| output.element == Element::INT8);
-    if int8 && site.operator.opcode == Opcode::FULLY_CONNECTED {
-        Rounding::UP
-    } else {
-        Rounding::AWAY
+    match site.operator.opcode {
+        Opcode::FULLY_CONNECTED if int8 => Rounding::UP,
+        Opcode::FULLY_CONNECTED => Rounding::FLOAT,
+        _ => Rounding::AWAY,
     }
 }
 
@@ -171,7 +172,8 @@ struct Common<'a> {
     output_zero_point: i32,
     clamp: (i32, i32),
     bias: Vec<i32>,
-    multipliers: Vec<Multiplier>,
+    /// As the channel table takes them.
+    factors: Vec<[i32; 2]>,
 }
 
 impl<'a> Common<'a> {
@@ -201,15 +203,15 @@ impl<'a> Common<'a> {
             output_zero_point,
             clamp,
             bias: bias(site)?,
-            multipliers: multipliers(site)?,
+            factors: factors(site)?,
         })
     }
 
     fn table(&self, fold: impl Fn(usize, i32) -> i32) -> Vec<u8> {
-        let channels = self.multipliers.iter().zip(&self.bias).enumerate();
-        pack::channel_table(channels.map(|(index, (&multiplier, &bias))| Channel {
+        let channels = self.factors.iter().zip(&self.bias).enumerate();
+        pack::channel_table(channels.map(|(index, (&factor, &bias))| Channel {
             bias: fold(index, bias),
-            multiplier,
+            factor,
         }))
     }
 }
@@ -227,8 +229,8 @@ fn bias(site: &Site) -> Result<Vec<i32>, Refusal> {
         .collect()
 }
 
-/// The multiplier of each output channel. TFLite computes the ratio in one of two ways, which differ in the last bits.
-fn multipliers(site: &Site) -> Result<Vec<Multiplier>, Refusal> {
+/// The factor of each output channel. TFLite computes the ratio in one of two ways, which differ in the last bits.
+fn factors(site: &Site) -> Result<Vec<[i32; 2]>, Refusal> {
     let (input, output) = (
         quantisation(site.need_input(0)?)?.0,
         quantisation(site.need_output()?)?.0,
@@ -238,18 +240,31 @@ fn multipliers(site: &Site) -> Result<Vec<Multiplier>, Refusal> {
         .quantization
         .as_ref()
         .map_or([].as_slice(), |q| &q.scales);
+    let float = rounding(site) == Rounding::FLOAT;
     let product = weights.element == Element::UINT8
         || (site.operator.opcode == Opcode::FULLY_CONNECTED && scales.len() == 1);
-    let ratio = if product {
+    let ratio = if product && !float {
         requantise::product_ratio
     } else {
         requantise::channel_ratio
     };
     let of = |scale: f32| {
-        Multiplier::new(ratio(input, scale, output)).ok_or_else(|| ratio_out_of_range(site))
+        let ratio = ratio(input, scale, output);
+        let multiplier = Multiplier::new(ratio).ok_or_else(|| ratio_out_of_range(site))?;
+        Ok(if float {
+            halves(ratio)
+        } else {
+            [multiplier.multiplier, multiplier.shift]
+        })
     };
     match scales {
         [one] => Ok(vec![of(*one)?; site.channels().unwrap_or(0) as usize]),
         many => many.iter().map(|&scale| of(scale)).collect(),
     }
+}
+
+/// The low and the high half of a float's bits.
+fn halves(real: f64) -> [i32; 2] {
+    let bits = real.to_bits();
+    [bits as i32, (bits >> 32) as i32]
 }
