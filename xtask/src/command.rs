@@ -26,6 +26,13 @@ pub fn run(command: &mut Command) -> Result<()> {
     output(command).map(drop)
 }
 
+/// A program that gets `signal` when xtask dies, however that happens.
+pub fn bound_to_us(program: &OsStr, signal: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", signal, "--"]).arg(program);
+    command
+}
+
 /// Whether `cargo run` set the variable, for xtask alone.
 pub fn is_cargo_variable(name: &OsStr) -> bool {
     let name = name.to_string_lossy();

@@ -68,7 +68,7 @@ impl Make<'_> {
     }
 
     fn command(&self, target: &str) -> Command {
-        let mut make = Command::new("make");
+        let mut make = command::bound_to_us(OsStr::new("make"), "TERM");
         command::without_cargo_variables(&mut make);
         make.args(FLAGS)
             .arg("-C")

@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Child;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +20,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
+
+use crate::command;
 
 use super::wire::{Frame, INPUT_CHUNK, Job, Outcome};
 use super::{TIMED_OUT, log, terminal};
@@ -65,8 +67,7 @@ impl Guest {
 
     fn boot(&self, scratch: &Path, line: OwnedFd, console: OwnedFd) -> Result<Child> {
         let xtask = std::env::current_exe()?;
-        let mut linux = Command::new("setpriv");
-        linux.args(["--pdeathsig", "KILL", "--"]).arg(&self.image);
+        let mut linux = command::bound_to_us(self.image.as_os_str(), "KILL");
         linux.args([
             "root=/dev/root",
             "rootfstype=hostfs",
@@ -154,6 +155,13 @@ impl Guest {
             }
         }
     }
+}
+
+/// Whether `/dev/shm`, where User Mode Linux keeps its memory, has room for so many MiB. In a container
+/// it may not.
+fn fits_shared_memory(memory: u32) -> bool {
+    let room = rustix::fs::statvfs("/dev/shm").map_or(0, |shm| shm.f_bavail * shm.f_frsize);
+    room >= u64::from(memory) << 20
 }
 
 /// Writes the console to the log while it comes.
