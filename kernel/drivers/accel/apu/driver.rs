@@ -87,7 +87,7 @@ impl Driver for Apu {
     type Job = Job;
 
     const LIMITS: Limits = Limits {
-        // The offset within a mapping has 32 bits of the token.
+        // What a token of the simulated device can span.
         bo_size: 1 << 32,
         vms: 16,
         queues: 64,
@@ -121,13 +121,13 @@ impl Driver for Apu {
         })
     }
 
-    fn map(&self, vm: &mut Vm, va: Range<u64>, mapping: &Mapping, offset: u64) -> Result {
+    fn map(&self, vm: &mut Vm, va: Range<u64>, mapping: &Mapping) -> Result {
         let map = Map {
             vm: vm.id,
             flags: mapping.flags,
             va: va.start,
             size: va.end - va.start,
-            token: mapping.token + offset,
+            token: mapping.token,
         };
         self.link.send(vm.connection, &map)
     }

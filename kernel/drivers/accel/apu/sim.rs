@@ -65,9 +65,9 @@ use kernel::{
 
 /// Cores that a simulated device can have.
 const CORES: u32 = 4;
-/// Bits of a token that say where within a mapping it points.
-const OFFSET_BITS: u32 = 32;
-/// Numbers of mappings stay below this, so that a token is a valid file offset.
+/// A token is the number of a share, shifted by this: each has its own window of file offsets.
+const WINDOW_BITS: u32 = 32;
+/// Numbers of shares stay below this, so that a token is a valid file offset.
 const SHARE_END: u32 = 1 << 30;
 
 /// The kernel's end of the control node.
@@ -102,11 +102,10 @@ struct Share {
 }
 
 impl Share {
-    /// Maps `length` bytes from `start`.
-    fn map(&self, vma: &VmaNew, start: u64, length: u64) -> Result {
-        let in_bo = self.range.offset + start;
-        let first = usize::try_from(in_bo)? >> PAGE_SHIFT;
-        let end = usize::try_from(in_bo + length)? >> PAGE_SHIFT;
+    /// Maps all of it.
+    fn map(&self, vma: &VmaNew) -> Result {
+        let first = usize::try_from(self.range.offset)? >> PAGE_SHIFT;
+        let end = usize::try_from(self.range.offset + self.range.size)? >> PAGE_SHIFT;
         self.pages.insert_into(vma.set_mixedmap(), first..end)
     }
 }
@@ -168,12 +167,14 @@ impl Sim {
         self.outbox.lock().messages.push_front(envelope);
     }
 
-    /// What a token stands for, and where in it the token points.
-    fn find(&self, token: u64) -> Result<(Arc<Share>, u64)> {
-        let number = u32::try_from(token >> OFFSET_BITS).map_err(|_| EINVAL)?;
+    /// What a token stands for, or [`EINVAL`].
+    fn find(&self, token: u64) -> Result<Arc<Share>> {
+        let number = u32::try_from(token >> WINDOW_BITS).map_err(|_| EINVAL)?;
+        if u64::from(number) << WINDOW_BITS != token {
+            return Err(EINVAL);
+        }
         let shares = self.shares.lock();
-        let share = shares.ranges.get(&number).ok_or(EINVAL)?.clone();
-        Ok((share, token & ((1 << OFFSET_BITS) - 1)))
+        Ok(shares.ranges.get(&number).ok_or(EINVAL)?.clone())
     }
 }
 
@@ -206,7 +207,7 @@ impl Transport for Sim {
         shares
             .ranges
             .try_create_and_insert(number, share, GFP_KERNEL_ACCOUNT)?;
-        Ok(u64::from(number) << OFFSET_BITS)
+        Ok(u64::from(number) << WINDOW_BITS)
     }
 
     fn unshare(&self, token: u64) {
@@ -227,7 +228,7 @@ impl Shares {
 
     fn remove(&mut self, token: u64) -> Option<Arc<Share>> {
         // CAST: the number was a `u32` when the token was made.
-        self.ranges.remove(&((token >> OFFSET_BITS) as u32))
+        self.ranges.remove(&((token >> WINDOW_BITS) as u32))
     }
 }
 
@@ -307,9 +308,9 @@ impl MiscDevice for Control {
     }
 
     fn mmap(control: &Self, _file: &File, vma: &VmaNew) -> Result {
-        let (share, start) = control.sim.find((vma.pgoff() as u64) << PAGE_SHIFT)?;
+        let share = control.sim.find((vma.pgoff() as u64) << PAGE_SHIFT)?;
         let length = (vma.end() - vma.start()) as u64;
-        if vma.flags() & vm_flags::SHARED == 0 || start + length > share.range.size {
+        if vma.flags() & vm_flags::SHARED == 0 || length != share.range.size {
             return Err(EINVAL);
         }
         if !share.range.writable() {
@@ -318,7 +319,7 @@ impl MiscDevice for Control {
         vma.set_dontcopy();
         vma.set_dontexpand();
         vma.set_dontdump();
-        share.map(vma, start, length)
+        share.map(vma)
     }
 }
 

@@ -24,8 +24,7 @@ pub(crate) trait Transport: Send + Sync {
     /// Ends the connection: the device gets nothing more and its messages are refused.
     fn cut(&self);
 
-    /// Makes memory reachable under the token that a MAP carries. A part of it that begins at a later
-    /// byte has the token plus that many.
+    /// Makes memory reachable under the token that a MAP carries.
     fn share(&self, range: BoRange<Apu>) -> Result<u64>;
 
     /// Ends what [`share`](Self::share) began.

@@ -62,8 +62,8 @@ pub trait Driver:
 {
     /// The device's side of an address space, e.g. the root of page tables.
     type Vm: Send;
-    /// What makes a range of a buffer object reachable, e.g. its DMA addresses. It is dropped when no
-    /// part of it is mapped any more and [`flush`](Self::flush) said so.
+    /// What makes a range of a buffer object reachable, e.g. its DMA addresses. It is dropped after
+    /// [`flush`](Self::flush) when it is unmapped or has been split into parts.
     type Mapping: Send + Sync;
     /// A job's payload with all the memory that running and cancelling it takes.
     type Job: Send;
@@ -81,17 +81,10 @@ pub trait Driver:
     /// Prepares a range of a buffer object for being mapped.
     fn share(&self, range: BoRange<Self>) -> Result<Self::Mapping>;
 
-    /// Maps what lies in `mapping` from byte `offset` at the device addresses `va`, where nothing is
-    /// mapped.
-    fn map(
-        &self,
-        vm: &mut Self::Vm,
-        va: Range<u64>,
-        mapping: &Self::Mapping,
-        offset: u64,
-    ) -> Result;
+    /// Maps all of `mapping` at the device addresses `va`, where nothing is mapped.
+    fn map(&self, vm: &mut Self::Vm, va: Range<u64>, mapping: &Self::Mapping) -> Result;
 
-    /// Unmaps `va`, which is mapped.
+    /// Unmaps `va`: a whole mapping, or some pages of one; the rest of it stays mapped.
     fn unmap(&self, vm: &mut Self::Vm, va: Range<u64>) -> Result;
 
     /// Waits, boundedly, until the device no longer reaches what was unmapped. [`EINTR`] when the

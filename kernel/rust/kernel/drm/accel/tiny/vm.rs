@@ -22,13 +22,13 @@ use crate::{
         },
         gpuvm::{
             DriverGpuVm,
-            GpuVa,
             GpuVaAlloc,
             GpuVm,
             OpMap,
             OpMapRequest,
             OpMapped,
             OpRemap,
+            OpRemapMapData,
             OpRemapped,
             OpUnmap,
             OpUnmapped,
@@ -89,18 +89,33 @@ struct State<D: Driver> {
     mapped: usize,
 }
 
-/// What GPUVM keeps with each mapping: the part of a [`Driver::Mapping`] that is mapped there.
+/// What GPUVM keeps with each mapping.
 pub(super) struct Piece<D: Driver> {
-    mapping: Arc<D::Mapping>,
-    offset: u64,
+    mapping: D::Mapping,
+    access: Access,
 }
 
-impl<D: Driver> Clone for Piece<D> {
-    fn clone(&self) -> Self {
-        Self {
-            mapping: self.mapping.clone(),
-            offset: self.offset,
-        }
+// Nothing in it is pinned in place.
+impl<D: Driver> Unpin for Piece<D> {}
+
+impl<D: Driver> Piece<D> {
+    fn new(device: &Device<D>, range: BoRange<D>) -> Result<Self> {
+        Ok(Self {
+            access: range.access,
+            mapping: D::share(device, range)?,
+        })
+    }
+
+    /// A part of this that stays mapped when the rest goes. The device needn't be told: it only
+    /// matters to one that comes back.
+    fn part(&self, device: &Device<D>, bo: &Bo<D>, part: &OpRemapMapData) -> Result<Self> {
+        let range = BoRange {
+            bo: bo.into(),
+            offset: part.gem_offset(),
+            size: part.length(),
+            access: self.access,
+        };
+        Self::new(device, range)
     }
 }
 
@@ -189,8 +204,8 @@ impl<D: Driver> Space<D> {
         let mut state = self.state.lock();
         let mut hardware = D::vm_create(device, self.id)?;
         for va in state.gpuvm.iter() {
-            let piece = va.data();
-            D::map(device, &mut hardware, va.range(), &piece.mapping, piece.offset)?;
+            let piece = va.data().as_ref().ok_or(EINVAL)?;
+            D::map(device, &mut hardware, va.range(), &piece.mapping)?;
         }
         state.hardware = Some(hardware);
         state.unflushed.clear();
@@ -211,10 +226,7 @@ impl<D: Driver> State<D> {
         }
         let gem_offset = range.offset;
         let vm_bo = self.gpuvm.obtain(&range.bo, ())?;
-        let fresh = Piece {
-            mapping: Arc::new(D::share(device, range)?, GFP_KERNEL_ACCOUNT)?,
-            offset: 0,
-        };
+        let fresh = Piece::new(device, range)?;
         let mut update = Update {
             device,
             hardware: self.hardware.as_mut(),
@@ -343,7 +355,7 @@ impl<D: Driver> Update<'_, D> {
         let Some(vm) = &mut self.hardware else {
             return Ok(());
         };
-        unless_lost(D::map(self.device, vm, va, &piece.mapping, piece.offset))
+        unless_lost(D::map(self.device, vm, va, &piece.mapping))
     }
 
     /// Unmaps; nothing can fail between this and [`Self::retire`].
@@ -357,8 +369,8 @@ impl<D: Driver> Update<'_, D> {
         unless_lost(D::unmap(self.device, vm, va))
     }
 
-    fn retire(&mut self, piece: Piece<D>) {
-        if let Some(unflushed) = &mut self.unflushed {
+    fn retire(&mut self, piece: Option<Piece<D>>) {
+        if let (Some(unflushed), Some(piece)) = (&mut self.unflushed, piece) {
             // There is room, see `write_unmap()`.
             let _ = unflushed.push_within_capacity(piece);
         }
@@ -368,7 +380,8 @@ impl<D: Driver> Update<'_, D> {
 impl<D: Driver> DriverGpuVm for Tree<D> {
     type Driver = D;
     type Object = Bo<D>;
-    type VaData = Piece<D>;
+    /// Always some; a remap has none where no part is left.
+    type VaData = Option<Piece<D>>;
     type VmBoData = ();
     type SmContext<'ctx> = Update<'ctx, D>;
 
@@ -381,7 +394,7 @@ impl<D: Driver> DriverGpuVm for Tree<D> {
         let spare = update.spare()?;
         update.write_map(op.addr()..op.addr() + op.length(), &piece)?;
         *update.mapped += 1;
-        Ok(op.insert(spare, piece))
+        Ok(op.insert(spare, Some(piece)))
     }
 
     fn sm_step_unmap<'op>(
@@ -401,11 +414,13 @@ impl<D: Driver> DriverGpuVm for Tree<D> {
         op: OpRemap<'op, Self>,
         update: &mut Update<'_, D>,
     ) -> Result<OpRemapped<'op, Self>> {
-        let old = op.va_to_unmap();
-        let (head, hole, tail) = (old.data().clone(), hole_of(&op), tail_of(old, &op));
-        let parts = usize::from(op.prev().is_some()) + usize::from(op.next().is_some());
+        let old = op.va_to_unmap().data().as_ref().ok_or(EINVAL)?;
+        let part = |part| old.part(update.device, op.obj(), part);
+        let head = op.prev().map(part).transpose()?;
+        let tail = op.next().map(part).transpose()?;
+        let parts = usize::from(head.is_some()) + usize::from(tail.is_some());
         let spares = [update.spare()?, update.spare()?];
-        update.write_unmap(hole)?;
+        update.write_unmap(hole_of(&op))?;
         let (op, rest) = op.remap(spares, head, tail);
         *update.mapped = *update.mapped - 1 + parts;
         update.spare[0] = update.spare[0].take().or(rest.unused_va);
@@ -420,13 +435,6 @@ fn hole_of<D: Driver>(op: &OpRemap<'_, Tree<D>>) -> Range<u64> {
     let start = op.prev().map_or(old.start, |prev| prev.addr() + prev.length());
     let end = op.next().map_or(old.end, |next| next.addr());
     start..end
-}
-
-/// The piece behind the hole.
-fn tail_of<D: Driver>(old: &GpuVa<Tree<D>>, op: &OpRemap<'_, Tree<D>>) -> Piece<D> {
-    let mut piece = old.data().clone();
-    piece.offset += op.next().map_or(0, |next| next.addr() - old.addr());
-    piece
 }
 
 impl<D: Driver> BoRange<D> {
