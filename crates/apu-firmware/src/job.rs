@@ -7,7 +7,6 @@ use crate::{Error, Layout, Program, View};
 use apu_kernels::Isa;
 use apu_proto::message::{Done, MAX_SEGMENTS, NO_OP, Run, Segment, status};
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A job that the server has accepted, for the core that it names.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +41,7 @@ impl Job {
     }
 
     /// Runs it. Memory is borrowed for one operator at a time, so that another thread can unmap
-    /// some in between; `cancel` is looked at then, too.
+    /// some in between; `cancelled` is asked then, too.
     ///
     /// # Errors
     /// Anything in [`Error`].
@@ -50,12 +49,12 @@ impl Job {
         &self,
         space: &impl AddressSpace,
         isa: Isa,
-        cancel: &AtomicBool,
+        cancelled: impl Fn() -> bool,
     ) -> Result<(), Error> {
         let layout = self.validate(space)?;
         let ranges = self.ranges(&layout)?;
         for index in 0..layout.op_count() {
-            if cancel.load(Ordering::Relaxed) {
+            if cancelled() {
                 return Err(Error::Cancelled { op: index });
             }
             space

@@ -59,9 +59,9 @@ impl<const JOBS: usize> Slots<JOBS> {
 
     // A server's jobs have slots below JOBS, so the modulo changes nothing but rules out a panic.
 
-    /// Set when the job is to be given up.
-    pub fn cancel(&self, job: &Job) -> &AtomicBool {
-        &self.0[job.slot() % JOBS].cancel
+    /// Whether the job is to be given up.
+    pub fn is_cancelled(&self, job: &Job) -> bool {
+        self.0[job.slot() % JOBS].cancel.load(Ordering::Relaxed)
     }
 
     /// Makes room for another job. The core that ran `job` calls it after the job's last message.

@@ -9,10 +9,12 @@ use apu_kernels::Isa;
 use apu_proto::message::{NO_OP, reject, status};
 use apu_proto::program::{Header, Io, Operand};
 use proptest::prelude::*;
-use std::sync::atomic::AtomicBool;
+use std::cell::Cell;
 use support::{ARENA, CONSTANTS, Source, copy, op, operand, small_network, through_the_arena};
 
-static GO_ON: AtomicBool = AtomicBool::new(false);
+fn go_on() -> bool {
+    false
+}
 
 fn refused(source: Source) -> Error {
     Program::validate(&source.code()).unwrap_err()
@@ -37,7 +39,7 @@ fn what_comes_in_goes_through_the_arena_and_out() {
         View::Read(&input),
         View::Write(&mut output),
     ];
-    run(&program, Isa::plain(), &mut segments, &GO_ON).unwrap();
+    run(&program, Isa::plain(), &mut segments, go_on).unwrap();
     assert_eq!(output, *input);
     assert_eq!(arena[..64], [0xaa; 64], "bytes outside the operand stay");
 }
@@ -55,7 +57,7 @@ fn one_program_serves_many_runs() {
             View::Read(&input),
             View::Write(&mut output),
         ];
-        run(&program, Isa::plain(), &mut segments, &GO_ON).unwrap();
+        run(&program, Isa::plain(), &mut segments, go_on).unwrap();
         assert_eq!(output, input);
     }
 }
@@ -75,7 +77,7 @@ fn an_output_can_feed_an_operator() {
         View::Write(&mut second),
     ];
     let program = Program::validate(&code).unwrap();
-    run(&program, Isa::plain(), &mut segments, &GO_ON).unwrap();
+    run(&program, Isa::plain(), &mut segments, go_on).unwrap();
     assert_eq!(&second, b"ABCDEFGH");
 }
 
@@ -323,7 +325,7 @@ fn parameters_out_of_range_are_the_kernels_to_refuse() {
 fn a_run_names_the_segment_that_does_not_fit() {
     let code = through_the_arena().code();
     let program = Program::validate(&code).unwrap();
-    let run = |segments: &mut [View<'_>]| run(&program, Isa::plain(), segments, &GO_ON);
+    let run = |segments: &mut [View<'_>]| run(&program, Isa::plain(), segments, go_on);
     let (mut arena, mut output) = ([0; 128], [0; 63]);
     assert_eq!(run(&mut []), Err(Error::SegmentCount { got: 0, needed: 4 }));
     let mut short = [
@@ -363,14 +365,12 @@ fn a_cancelled_run_says_how_far_it_came() {
         View::Read(&[1; 64]),
         View::Write(&mut output),
     ];
-    let cancelled = run(
-        &program,
-        Isa::plain(),
-        &mut segments,
-        &AtomicBool::new(true),
-    );
-    assert_eq!(cancelled, Err(Error::Cancelled { op: 0 }));
-    assert_eq!(output, [0; 64]);
+    let asked = Cell::new(0);
+    let cancelled = run(&program, Isa::plain(), &mut segments, || {
+        asked.replace(asked.get() + 1) == 1
+    });
+    assert_eq!(cancelled, Err(Error::Cancelled { op: 1 }));
+    assert_eq!((arena[64], output[0]), (1, 0));
 }
 
 #[test]
@@ -385,7 +385,7 @@ fn segments_are_in_place_after_a_run() {
         View::Write(&mut output),
     ];
     for _ in 0..2 {
-        run(&program, Isa::plain(), &mut segments, &GO_ON).unwrap();
+        run(&program, Isa::plain(), &mut segments, go_on).unwrap();
     }
     let sizes: Vec<usize> = segments.iter().map(|view| view.bytes().len()).collect();
     assert_eq!(sizes, [640, 2048, 48, 16]);
@@ -428,7 +428,7 @@ fn try_to_run(code: &[u8], constants: &[u8]) {
         })
         .collect();
     for isa in Isa::all_available() {
-        let _ = run(&program, isa, &mut segments, &GO_ON);
+        let _ = run(&program, isa, &mut segments, go_on);
     }
 }
 

@@ -159,11 +159,7 @@ fn a_second_hello_forgets_everything() {
     let mut server = with_vm(&slots);
     let job = started(tell(&mut server, &a_run(7)));
     answer::<HelloAck>(tell(&mut server, &HELLO));
-    assert!(
-        slots
-            .cancel(&job)
-            .load(std::sync::atomic::Ordering::Relaxed)
-    );
+    assert!(slots.is_cancelled(&job));
     assert_eq!(
         server.memory().0,
         ["quiesce", "create 1", "quiesce", "destroy 1"]
@@ -322,8 +318,6 @@ fn there_are_as_many_jobs_as_slots() {
 
 #[test]
 fn cancel_reaches_the_job_it_names_and_no_later_one() {
-    let cancelled =
-        |slots: &Slots<JOBS>, job| slots.cancel(job).load(std::sync::atomic::Ordering::Relaxed);
     let slots = Slots::new();
     let mut server = with_vm(&slots);
     let (first, second) = (
@@ -331,13 +325,13 @@ fn cancel_reaches_the_job_it_names_and_no_later_one() {
         started(tell(&mut server, &a_run(2))),
     );
     tell(&mut server, &Cancel { job: 2 }).unwrap();
-    assert!(!cancelled(&slots, &first));
-    assert!(cancelled(&slots, &second));
+    assert!(!slots.is_cancelled(&first));
+    assert!(slots.is_cancelled(&second));
     slots.release(second);
     let third = started(tell(&mut server, &a_run(3)));
-    assert!(!cancelled(&slots, &third));
+    assert!(!slots.is_cancelled(&third));
     tell(&mut server, &Cancel { job: 2 }).unwrap();
-    assert!(!cancelled(&slots, &third), "job 2 is over");
+    assert!(!slots.is_cancelled(&third), "job 2 is over");
 }
 
 /// Where a job finds things in the test's memory.
@@ -377,7 +371,7 @@ fn job_run(source: &Source) -> Run {
 fn run(ram: &Ram, run: &Run) -> Done {
     let slots = Slots::new();
     let job = started(tell(&mut with_vm(&slots), run));
-    let result = job.run(ram, Isa::plain(), slots.cancel(&job));
+    let result = job.run(ram, Isa::plain(), || slots.is_cancelled(&job));
     answer(Ok(Action::Reply(job.done(&result, 5..9))))
 }
 
@@ -490,7 +484,7 @@ proptest! {
             message.extend(bytes);
             if let Ok(Action::Start(job)) = server.handle(&message) {
                 let ram = memory(&through_the_arena());
-                let result = job.run(&ram, Isa::plain(), slots.cancel(&job));
+                let result = job.run(&ram, Isa::plain(), || slots.is_cancelled(&job));
                 job.done(&result, 0..0);
                 slots.release(job);
             }

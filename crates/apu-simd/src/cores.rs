@@ -116,7 +116,7 @@ fn run(shared: &Shared, job: &Job, space: Option<&Space>) {
     let done = match space {
         None => job.without_vm(),
         Some(space) => {
-            let result = job.run(space, shared.isa, shared.slots.cancel(job));
+            let result = job.run(space, shared.isa, || shared.slots.is_cancelled(job));
             let end = shared.now_ns();
             match &result {
                 Ok(()) => debug!(job = job.id(), vm = job.vm(), ns = end - start, "done"),

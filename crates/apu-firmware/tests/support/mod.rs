@@ -134,6 +134,7 @@ pub fn small_network() -> Source {
         output_zero_point: 128,
         clamp_min: 0,
         clamp_max: 255,
+        ..Conv2d::new_zeroed()
     };
     let mut in_shape = [1; OP_RANK];
     in_shape[2..].copy_from_slice(&[1, 4, 4, 16]);
