@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use rustix::io::Errno;
+use rustix::mm::MapFlags;
 use suite::accel::bench::{Bench, PATIENCE, address};
 use suite::accel::node::Node;
 use suite::accel::uapi::*;
@@ -37,6 +38,15 @@ mod query {
     refused! {
         of_an_unknown_type: |t| t.node.query(99, &mut [0; 8]).map(drop) => INVAL;
         into_memory_that_is_not_there: |t| t.node.call(&mut Query { kind: 0, size: 8, data: NOWHERE }) => FAULT;
+    }
+
+    #[test]
+    fn says_the_limits() {
+        on_node("says_the_limits", |t| {
+            let limits = &t.device;
+            assert!(limits.max_jobs > 1 && limits.max_syncs > 1 && limits.max_segments > 3);
+            assert!(limits.page_size.is_power_of_two() && limits.max_timeout_ms > 5000);
+        });
     }
 
     #[test]
@@ -81,6 +91,31 @@ mod bo_create {
             };
             t.node.call(&mut bo).unwrap();
             assert_eq!(bo.size, 2 * t.page());
+        });
+    }
+}
+
+mod mmap {
+    use super::*;
+
+    refused! {
+        past_the_end_of_the_bo: |t| {
+            t.node.map(t.bo.mmap_offset, t.bo.size + t.page(), MapFlags::SHARED)
+        } => INVAL;
+        of_no_bo: |t| t.node.map(t.bo.mmap_offset + (1 << 40), t.page(), MapFlags::SHARED) => INVAL;
+        of_a_private_copy: |t| t.node.map(t.bo.mmap_offset, t.bo.size, MapFlags::PRIVATE) => INVAL;
+        of_another_files_bo: |t| {
+            Node::open().unwrap().map(t.bo.mmap_offset, t.bo.size, MapFlags::SHARED)
+        } => ACCESS;
+    }
+
+    #[test]
+    fn of_the_whole_bo() {
+        on_node("of_the_whole_bo", |t| {
+            assert_eq!(
+                t.node.map(t.bo.mmap_offset, t.bo.size, MapFlags::SHARED),
+                Ok(())
+            );
         });
     }
 }
@@ -158,6 +193,34 @@ mod vm_bind {
             let unmap = || t.vm_bind(|_, op| (op.kind, op.bo_handle) = (BIND_UNMAP, 0));
             assert_eq!((unmap(), unmap()), (Ok(()), Ok(())));
         });
+    }
+
+    /// What a later version of the interface might make of an operation.
+    #[repr(C)]
+    struct Grown {
+        known: VmBindOp,
+        new: u64,
+    }
+
+    #[test]
+    fn takes_operations_of_a_later_version_if_they_ask_nothing_new() {
+        on_node(
+            "takes_operations_of_a_later_version_if_they_ask_nothing_new",
+            |t| {
+                let grown = |new| {
+                    let mut op = Grown {
+                        known: VmBindOp::default(),
+                        new,
+                    };
+                    t.vm_bind(|bind, known| {
+                        op.known = *known;
+                        bind.ops = address(&op);
+                        bind.op_stride = size_of::<Grown>() as u32;
+                    })
+                };
+                assert_eq!((grown(0), grown(1)), (Ok(()), Err(Errno::TOOBIG)));
+            },
+        );
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use std::ffi::c_void;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::ptr::null_mut;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::uapi::{Argument, Query, QueryDevice, SyncobjCreate, SyncobjWait};
@@ -71,6 +73,19 @@ impl Node {
         };
         self.call(&mut query).expect("QUERY of the device");
         device
+    }
+
+    /// Maps `size` bytes at `offset` of the node, and unmaps them again.
+    ///
+    /// # Errors
+    /// What the kernel says to the first.
+    pub fn map(&self, offset: u64, size: u64, flags: MapFlags) -> Result<(), Errno> {
+        let size = usize::try_from(size).expect("a size in memory");
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
+        let at = unsafe { mmap(null_mut(), size, protection, flags, &self.0, offset) }?;
+        // SAFETY: the mapping is from the line above, and nobody has seen it.
+        unsafe { munmap(at, size) }
     }
 
     /// A new binary syncobj.
