@@ -163,6 +163,9 @@ pub enum Error {
     /// No firmware answers, or it went away under a job.
     #[error("the device is lost: no firmware answers; once one does, run again")]
     DeviceLost,
+    /// Too many jobs wait in the queue.
+    #[error("the queue is full: wait for the fence of an earlier job")]
+    QueueFull,
     /// A job ran longer than its queue allows.
     #[error("the job timed out in {op}: it ran longer than its queue allows")]
     JobTimedOut {
@@ -211,7 +214,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::DeviceLost | Self::Innocent | Self::WaitTimedOut { .. }
+            Self::DeviceLost | Self::Innocent | Self::QueueFull | Self::WaitTimedOut { .. }
         )
     }
 

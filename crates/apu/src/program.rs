@@ -1,5 +1,7 @@
 //! A compiled program (`.apu`), checked and readable: what goes in and out, and which operators run.
 
+use std::fmt;
+
 use apu_proto::program::{self, ALIGN, Header, Io, MAGIC, MAX_RANK, Op, VERSION_MAJOR, opcode};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -7,7 +9,7 @@ use crate::{DType, Error, Result};
 
 /// A compiled program whose parts are where its header says. Whether its operators make sense is
 /// the firmware's question, asked before each job.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Program {
     bytes: Vec<u8>,
     header: Header,
@@ -173,6 +175,18 @@ impl Program {
         self.bytes
             .get(start..start + self.header.constants_size as usize)
             .unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Program {
+    /// Without the bytes, of which there are millions.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program")
+            .field("target", &self.target())
+            .field("inputs", &self.inputs)
+            .field("outputs", &self.outputs)
+            .field("operations", &self.operations.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -20,7 +20,8 @@ pub(super) unsafe trait Argument {
     const CALL: &'static str;
 }
 
-/// Makes a call, again as long as a signal interrupts it, as libdrm does.
+/// Makes a call, again as long as a signal interrupts it. (libdrm also repeats after EAGAIN; here
+/// that is SUBMIT's answer to a full queue, and spinning would not empty it.)
 ///
 /// # Safety
 /// The addresses in `argument` must be valid for what the call reads and writes there.
@@ -28,7 +29,7 @@ pub(super) unsafe fn call<A: Argument>(fd: &OwnedFd, argument: &mut A) -> Result
     loop {
         // SAFETY: `Argument` vouches for the number, the caller for the addresses.
         match unsafe { ioctl(fd, Call(&mut *argument)) } {
-            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(Errno::INTR) => {}
             result => return result,
         }
     }
@@ -38,6 +39,7 @@ pub(super) unsafe fn call<A: Argument>(fd: &OwnedFd, argument: &mut A) -> Result
 pub(super) fn refused<A: Argument>(errno: Errno) -> Error {
     match errno {
         Errno::NODEV => Error::DeviceLost,
+        Errno::AGAIN => Error::QueueFull,
         _ => Error::Call {
             call: A::CALL,
             source: io::Error::from(errno),
