@@ -10,8 +10,8 @@ use clap::Args;
 
 use crate::{setup, workspace};
 
-/// Crates that run on a remote core.
-pub const CRATES: [&str; 3] = ["apu-proto", "apu-kernels", "apu-firmware"];
+/// Crates that run on a remote core; the last is a whole firmware, which gets linked.
+pub const CRATES: [&str; 4] = ["apu-proto", "apu-kernels", "apu-firmware", "apu-bare"];
 
 /// For which core.
 #[derive(Args)]

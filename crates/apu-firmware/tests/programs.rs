@@ -189,9 +189,12 @@ fn a_target_name_that_is_no_text_can_be_printed() {
     );
 }
 
+/// A change to a record that was good, and the text that the error must hold.
+type IoCase = (fn(&mut Io), &'static str);
+
 #[test]
 fn inputs_and_outputs_must_agree_with_themselves() {
-    let cases: &[(fn(&mut Io), &str)] = &[
+    let cases: &[IoCase] = &[
         (|io| io.size = 65, "size is 65, needs 64"),
         (|io| io.dtype = 0, "dtype is 0"),
         (|io| io.rank = 9, "rank is 9, needs 8"),
