@@ -7,6 +7,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("each VM takes 4 GiB of address space");
+
 pub mod control;
 pub mod cores;
 pub mod inject;

@@ -110,10 +110,13 @@ impl Space {
     ) -> Result<(), Errno> {
         let mut state = self.without_references(&range);
         state.mapped.remove(&range);
-        self.hide(&range)?;
-        self.show(&range, write, pages, token)?;
-        state.mapped.insert(range, write);
-        Ok(())
+        let shown = self.show(&range, write, pages, token);
+        match shown {
+            Ok(()) => state.mapped.insert(range, write),
+            // Neither what was there before nor a gap may stay.
+            Err(_) => self.hide(&range)?,
+        }
+        shown
     }
 
     /// Maps pages elsewhere first: an mmap that fails half-way in the reservation would leave a gap
