@@ -106,7 +106,7 @@ impl Share {
     fn map(&self, vma: &VmaNew) -> Result {
         let first = usize::try_from(self.range.offset)? >> PAGE_SHIFT;
         let end = usize::try_from(self.range.offset + self.range.size)? >> PAGE_SHIFT;
-        self.pages.insert_into(vma.set_mixedmap(), first..end)
+        self.pages.map_into(vma, first..end)
     }
 }
 

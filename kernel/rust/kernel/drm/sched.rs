@@ -374,7 +374,7 @@ impl<J: JobOps> Drop for OwnedJob<J> {
         drop(data);
         // The scheduler's own worker frees jobs, and must not wait for itself.
         if let Some(last) = Arc::into_unique_or_drop(entity) {
-            let _ = workqueue::system_unbound().enqueue(Arc::from(last));
+            let _ = workqueue::system_long().enqueue(Arc::from(last));
         }
     }
 }
