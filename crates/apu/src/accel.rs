@@ -9,10 +9,10 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::backend::{Backend, Bo, Point, QueueId, QueueReport};
 use crate::program::text;
@@ -41,11 +41,11 @@ impl Accel {
             .map_err(failed)?
             .into();
         let (name, version) = version(&node).map_err(|errno| match errno {
-            Errno::NOTTY => not_an_apu(path, "none (not a DRM device)".into()),
+            Errno::NOTTY => not_an_apu(path, "not a DRM device".into()),
             errno => failed(errno.into()),
         })?;
         if (name.as_str(), version.major) != DRIVER {
-            return Err(not_an_apu(path, format!("{name} {}", version.major)));
+            return Err(not_an_apu(path, format!("driver {name} {}", version.major)));
         }
         Ok(Self {
             node,
@@ -338,10 +338,10 @@ fn version(node: &OwnedFd) -> Result<(String, uapi::Version), Errno> {
     Ok((text(&name).to_owned(), version))
 }
 
-fn not_an_apu(path: &Path, driver: String) -> Error {
+fn not_an_apu(path: &Path, found: String) -> Error {
     Error::NotAnApu {
         path: path.into(),
-        driver,
+        found,
     }
 }
 
@@ -362,12 +362,10 @@ fn count(length: usize) -> Result<u32> {
     })
 }
 
-/// `timeout` from now on CLOCK_MONOTONIC, in nanoseconds.
+/// `timeout` from now on CLOCK_MONOTONIC, in nanoseconds. Not rustix's clock: with some of its
+/// features that wants a `getcpu` in the vDSO and panics in User Mode Linux, which has none.
 fn deadline(timeout: Duration) -> i64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let now = now
-        .tv_sec
-        .saturating_mul(1_000_000_000)
-        .saturating_add(now.tv_nsec);
-    now.saturating_add(i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX))
+    // The clock is there on every Linux; without it all waits would time out at once.
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    i64::try_from(now.saturating_add(timeout).as_nanos()).unwrap_or(i64::MAX)
 }
