@@ -47,7 +47,8 @@ pub fn inspect(model: &[u8]) -> Result<Report, Error> {
     let mut report = report(&graph, &options, &steps);
     if let Some(steps) = placed(steps) {
         match assemble(&graph, steps, &options, &mut report) {
-            // Ends or sizes that no program has: the totals stay open, the operators are told all the same.
+            // Ends or sizes that no program has: the totals stay open, the operators are told all
+            // the same.
             Ok(_) | Err(Error::Port { .. } | Error::TooLarge { .. }) => {}
             Err(error) => return Err(error),
         }

@@ -24,7 +24,8 @@ fn words<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> {
     data.as_chunks().0.iter().copied()
 }
 
-/// Dimensions that a constant tensor of axes names in a tensor of this rank; negative ones count from the end.
+/// Dimensions that a constant tensor of axes names in a tensor of this rank; negative ones count
+/// from the end.
 pub(crate) fn axes(tensor: &Tensor, rank: usize) -> Option<Vec<usize>> {
     let rank = rank as i64;
     let place = |axis: i64| {

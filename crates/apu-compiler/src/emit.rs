@@ -1,4 +1,5 @@
-//! Writing the program: header, records, constants and names at their places, and the hash over all.
+//! Writing the program: header, records, constants and names at their places, and the hash over
+//! all.
 
 use std::collections::HashMap;
 

@@ -258,7 +258,8 @@ impl Activation {
             .unwrap_or("unknown")
     }
 
-    /// The real interval that it clamps to, open ends as `None`. The outer `None` for an activation that isn't a clamp.
+    /// The real interval that it clamps to, open ends as `None`. The outer `None` for an activation
+    /// that isn't a clamp.
     pub fn interval(self) -> Option<(Option<f32>, Option<f32>)> {
         match self.0 {
             0 => Some((None, None)),

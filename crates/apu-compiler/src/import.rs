@@ -1,4 +1,5 @@
-//! From a verified flatbuffer to a [`Graph`]: indices, shapes and data sizes are checked here, once.
+//! From a verified flatbuffer to a [`Graph`]: indices, shapes and data sizes are checked here,
+//! once.
 
 use flatbuffers::{Follow, Vector};
 

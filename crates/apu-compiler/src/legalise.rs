@@ -1,4 +1,5 @@
-//! From TFLite's operators to the program's: parameters resolved, sizes known, tensors not yet placed.
+//! From TFLite's operators to the program's: parameters resolved, sizes known, tensors not yet
+//! placed.
 
 mod add;
 mod convolution;

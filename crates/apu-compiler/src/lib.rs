@@ -1,9 +1,9 @@
 //! From the bytes of a `.tflite` model to the bytes of a `.apu` program.
 //!
-//! [`compile`] runs the stages in the order of the modules below. A model is untrusted: whatever its
-//! bytes, the answer is a program or an [`Error`], and memory stays in proportion to the file.
-//! Placement is decided by one table, [`constraints::CONSTRAINTS`], which also words the reason when
-//! an operator can't run on the APU; [`inspect`] reports that without compiling.
+//! [`compile`] runs the stages in the order of the modules below. A model is untrusted: whatever
+//! its bytes, the answer is a program or an [`Error`], and memory stays in proportion to the file.
+//! Placement is decided by one table, [`constraints::CONSTRAINTS`], which also words the reason
+//! when an operator can't run on the APU; [`inspect`] reports that without compiling.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

@@ -1,4 +1,5 @@
 //! Constants in the layouts that [`apu_proto::program`] describes.
+
 /// Output channels are padded to a multiple of this.
 const CHANNELS: usize = 16;
 /// The depth of a matrix is padded to a multiple of this.
@@ -51,7 +52,8 @@ impl Matrix {
     }
 }
 
-/// `b − za·Σw + K·za·zw`, modulo 2³²: what the sum over unsigned activations and signed weights lacks.
+/// `b − za·Σw + K·za·zw`, modulo 2³²: what the sum over unsigned activations and signed weights
+/// lacks.
 pub(crate) fn folded_bias(
     bias: i32,
     sum: i32,
@@ -64,7 +66,8 @@ pub(crate) fn folded_bias(
         .wrapping_add((depth as i32).wrapping_mul(zero_points))
 }
 
-/// Depthwise weights `[kernel row][kernel column][C]` less their zero point as i16, C padded with zeros.
+/// Depthwise weights `[kernel row][kernel column][C]` less their zero point as i16, C padded with
+/// zeros.
 pub(crate) fn depthwise(weights: Weights, channels: usize, zero_point: i32) -> Vec<u8> {
     let taps = weights.data.len() / channels.max(1);
     let padded = channels.next_multiple_of(CHANNELS);

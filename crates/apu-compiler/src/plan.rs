@@ -1,8 +1,9 @@
 //! Where in the arena each tensor and each kernel's scratch lies.
 //!
-//! Greedy: one after the other goes to the lowest place that is free for as long as it lives. Largest
-//! first comes close to the lower bound on the usual networks (Pisarchyk and Lee, "Efficient Memory
-//! Management for Deep Neural Net Inference", 2020), on chains the order of use does; the better counts.
+//! Greedy: one after the other goes to the lowest place that is free for as long as it lives.
+//! Largest first comes close to the lower bound on the usual networks (Pisarchyk and Lee,
+//! "Efficient Memory Management for Deep Neural Net Inference", 2020), on chains the order of use
+//! does; the better counts.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! Real scale ratios as the integer multipliers and ranges that TFLite's kernels use.
 //!
-//! The formulas are those of TFLite's `quantization_util.cc` and `kernel_util.cc` in the default build
-//! with double rounding; where they mix `float` and `double`, so does this.
+//! The formulas are those of TFLite's `quantization_util.cc` and `kernel_util.cc` in the default
+//! build with double rounding; where they mix `float` and `double`, so does this.
 
 use crate::graph::{Activation, Element};
 
@@ -14,7 +14,8 @@ pub(crate) struct Multiplier {
 }
 
 impl Multiplier {
-    /// `QuantizeMultiplier`. `None` when `real` is not finite, is negative, or is 2³⁰ or more, which no shift reaches.
+    /// `QuantizeMultiplier`. `None` when `real` is not finite, is negative, or is 2³⁰ or more,
+    /// which no shift reaches.
     pub fn new(real: f64) -> Option<Self> {
         let quantised = Self::unlimited(real)?;
         (quantised.shift <= 30).then_some(quantised)
@@ -42,6 +43,11 @@ impl Multiplier {
         })
     }
 
+    /// As a channel table has it.
+    pub fn words(self) -> [i32; 2] {
+        [self.multiplier, self.shift]
+    }
+
     /// MEAN's multiplier: the division by `count` folded in, as `QuantizedMeanOrSum` does.
     pub fn divided(self, count: u64) -> Option<Self> {
         let shift = i32::try_from(count.checked_ilog2()?)
@@ -57,7 +63,8 @@ impl Multiplier {
     }
 }
 
-/// `real = fraction · 2^exponent` with the fraction in [0.5, 1), or both 0; C's `frexp` for `real ≥ 0`.
+/// `real = fraction · 2^exponent` with the fraction in [0.5, 1), or both 0; C's `frexp` for `real ≥
+/// 0`.
 fn frexp(real: f64) -> (f64, i32) {
     const EXPONENT: u64 = 0x7ff << 52;
     if real == 0.0 {
@@ -73,9 +80,16 @@ fn frexp(real: f64) -> (f64, i32) {
 }
 
 /// Ratio of a convolution with one weight scale in TFLite's older form, whose product is a `float`:
-/// uint8 convolutions, and FULLY_CONNECTED that isn't per-channel (`GetQuantizedConvolutionMultipler`).
+/// uint8 convolutions, and FULLY_CONNECTED that isn't per-channel
+/// (`GetQuantizedConvolutionMultipler`).
 pub(crate) fn product_ratio(input: f32, weight: f32, output: f32) -> f64 {
     f64::from(input * weight) / f64::from(output)
+}
+
+/// A scale in floating point as a channel table has it: the low and the high half of its bits.
+pub(crate) fn float_words(scale: f64) -> [i32; 2] {
+    let bits = scale.to_bits();
+    [bits as i32, (bits >> 32) as i32]
 }
 
 /// Ratio of one channel of an int8 convolution (`PopulateConvolutionQuantizationParams`).
@@ -84,7 +98,8 @@ pub(crate) fn channel_ratio(input: f32, weight: f32, output: f32) -> f64 {
 }
 
 /// Least and largest stored value under a fused activation (`CalculateActivationRangeQuantized`).
-/// `None` for an activation that is no clamp, a type that isn't 8-bit, or a bound that doesn't fit 32 bits.
+/// `None` for an activation that is no clamp, a type that isn't 8-bit, or a bound that doesn't fit
+/// 32 bits.
 pub(crate) fn activation_range(
     activation: Activation,
     element: Element,

@@ -1,7 +1,8 @@
-//! The tables of a `.tflite` flatbuffer that the importer reads, by the field numbers of TFLite's `schema.fbs`.
+//! The tables of a `.tflite` flatbuffer that the importer reads, by the field numbers of TFLite's
+//! `schema.fbs`.
 //!
-//! One list gives both the accessors and the verifier, so what can be read has been verified. Tables
-//! and fields that aren't listed are neither read nor verified.
+//! One list gives both the accessors and the verifier, so what can be read has been verified.
+//! Tables and fields that aren't listed are neither read nor verified.
 
 use flatbuffers::{
     Follow, ForwardsUOffset, InvalidFlatbuffer, Table, VOffsetT, Vector, Verifiable, Verifier,
@@ -16,7 +17,8 @@ const IDENTIFIER: &[u8] = b"TFL3";
 /// The root table of a model, verified.
 ///
 /// # Errors
-/// [`Error::NotAModel`] without the identifier, [`Error::Damaged`] when an offset or a length is wrong.
+/// [`Error::NotAModel`] without the identifier, [`Error::Damaged`] when an offset or a length is
+/// wrong.
 pub(crate) fn open(file: &[u8]) -> Result<Model<'_>, Error> {
     let identifier = file.get(4..8).unwrap_or(file.get(4..).unwrap_or_default());
     if identifier != IDENTIFIER {
@@ -24,7 +26,8 @@ pub(crate) fn open(file: &[u8]) -> Result<Model<'_>, Error> {
             got: identifier.to_vec(),
         });
     }
-    // Tables may share their parts, so a sound file unfolds to more than itself, but not to much more.
+    // Tables may share their parts, so a sound file unfolds to more than itself, but not to much
+    // more.
     let options = VerifierOptions {
         max_apparent_size: file.len().saturating_mul(8),
         ..VerifierOptions::default()
@@ -54,7 +57,8 @@ macro_rules! tables {
         impl<'a> Follow<'a> for $name<'a> {
             type Inner = Self;
             unsafe fn follow(buf: &'a [u8], loc: usize) -> Self {
-                // SAFETY: the caller passes the place of a verified table of this kind, as `Follow` asks.
+                // SAFETY: the caller passes the place of a verified table of this kind, as `Follow`
+                // asks.
                 Self(unsafe { Table::new(buf, loc) })
             }
         }
@@ -73,11 +77,13 @@ macro_rules! tables {
 
         impl<'a> $name<'a> {
             $(pub fn $scalar(&self) -> $sty {
-                // SAFETY: a value of this type comes from `open` alone, which verified this field as this type.
+                // SAFETY: a value of this type comes from `open` alone, which verified this field
+                // as this type.
                 unsafe { self.0.get::<$sty>(slot($sid), Some($default)) }.unwrap_or($default)
             })*
             $(pub fn $offset(&self) -> Option<<$oty as Follow<'a>>::Inner> {
-                // SAFETY: a value of this type comes from `open` alone, which verified this field as this type.
+                // SAFETY: a value of this type comes from `open` alone, which verified this field
+                // as this type.
                 unsafe { self.0.get::<ForwardsUOffset<$oty>>(slot($oid), None) }
             })*
         }
@@ -185,7 +191,8 @@ pub(crate) enum OperatorOptions<'a> {
 const OPTIONS: VOffsetT = 4;
 const OPTIONS_TYPE: VOffsetT = 3;
 
-/// Numbers of the attributes' tables in the schema's union `BuiltinOptions`, for verifying and reading alike.
+/// Numbers of the attributes' tables in the schema's union `BuiltinOptions`, for verifying and
+/// reading alike.
 macro_rules! options {
     ($($number:literal => $variant:ident($table:ident),)*) => {
         fn verify_options(table: &mut flatbuffers::TableVerifier) -> Result<(), InvalidFlatbuffer> {
@@ -205,7 +212,8 @@ macro_rules! options {
             /// The attributes, unless they are left out or of a kind that isn't read.
             pub fn options(&self) -> Option<OperatorOptions<'a>> {
                 match self.options_type() {
-                    // SAFETY: `verify_options` verified the table as the kind that its number names.
+                    // SAFETY: `verify_options` verified the table as the kind that its number
+                    // names.
                     $($number => unsafe { self.0.get::<ForwardsUOffset<$table>>(slot(OPTIONS), None) }
                         .map(OperatorOptions::$variant),)*
                     _ => None,

@@ -28,8 +28,9 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Merges views into their origins and gives each tensor a segment. An output whose elements are already
-    /// at home elsewhere (in an input, a constant, or another output) gets a copy at the end.
+    /// Merges views into their origins and gives each tensor a segment. An output whose elements
+    /// are already at home elsewhere (in an input, a constant, or another output) gets a copy at
+    /// the end.
     pub fn assign(graph: &Graph, steps: Vec<Step>) -> Self {
         let mut roots: Vec<TensorId> = (0..graph.tensors.len()).collect();
         let mut records = Vec::new();

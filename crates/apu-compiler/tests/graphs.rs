@@ -32,7 +32,8 @@ fn run(model: &Model, inputs: &[&[u8]]) -> Vec<Vec<u8>> {
     outputs
 }
 
-/// `outputs` of a model that computes tensor 2 = tensor 0 + tensor 1 and views tensor 2 as tensor 3.
+/// `outputs` of a model that computes tensor 2 = tensor 0 + tensor 1 and views tensor 2 as tensor
+/// 3.
 fn sum_and_view(inputs: &[i32], outputs: &[i32]) -> Model {
     Model {
         tensors: vec![bytes(&[4]), bytes(&[4]), bytes(&[4]), bytes(&[2, 2])],

@@ -1,7 +1,7 @@
 //! Scales and zero points that the kernels can use.
 
 use super::Site;
-use crate::graph::{Element, Opcode, Tensor};
+use crate::graph::{Element, Tensor};
 
 pub(super) fn activations(site: &Site) -> Option<String> {
     // A new shape leaves the elements alone, whatever they mean.
@@ -62,28 +62,21 @@ pub(super) fn weights(site: &Site) -> Option<String> {
 }
 
 pub(super) fn symmetric_weights(site: &Site) -> Option<String> {
-    let weights = site.weights()?;
-    let quantization = weights.quantization.as_ref()?;
-    let fully_connected = site.operator.opcode == Opcode::FULLY_CONNECTED;
-    if weights.element == Element::UINT8 || (fully_connected && quantization.scales.len() == 1) {
+    if site.one_weight_scale().is_some() {
         return None;
     }
+    let quantization = site.weights()?.quantization.as_ref()?;
     (0..quantization.scales.len())
         .map(|c| quantization.zero_point(c))
         .find(|&zero_point| zero_point != 0)
         .map(|zero_point| format!("a zero point of {zero_point}"))
 }
 
-/// TFLite checks this where it uses one scale for all channels; the difference would be an error in the result.
+/// TFLite checks this where it uses one scale for all channels; the difference would be an error in
+/// the result.
 pub(super) fn bias_scale(site: &Site) -> Option<String> {
-    let (weights, bias) = (site.weights()?, site.bias()?);
-    let one_scale = weights.element == Element::UINT8
-        || (site.operator.opcode == Opcode::FULLY_CONNECTED
-            && weights.quantization.as_ref()?.scales.len() == 1);
-    if !one_scale {
-        return None;
-    }
-    let product = f64::from(site.input(0)?.per_tensor()?.0) * f64::from(weights.per_tensor()?.0);
+    let (weights, bias) = (site.one_weight_scale()?, site.bias()?);
+    let product = f64::from(site.input(0)?.per_tensor()?.0) * f64::from(weights);
     let bias = bias.per_tensor().map_or(0.0, |(scale, _)| f64::from(scale));
     let output = f64::from(site.output()?.per_tensor()?.0);
     ((product - bias).abs() / output > 0.02).then(|| format!("{bias} for a product of {product}"))

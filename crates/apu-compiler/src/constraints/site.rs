@@ -1,7 +1,9 @@
 //! An operator in its graph, with names for its operands.
 
 use super::{LIMITS, Refusal};
-use crate::graph::{Activation, Graph, Opcode, Operator, Options, Sliding, Tensor, TensorId};
+use crate::graph::{
+    Activation, Element, Graph, Opcode, Operator, Options, Sliding, Tensor, TensorId,
+};
 
 /// An operator in its graph.
 #[derive(Clone, Copy)]
@@ -66,12 +68,22 @@ impl<'a> Site<'a> {
         }
     }
 
+    /// The scale of the weights where TFLite has one for all output channels. For int8 convolutions
+    /// it never does, even when the model has just one.
+    pub fn one_weight_scale(&self) -> Option<f32> {
+        let weights = self.weights()?;
+        let fully_connected = self.operator.opcode == Opcode::FULLY_CONNECTED;
+        let (scale, _) = weights.per_tensor()?;
+        (fully_connected || weights.element == Element::UINT8).then_some(scale)
+    }
+
     /// Output channels of the operators with weights.
     pub fn channels(&self) -> Option<u32> {
         self.weights()?.shape.get(self.channel_axis()).copied()
     }
 
-    /// The fused activation; ADD and FULLY_CONNECTED may leave their attributes out and then have none.
+    /// The fused activation; ADD and FULLY_CONNECTED may leave their attributes out and then have
+    /// none.
     pub fn activation(&self) -> Activation {
         match self.operator.options {
             Options::Conv2d { activation, .. }
@@ -83,7 +95,8 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// How the window moves, and its height and width. `None` without the attributes of the operator's kind.
+    /// How the window moves, and its height and width. `None` without the attributes of the
+    /// operator's kind.
     pub fn window(&self) -> Option<(Sliding, [u32; 2])> {
         let (sliding, [h, w]) = match (self.operator.opcode, self.operator.options) {
             (Opcode::CONV_2D, Options::Conv2d { sliding, .. })

@@ -61,7 +61,8 @@ pub(super) fn add(site: &Site) -> Result<Record, Refusal> {
     )
 }
 
-/// Elements between neighbours along each dimension of the output; 0 along those where the input has one.
+/// Elements between neighbours along each dimension of the output; 0 along those where the input
+/// has one.
 fn strides(tensor: &Tensor) -> Result<[u32; OP_RANK], Refusal> {
     let shape: [u32; OP_RANK] = six(&tensor.shape)?;
     let mut strides = [0; OP_RANK];

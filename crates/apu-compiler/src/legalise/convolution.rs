@@ -140,8 +140,8 @@ pub(super) fn depthwise_conv_2d(site: &Site) -> Result<Record, Refusal> {
     )
 }
 
-/// FULLY_CONNECTED is not like the others: LiteRT's reference kernel rounds in float since 2025. uint8
-/// follows that; int8 follows the optimized kernel.
+/// FULLY_CONNECTED is not like the others: LiteRT's reference kernel rounds in float since 2025.
+/// uint8 follows that; int8 follows the optimized kernel.
 fn rounding(site: &Site) -> u32 {
     let int8 = site
         .output()
@@ -229,42 +229,35 @@ fn bias(site: &Site) -> Result<Vec<i32>, Refusal> {
         .collect()
 }
 
-/// The factor of each output channel. TFLite computes the ratio in one of two ways, which differ in the last bits.
+/// The factor from sums to outputs of each output channel.
 fn factors(site: &Site) -> Result<Vec<[i32; 2]>, Refusal> {
-    let (input, output) = (
-        quantisation(site.need_input(0)?)?.0,
-        quantisation(site.need_output()?)?.0,
-    );
     let weights = site.need_input(1)?;
     let scales = weights
         .quantization
         .as_ref()
         .map_or([].as_slice(), |q| &q.scales);
-    let float = rounding(site) == Rounding::FLOAT;
-    let product = weights.element == Element::UINT8
-        || (site.operator.opcode == Opcode::FULLY_CONNECTED && scales.len() == 1);
-    let ratio = if product && !float {
-        requantise::product_ratio
-    } else {
-        requantise::channel_ratio
-    };
-    let of = |scale: f32| {
-        let ratio = ratio(input, scale, output);
-        let multiplier = Multiplier::new(ratio).ok_or_else(|| ratio_out_of_range(site))?;
-        Ok(if float {
-            halves(ratio)
-        } else {
-            [multiplier.multiplier, multiplier.shift]
-        })
-    };
     match scales {
-        [one] => Ok(vec![of(*one)?; site.channels().unwrap_or(0) as usize]),
-        many => many.iter().map(|&scale| of(scale)).collect(),
+        [one] => Ok(vec![
+            factor(site, *one)?;
+            site.channels().unwrap_or(0) as usize
+        ]),
+        many => many.iter().map(|&scale| factor(site, scale)).collect(),
     }
 }
 
-/// The low and the high half of a float's bits.
-fn halves(real: f64) -> [i32; 2] {
-    let bits = real.to_bits();
-    [bits as i32, (bits >> 32) as i32]
+/// TFLite computes the ratio of scales in one of two ways, which differ in the last bits.
+fn factor(site: &Site, weight_scale: f32) -> Result<[i32; 2], Refusal> {
+    let input = quantisation(site.need_input(0)?)?.0;
+    let output = quantisation(site.need_output()?)?.0;
+    let exact = requantise::channel_ratio(input, weight_scale, output);
+    if rounding(site) == Rounding::FLOAT {
+        return Ok(requantise::float_words(exact));
+    }
+    let ratio = match site.one_weight_scale() {
+        Some(weight_scale) => requantise::product_ratio(input, weight_scale, output),
+        None => exact,
+    };
+    Multiplier::new(ratio)
+        .map(Multiplier::words)
+        .ok_or_else(|| ratio_out_of_range(site))
 }
