@@ -14,10 +14,10 @@ use crate::error::Error;
 #[command(name = "apu", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Args {
     /// Say more on stderr; twice for everything
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, display_order = 100, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
     /// Show errors alone on stderr: no progress, no warnings
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 101)]
     pub quiet: bool,
     #[command(subcommand)]
     pub command: Command,
@@ -27,9 +27,13 @@ const EXIT_CODES: &str = "\
 MODEL is a .tflite file, or a .apu file that `apu compile` made.
 Exit codes: 0 done, 1 failed, 2 the command line or an input file is wrong.";
 
+const OWN_PICTURE: &str = "\
+Without MODEL and IMAGE it takes the model and the picture of a handwritten digit that come with it.";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Say what a picture shows
+    #[command(after_help = OWN_PICTURE)]
     Classify(Classify),
     /// Run a model once on tensors from .npy files
     Run(Run),
@@ -63,8 +67,6 @@ pub struct DeviceArg {
     pub device: String,
 }
 
-/// Without MODEL and IMAGE, the model and the picture of a handwritten digit that come with this
-/// program.
 #[derive(Debug, clap::Args)]
 pub struct Classify {
     /// The model: one picture in, one score per class out

@@ -17,6 +17,8 @@ pub enum Error {
     },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("cannot make the folder {}", path.display())]
+    MakeFolder { path: PathBuf, source: io::Error },
     #[error("cannot write to stdout")]
     Stdout(#[from] io::Error),
 
@@ -52,7 +54,7 @@ pub enum Error {
         source: std::str::Utf8Error,
     },
 
-    #[error("{model} has {needed} inputs, {got} were given")]
+    #[error("{got} tensors were given, {model} needs {needed}")]
     #[diagnostic(help("give --input once for each, in this order:\n{wanted}"))]
     InputCount {
         model: String,
@@ -61,15 +63,14 @@ pub enum Error {
         wanted: String,
     },
     #[error("input {index} (`{name}`) does not fit: {} holds {got}, the model needs {needed}", path.display())]
-    #[diagnostic(help("in Python: numpy.save({:?}, array.astype({dtype:?}).reshape({shape}))", path.display()))]
+    #[diagnostic(help("{way_out}"))]
     InputMismatch {
         index: usize,
-        name: String,
+        name: Box<str>,
         path: PathBuf,
-        got: String,
-        needed: String,
-        dtype: &'static str,
-        shape: String,
+        got: Box<str>,
+        needed: Box<str>,
+        way_out: Box<str>,
     },
     #[error("input {index} (`{name}`): {} is not a .npy file that can be used", path.display())]
     #[diagnostic(help("in Python: numpy.save(file, numpy.ascontiguousarray(array))"))]
@@ -80,7 +81,7 @@ pub enum Error {
         source: io::Error,
     },
 
-    #[error("an inference runs on one thread yet, {got} were asked for")]
+    #[error("one inference can't run on {got} threads yet, only on one")]
     #[diagnostic(help("leave --num_threads out, or give 1"))]
     Threads { got: usize },
 
@@ -100,7 +101,7 @@ impl Error {
         let by_user = match self {
             Self::Compile { source, .. } => !matches!(source, apu_compiler::Error::Unplaced(_)),
             Self::Device { source, .. } => matches!(source, apu::Error::UnknownDevice { .. }),
-            Self::Write { .. } | Self::Stdout(_) => false,
+            Self::Write { .. } | Self::MakeFolder { .. } | Self::Stdout(_) => false,
             _ => true,
         };
         ExitCode::from(if by_user { 2 } else { 1 })

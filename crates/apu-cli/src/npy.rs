@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use apu::{DType, Tensor};
+use apu::{DType, Quantization, Tensor};
 use npyz::{Endianness, NpyHeader, Order, TypeChar, WriterBuilder};
 
 use crate::error::Error;
@@ -28,12 +28,11 @@ pub fn read(path: &Path, index: usize, tensor: &Tensor) -> Result<Vec<u8>, Error
     if got != needed {
         return Err(Error::InputMismatch {
             index,
-            name: tensor.name.clone(),
+            name: tensor.name.as_str().into(),
             path: path.into(),
-            got,
-            needed,
-            dtype: numpy_name(tensor.dtype),
-            shape: shape_text(&tensor.shape),
+            got: got.into(),
+            needed: needed.into(),
+            way_out: way_out(&header, tensor).into(),
         });
     }
     if header.order() == Order::Fortran && !is_line(&tensor.shape) {
@@ -50,6 +49,26 @@ pub fn read(path: &Path, index: usize, tensor: &Tensor) -> Result<Vec<u8>, Error
         return Err(unusable(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
     }
     Ok(data.to_vec())
+}
+
+/// What to do about an array that isn't the tensor: the shape first, then the elements, which a mere
+/// `astype` would spoil when they stand for other numbers.
+fn way_out(header: &NpyHeader, tensor: &Tensor) -> String {
+    let shape = shape_text(&tensor.shape);
+    let elements: usize = tensor.shape.iter().product();
+    if header.len() != elements as u64 {
+        return format!("the model takes {elements} elements in the shape {shape}");
+    }
+    if type_text(header) == numpy_name(tensor.dtype) {
+        return format!("save array.reshape({shape})");
+    }
+    let dtype = numpy_name(tensor.dtype);
+    match tensor.quantization {
+        Some(Quantization { scale, zero_point }) => format!(
+            "a real number r is stored as round(r / {scale}) + {zero_point}, kept within {dtype}"
+        ),
+        None => format!("save the numbers as {dtype}"),
+    }
 }
 
 /// Writes a tensor.
@@ -82,6 +101,11 @@ fn is_line(shape: &[usize]) -> bool {
 }
 
 fn describe(header: &NpyHeader) -> String {
+    format!("{} {}", type_text(header), shape_text(header.shape()))
+}
+
+/// Type of the elements as NumPy names it, where it does.
+fn type_text(header: &NpyHeader) -> String {
     let npyz::DType::Plain(plain) = header.dtype() else {
         return format!("records {}", header.dtype().descr());
     };
@@ -89,19 +113,15 @@ fn describe(header: &NpyHeader) -> String {
         TypeChar::Int => "int",
         TypeChar::Uint => "uint",
         TypeChar::Float => "float",
-        TypeChar::Bool => return format!("bool {}", shape_text(header.shape())),
-        _ => return format!("{plain} {}", shape_text(header.shape())),
+        TypeChar::Bool => return "bool".into(),
+        _ => return plain.to_string(),
     };
     let order = if plain.endianness() == Endianness::Big {
         "big-endian "
     } else {
         ""
     };
-    format!(
-        "{order}{kind}{} {}",
-        plain.size_field() * 8,
-        shape_text(header.shape())
-    )
+    format!("{order}{kind}{}", plain.size_field() * 8)
 }
 
 /// Type and shape of a tensor in NumPy's words.

@@ -45,9 +45,9 @@ const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
 
 /// The picture as lines of blocks, at most `columns` wide. A character is about twice as high as
 /// wide, so a square picture gets half as many lines as columns.
-pub fn as_text(picture: &DynamicImage, columns: u32) -> String {
+pub fn as_text(picture: &DynamicImage, columns: u16) -> String {
     let gray = picture.to_luma8();
-    let columns = columns.max(2);
+    let columns = u32::from(columns.max(2));
     let lines =
         (u64::from(columns) * u64::from(gray.height()) / u64::from(gray.width().max(1)) / 2)
             .clamp(1, 200);

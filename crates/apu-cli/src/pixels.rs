@@ -6,9 +6,40 @@ use image::DynamicImage;
 use image::imageops::FilterType;
 use zerocopy::FromBytes;
 
+/// How a program takes a picture.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoder {
+    frame: Frame,
+    encoding: Encoding,
+}
+
+impl Encoder {
+    /// Reads it off the program's only input.
+    ///
+    /// # Errors
+    /// Why the program takes no picture, in words.
+    pub fn of(program: &Program) -> Result<Self, String> {
+        let [input] = program.inputs() else {
+            return Err(format!(
+                "it has {} inputs, one picture goes in",
+                program.inputs().len()
+            ));
+        };
+        Ok(Self {
+            frame: Frame::of(input)?,
+            encoding: Encoding::of(program, input)?,
+        })
+    }
+
+    /// Fills `input` with a picture.
+    pub fn write(&self, picture: &DynamicImage, input: &mut [u8]) {
+        self.encoding.write(&self.frame.pixels(picture), input);
+    }
+}
+
 /// Size of the picture that a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Frame {
+struct Frame {
     height: u32,
     width: u32,
     channels: Channels,
@@ -25,7 +56,7 @@ impl Frame {
     ///
     /// # Errors
     /// What is wrong with the input, in words.
-    pub fn of(input: &Tensor) -> Result<Self, String> {
+    fn of(input: &Tensor) -> Result<Self, String> {
         let dimensions: Option<Vec<u32>> =
             input.shape.iter().map(|&d| u32::try_from(d).ok()).collect();
         let (height, width, channels) = match dimensions.as_deref() {
@@ -48,7 +79,8 @@ impl Frame {
         })
     }
 
-    /// The picture in this size, row by row, channels innermost; the aspect ratio gives way.
+    /// The picture in this size, row by row, channels innermost; the aspect ratio gives way. The
+    /// filter is bilinear, with a support that grows as the picture shrinks.
     fn pixels(self, picture: &DynamicImage) -> Vec<u8> {
         let filter = FilterType::Triangle;
         match self.channels {
@@ -69,8 +101,10 @@ impl Frame {
 enum Encoding {
     /// The pixel.
     UInt8,
+    /// The pixel less 128.
+    Int8,
     /// The pixel, normalised to `range`, quantised.
-    Int8 {
+    QuantizedInt8 {
         range: Range,
         quantization: Quantization,
     },
@@ -102,20 +136,24 @@ const USUAL: [Range; 3] = [
 ];
 
 impl Range {
-    /// The normalisation that a quantised input was made for. Its parameters come from the values
-    /// seen in calibration, so they span what black and white became, or a little less: the usual
-    /// range with both ends nearest, if they are within a tenth of its width; else the whole span.
-    fn of(quantization: Quantization, least: i32, most: i32) -> Self {
+    /// The reals that a quantised input can hold.
+    fn span(quantization: Quantization, least: i32, most: i32) -> Self {
         let real = |stored: i32| quantization.scale * (stored - quantization.zero_point) as f32;
-        let span = Self {
+        Self {
             black: real(least),
             white: real(most),
-        };
-        let usual = USUAL.into_iter().map(|range| (range.distance(span), range));
+        }
+    }
+
+    /// The normalisation that an input with this span was made for. The span comes from the values
+    /// seen in calibration, so it is what black and white became, or a little less: the usual range
+    /// whose ends are nearest, if they are within a tenth of its width; else the span itself.
+    fn usual(self) -> Self {
+        let usual = USUAL.into_iter().map(|range| (range.distance(self), range));
         usual
             .filter(|(distance, _)| *distance <= 0.1)
             .min_by(|(a, _), (b, _)| a.total_cmp(b))
-            .map_or(span, |(_, range)| range)
+            .map_or(self, |(_, range)| range)
     }
 
     /// How far the ends of two ranges are apart at most, in widths of this one.
@@ -135,16 +173,8 @@ impl Encoding {
     fn of(program: &Program, input: &Tensor) -> Result<Self, String> {
         match (input.dtype, input.quantization) {
             (DType::UInt8, _) => Ok(Self::UInt8),
-            (DType::Int8, quantization) => {
-                let quantization = quantization.unwrap_or(Quantization {
-                    scale: 1.0,
-                    zero_point: -128,
-                });
-                Ok(Self::Int8 {
-                    range: Range::of(quantization, -128, 127),
-                    quantization,
-                })
-            }
+            (DType::Int8, None) => Ok(Self::Int8),
+            (DType::Int8, Some(quantization)) => Ok(Self::int8(quantization)),
             (DType::Float32, _) => Ok(Self::Float32 {
                 range: float_range(program),
             }),
@@ -154,10 +184,30 @@ impl Encoding {
         }
     }
 
+    /// When the span is the usual range to within a step, the pixel less 128 is as near as it gets;
+    /// computing it would only leave the many ties (-1 to 1 puts all pixels on one) to float noise.
+    fn int8(quantization: Quantization) -> Self {
+        let span = Range::span(quantization, -128, 127);
+        let range = span.usual();
+        if range.distance(span) <= 1.0 / 128.0 {
+            Self::Int8
+        } else {
+            Self::QuantizedInt8 {
+                range,
+                quantization,
+            }
+        }
+    }
+
     fn write(self, pixels: &[u8], input: &mut [u8]) {
         match self {
+            Self::Int8 => {
+                for (element, &pixel) in input.iter_mut().zip(pixels) {
+                    *element = pixel.wrapping_sub(128);
+                }
+            }
             Self::UInt8 => input.copy_from_slice(pixels),
-            Self::Int8 {
+            Self::QuantizedInt8 {
                 range,
                 quantization,
             } => {
@@ -191,48 +241,28 @@ fn float_range(program: &Program) -> Range {
         scale: f32::from_bits(quantize.scale),
         zero_point: quantize.output_zero_point,
     };
-    match DType::from_raw(quantize.output_dtype) {
-        Some(DType::UInt8) => Range::of(quantization, 0, 255),
-        _ => Range::of(quantization, -128, 127),
-    }
-}
-
-/// Fills `bytes`, the program's only input, with a picture.
-///
-/// # Errors
-/// Why the program takes no picture, in words.
-pub fn fill(program: &Program, picture: &DynamicImage, bytes: &mut [u8]) -> Result<(), String> {
-    let [input] = program.inputs() else {
-        return Err(format!(
-            "it has {} inputs, one picture goes in",
-            program.inputs().len()
-        ));
+    let span = match DType::from_raw(quantize.output_dtype) {
+        Some(DType::UInt8) => Range::span(quantization, 0, 255),
+        _ => Range::span(quantization, -128, 127),
     };
-    let (frame, encoding) = (Frame::of(input)?, Encoding::of(program, input)?);
-    encoding.write(&frame.pixels(picture), bytes);
-    Ok(())
+    span.usual()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn int8(scale: f32, zero_point: i32) -> Vec<i8> {
-        let quantization = Quantization { scale, zero_point };
-        let range = Range::of(quantization, -128, 127);
+    fn int8(scale: f32, zero_point: i32) -> [i8; 3] {
         let mut bytes = [0; 3];
-        Encoding::Int8 {
-            range,
-            quantization,
-        }
-        .write(&[0, 100, 255], &mut bytes);
-        bytes.map(u8::cast_signed).to_vec()
+        Encoding::int8(Quantization { scale, zero_point }).write(&[0, 100, 255], &mut bytes);
+        bytes.map(u8::cast_signed)
     }
 
     #[test]
     fn the_usual_int8_inputs_take_the_pixel_less_128() {
         assert_eq!(int8(1.0 / 255.0, -128), [-128, -28, 127]); // 0 to 1
-        assert_eq!(int8(2.0 / 255.0, -1), [-128, -29, 126]); // -1 to 1: black is -127.5 - 1
+        assert_eq!(int8(2.0 / 255.0, -1), [-128, -28, 127]); // -1 to 1
+        assert_eq!(int8(2.0 / 255.0, 0), [-128, -28, 127]);
         assert_eq!(int8(1.0, -128), [-128, -28, 127]); // 0 to 255
     }
 

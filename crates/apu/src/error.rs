@@ -31,12 +31,12 @@ pub enum Error {
         source: io::Error,
     },
     /// A device node of something else, or of a driver that this crate can't talk to.
-    #[error("{} is not an APU that this library knows: its driver is {driver}, needed is apu 1", path.display())]
+    #[error("{} is not an APU that this library knows: {found}, needed is the driver apu 1", path.display())]
     NotAnApu {
         /// The node.
         path: PathBuf,
-        /// Name and major version of its driver.
-        driver: String,
+        /// Its driver and that one's major version, or that it is no DRM device at all.
+        found: String,
     },
     /// The kernel refused a call, for a reason that has no variant of its own.
     #[error("the device refused {call}")]
@@ -79,7 +79,7 @@ pub enum Error {
         minor: u16,
     },
     /// A program that ends too early.
-    #[error("the program is cut off: its {part} need bytes up to {needed}, the file has {got}")]
+    #[error("the program is cut off: its {part} would end at byte {needed}, the file has {got}")]
     Truncated {
         /// What doesn't fit.
         part: &'static str,
@@ -89,7 +89,7 @@ pub enum Error {
         got: u64,
     },
     /// A program whose bytes changed since it was written.
-    #[error("the program is damaged: its hash does not match its content; compile the model again")]
+    #[error("the program is damaged: its hash does not match its content")]
     Damaged,
     /// A program that contradicts itself.
     #[error("the program is malformed: {what}")]
@@ -123,7 +123,7 @@ pub enum Error {
     },
 
     /// Too few or too many tensors.
-    #[error("the model takes {needed} {what}s, {got} were given")]
+    #[error("{got} {what}s were given, the model has {needed}")]
     TensorCount {
         /// "input" or "output".
         what: &'static str,
@@ -187,7 +187,7 @@ pub enum Error {
         address: u64,
     },
     /// The firmware refused a program or job.
-    #[error("the device rejected the program: {op}: {rule}")]
+    #[error("the device rejected {op}: {rule}")]
     Rejected {
         /// The operator that broke the rule.
         op: Operator,
@@ -285,7 +285,7 @@ impl Error {
 /// The operator of a program that an error is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
-    /// Its index in the program; none when no operator is to blame.
+    /// Its index in the program; none when no operator is to blame but the program as a whole.
     pub index: Option<usize>,
     /// Its kind and name, where they are known.
     pub name: Option<String>,
@@ -305,7 +305,7 @@ impl Operator {
 impl fmt::Display for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.index, &self.name) {
-            (None, _) => f.write_str("no operator in particular"),
+            (None, _) => f.write_str("the program"),
             (Some(index), None) => write!(f, "operator {index}"),
             (Some(index), Some(name)) => write!(f, "operator {index} ({name})"),
         }
@@ -366,14 +366,14 @@ mod tests {
                     detail: reject::OPERAND,
                     ..rejected
                 },
-                "the device rejected the program: operator 7 (CONV_2D `c7`): an operand leaves its segment, or is not as long as the parameters say",
+                "the device rejected operator 7 (CONV_2D `c7`): an operand leaves its segment, or is not as long as the parameters say",
             ),
             (
                 QueueReport {
                     detail: 99,
                     ..rejected
                 },
-                "the device rejected the program: no operator in particular: it broke rule 99, which this library does not know",
+                "the device rejected the program: it broke rule 99, which this library does not know",
             ),
             (
                 QueueReport {
@@ -389,7 +389,7 @@ mod tests {
                     state: queue_state::TIMED_OUT,
                     ..FINE
                 },
-                "the job timed out in no operator in particular: it ran longer than its queue allows",
+                "the job timed out in the program: it ran longer than its queue allows",
             ),
             (
                 QueueReport {

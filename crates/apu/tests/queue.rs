@@ -126,7 +126,7 @@ fn an_unknown_operator_is_rejected_by_index() {
     let error = bench.run(&bench.queue(), &bench.job).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the device rejected the program: operator 1: the operator is unknown to the firmware"
+        "the device rejected operator 1: the operator is unknown to the firmware"
     );
     assert!(error.is_bad_program() && !error.is_retryable());
 }

@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 use std::time::{Duration, Instant};
 
-use apu::{Context, DType, Device, Model, Program};
+use apu::{Context, DType};
 use serde::Serialize;
 
 use crate::args::Bench;
@@ -56,8 +56,8 @@ pub fn run(args: &Bench, console: &Console) -> Result<(), Error> {
     let file = ModelFile::read(&args.model)?;
     let (program, compile) = timed(|| console.step("compiling", || file.program()));
     let device_error = Error::device(&args.device.device);
-    let (loaded, load) = timed(|| load(&args.device.device, program?));
-    let (device, mut context) = loaded?;
+    let (context, load) = timed(|| super::load(&args.device.device, program?));
+    let mut context = context?;
     fill_inputs(&mut context).map_err(&device_error)?;
 
     let (first, first_time) = timed(|| context.run_in_place());
@@ -67,8 +67,9 @@ pub fn run(args: &Bench, console: &Console) -> Result<(), Error> {
     }
     let times = measure(&mut context, args.runs.get(), console).map_err(&device_error)?;
 
+    let model = context.model();
+    let (program, device) = (model.program(), model.device());
     let info = device.info().map_err(&device_error)?;
-    let program = context.model().program();
     let report = Report {
         model: file.name.clone(),
         macs: program.macs(),
@@ -92,15 +93,6 @@ pub fn run(args: &Bench, console: &Console) -> Result<(), Error> {
     } else {
         print(&report)
     }
-}
-
-fn load(name: &str, program: Program) -> Result<(Device, Context), Error> {
-    let open = || {
-        let device = Device::open(name)?;
-        let context = Model::load(&device, program)?.context()?;
-        Ok((device, context))
-    };
-    open().map_err(Error::device(name))
 }
 
 fn measure(
@@ -195,7 +187,7 @@ fn print(report: &Report) -> Result<(), Error> {
         .unwrap_or_default();
     writeln!(
         out,
-        "model      {model}: {:.1} MMAC, numerics {numerics}, target {target}",
+        "model      {model}: {:.2} MMAC, numerics {numerics}, target {target}",
         *macs as f64 / 1e6
     )?;
     writeln!(

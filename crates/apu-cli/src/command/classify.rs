@@ -2,17 +2,19 @@
 
 use std::io::{Write, stdout};
 
-use apu::{Context, Program};
+use apu::Program;
 use image::DynamicImage;
 use serde::Serialize;
+use terminal_size::{Width, terminal_size_of};
 
 use crate::args::Classify;
 use crate::console::Console;
 use crate::error::Error;
 use crate::labels::Labels;
 use crate::model_file::ModelFile;
+use crate::picture;
+use crate::pixels::Encoder;
 use crate::scores::{self, Score};
-use crate::{picture, pixels};
 
 /// What to look at, and with what.
 struct Subject {
@@ -41,9 +43,7 @@ struct Class<'a> {
 pub fn run(args: &Classify, console: &Console) -> Result<(), Error> {
     let subject = subject(args)?;
     let program = console.step("compiling", || subject.model.program())?;
-    check_output(&subject, &program)?;
-    let mut context = super::load(&args.device.device, program)?;
-    let scores = scores(&subject.model, &mut context, args, &subject.picture)?;
+    let scores = scores(args, &subject, program)?;
     let report = Report {
         model: &subject.model.name,
         image: &subject.image,
@@ -56,17 +56,20 @@ pub fn run(args: &Classify, console: &Console) -> Result<(), Error> {
         return super::print_json(&report);
     }
     if subject.show {
-        write!(
+        writeln!(
             stdout(),
-            "{}\n",
-            picture::as_text(&subject.picture, PICTURE_COLUMNS)
+            "{}",
+            picture::as_text(&subject.picture, columns())
         )?;
     }
     print(&report)
 }
 
-/// Columns of the picture that comes with this program: each of its pixels gets whole characters.
-const PICTURE_COLUMNS: u32 = 32;
+/// Columns of the picture that comes with this program: enough to see it, and no more than fit.
+fn columns() -> u16 {
+    const ENOUGH: u16 = 32;
+    terminal_size_of(stdout()).map_or(ENOUGH, |(Width(width), _)| width.min(ENOUGH))
+}
 
 fn subject(args: &Classify) -> Result<Subject, Error> {
     let (Some(model), Some(image)) = (&args.model, &args.image) else {
@@ -98,59 +101,35 @@ fn subject(args: &Classify) -> Result<Subject, Error> {
     })
 }
 
-/// Says so when the labels are for another model: too few or too many.
-fn check_output(subject: &Subject, program: &Program) -> Result<(), Error> {
+fn scores(args: &Classify, subject: &Subject, program: Program) -> Result<Vec<Score>, Error> {
+    let refuse = |what| Error::NotAClassifier {
+        path: subject.model.name.clone(),
+        what,
+    };
+    let encoder = Encoder::of(&program).map_err(refuse)?;
     let [output] = program.outputs() else {
-        let what = format!(
+        return Err(refuse(format!(
             "it has {} outputs, one holds the scores",
             program.outputs().len()
-        );
-        return Err(not_a_classifier(&subject.model, what));
+        )));
     };
-    let classes: usize = output.shape.iter().product();
-    if let Some(labels) = subject
-        .labels
-        .as_ref()
-        .filter(|labels| labels.len() != classes)
-    {
+    let output = output.clone();
+    warn_of_labels(subject.labels.as_ref(), output.shape.iter().product());
+
+    let device = Error::device(&args.device.device);
+    let mut context = super::load(&args.device.device, program)?;
+    encoder.write(&subject.picture, context.input_mut(0).map_err(&device)?);
+    context.run_in_place().map_err(&device)?;
+    scores::best(&output, context.output(0).map_err(&device)?, args.top.get()).map_err(refuse)
+}
+
+/// Says so when the labels are for another model: too few or too many.
+fn warn_of_labels(labels: Option<&Labels>, classes: usize) {
+    if let Some(labels) = labels.filter(|labels| labels.len() != classes) {
         tracing::warn!(
             "{} labels for {classes} classes: the names may be wrong",
             labels.len()
         );
-    }
-    Ok(())
-}
-
-fn scores(
-    model: &ModelFile,
-    context: &mut Context,
-    args: &Classify,
-    picture: &DynamicImage,
-) -> Result<Vec<Score>, Error> {
-    let device = Error::device(&args.device.device);
-    let loaded = context.model().clone();
-    let program = loaded.program();
-    let [_input] = program.inputs() else {
-        let what = format!(
-            "it has {} inputs, one picture goes in",
-            program.inputs().len()
-        );
-        return Err(not_a_classifier(model, what));
-    };
-    let input = context.input_mut(0).map_err(&device)?;
-    pixels::fill(program, picture, input).map_err(|what| not_a_classifier(model, what))?;
-    context.run_in_place().map_err(&device)?;
-    let bytes = context.output(0).map_err(&device)?;
-    let [output, ..] = program.outputs() else {
-        return Ok(Vec::new());
-    };
-    scores::best(output, bytes, args.top.get()).map_err(|what| not_a_classifier(model, what))
-}
-
-fn not_a_classifier(model: &ModelFile, what: String) -> Error {
-    Error::NotAClassifier {
-        path: model.name.clone(),
-        what,
     }
 }
 

@@ -24,7 +24,7 @@ pub fn run(args: &Run, console: &Console) -> Result<(), Error> {
         .step("running", || context.run_in_place())
         .map_err(&device)?;
 
-    std::fs::create_dir_all(&args.output_dir).map_err(|source| Error::Write {
+    std::fs::create_dir_all(&args.output_dir).map_err(|source| Error::MakeFolder {
         path: args.output_dir.clone(),
         source,
     })?;

@@ -1,0 +1,11 @@
+//! The `apu` command from outside: what it prints, where, and with which exit code.
+#![allow(clippy::unwrap_used)]
+
+mod command;
+
+mod bad_input;
+mod classify;
+mod help;
+mod measure;
+mod models;
+mod tensors;
