@@ -91,6 +91,9 @@ impl Guest {
             .arg(format!("init={}", xtask.display()));
         linux.args(&self.arguments);
         linux.args(["--", "guest"]);
+        if !fits_shared_memory(self.memory) {
+            linux.env("TMPDIR", std::env::temp_dir());
+        }
         linux
             .stdin(line)
             .stdout(console.try_clone()?)
