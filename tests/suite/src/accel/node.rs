@@ -6,10 +6,10 @@ use std::os::fd::OwnedFd;
 use std::ptr::null_mut;
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
 use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::uapi::{Argument, Query, QueryDevice, SyncobjCreate, SyncobjWait};
 use crate::device;
@@ -100,8 +100,9 @@ impl Node {
     /// # Errors
     /// What the kernel says; `EINVAL` for a syncobj that has no fence.
     pub fn wait(&self, syncobj: u32, timeout: Duration) -> Result<(), Errno> {
-        let now = clock_gettime(ClockId::Monotonic);
-        let until = Duration::new(now.tv_sec.cast_unsigned(), now.tv_nsec as u32) + timeout;
+        // Not rustix's clock, which panics in User Mode Linux for want of a vDSO `getcpu`.
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has that clock");
+        let until = Duration::from(now) + timeout;
         self.call(&mut SyncobjWait {
             handles: std::ptr::from_ref(&syncobj).expose_provenance() as u64,
             timeout_nsec: i64::try_from(until.as_nanos()).expect("within 292 years"),
