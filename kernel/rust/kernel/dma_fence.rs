@@ -234,10 +234,16 @@ static OPS: bindings::dma_fence_ops = bindings::dma_fence_ops {
     set_deadline: None,
 };
 
+/// # Safety
+///
+/// None: it doesn't look at the fence.
 unsafe extern "C" fn driver_name(_fence: *mut bindings::dma_fence) -> *const c_char {
     c"rust".as_char_ptr()
 }
 
+/// # Safety
+///
+/// None: it doesn't look at the fence.
 unsafe extern "C" fn timeline_name(_fence: *mut bindings::dma_fence) -> *const c_char {
     c"unordered".as_char_ptr()
 }

@@ -296,6 +296,9 @@ impl<J: JobOps> JobInner<J> {
         job.cast()
     }
 
+    /// # Safety
+    ///
+    /// For the scheduler only, as `run_job` in [`Scheduler::OPS`].
     unsafe extern "C" fn run_callback(
         job: *mut bindings::drm_sched_job,
     ) -> *mut bindings::dma_fence {
@@ -319,6 +322,9 @@ impl<J: JobOps> JobInner<J> {
         }
     }
 
+    /// # Safety
+    ///
+    /// For the scheduler only, as `timedout_job` in [`Scheduler::OPS`].
     unsafe extern "C" fn timedout_callback(
         job: *mut bindings::drm_sched_job,
     ) -> bindings::drm_gpu_sched_stat {
@@ -336,6 +342,9 @@ impl<J: JobOps> JobInner<J> {
         bindings::drm_gpu_sched_stat_DRM_GPU_SCHED_STAT_NO_HANG
     }
 
+    /// # Safety
+    ///
+    /// For the scheduler only, as `free_job` in [`Scheduler::OPS`].
     unsafe extern "C" fn free_callback(job: *mut bindings::drm_sched_job) {
         // SAFETY: The scheduler's jobs are all made by `Job<J>`, and it is done with this one.
         drop(unsafe { OwnedJob::from_raw(NonNull::new_unchecked(Self::from_base(job))) });
@@ -477,6 +486,7 @@ mod tests {
         },
         time::Jiffies, //
     };
+    use core::slice;
 
     /// An engine whose jobs end when the test says so.
     #[pin_data]
@@ -611,7 +621,7 @@ mod tests {
         }
 
         fn entity(&self, priority: Priority) -> Result<Entity<TestJob>> {
-            Entity::new(priority, &[self.scheduler.clone()])
+            Entity::new(priority, slice::from_ref(&self.scheduler))
         }
 
         fn job(&self, entity: &Entity<TestJob>, name: u32) -> Result<Job<TestJob>> {
@@ -757,7 +767,7 @@ mod tests {
             scheduler,
             _device: device,
         } = Bench::patient()?;
-        let entity = Entity::new(Priority::Normal, &[scheduler.clone()])?;
+        let entity = Entity::new(Priority::Normal, slice::from_ref(&scheduler))?;
         let running = push(Job::new(&entity, 1, 0, TestJob::new(&engine, 1)?)?)?;
         let queued = push(Job::new(&entity, 1, 0, TestJob::new(&engine, 2)?)?)?;
         drop((entity, scheduler, device));
