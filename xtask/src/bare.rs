@@ -13,6 +13,9 @@ use crate::{setup, workspace};
 /// Crates that run on a remote core; the last is a whole firmware, which gets linked.
 pub const CRATES: [&str; 4] = ["apu-proto", "apu-kernels", "apu-firmware", "apu-bare"];
 
+/// The smallest program with them. It is linked, so nothing is missing.
+const PROGRAM: &str = "apu-bare";
+
 /// For which core.
 #[derive(Args)]
 pub struct Bare {
@@ -30,7 +33,12 @@ pub fn main(bare: &Bare) -> Result<ExitCode> {
     let library = setup::rust_lib_src()?;
     let mut cargo = workspace::cargo();
     cargo.args(["build", "--target", &bare.target, "-Zbuild-std=core"]);
-    cargo.args(CRATES.iter().flat_map(|name| ["--package", name]));
+    cargo.args(
+        CRATES
+            .iter()
+            .chain([&PROGRAM])
+            .flat_map(|name| ["--package", name]),
+    );
     // What is unstable is building the library; the compiler is the stable one.
     cargo.env("RUSTC_BOOTSTRAP", "1");
     cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
