@@ -17,8 +17,8 @@ pub enum Error {
         got: Vec<u8>,
     },
     /// The flatbuffer doesn't verify.
-    #[error("the model is damaged: {0}")]
-    Damaged(#[from] Box<InvalidFlatbuffer>),
+    #[error("the model is damaged: {}", .0.to_string().trim_end())]
+    Damaged(Box<InvalidFlatbuffer>),
     /// A table lacks something that every model has.
     #[error("the model is damaged: {what} is missing")]
     Missing {
