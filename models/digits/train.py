@@ -122,8 +122,10 @@ def write_sample(tflite, pictures, labels):
     enlarged = [Image.fromarray(p[..., 0]).resize(size, Image.Resampling.BICUBIC) for p in pictures]
     scores = classify_all(tflite, np.concatenate([reductions(e) for e in enlarged]))
     certainty = scores.reshape(len(pictures), -1, 10)[np.arange(len(pictures)), :, labels].min(1)
-    enlarged[certainty.argmax()].save(HERE / "digit.png", optimize=True)
-    print(f"digit.png: a {labels[certainty.argmax()]}, {int(certainty.max()) + 128}/256 at worst")
+    chosen = certainty.argmax()
+    enlarged[chosen].save(HERE / "digit.png", optimize=True)
+    np.save(HERE / "digit.npy", (pictures[chosen].astype(np.int16) - 128).astype(np.int8)[np.newaxis])
+    print(f"digit.png, digit.npy: a {labels[chosen]}, {int(certainty.max()) + 128}/256 at worst")
 
 
 def main():
