@@ -39,6 +39,10 @@ pub fn main(bare: &Bare) -> Result<ExitCode> {
             .chain([&PROGRAM])
             .flat_map(|name| ["--package", name]),
     );
+    // Apart, since what follows makes cargo rebuild the macros that others use as well.
+    cargo
+        .arg("--target-dir")
+        .arg(workspace::target()?.join("bare"));
     // What is unstable is building the library; the compiler is the stable one.
     cargo.env("RUSTC_BOOTSTRAP", "1");
     cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);

@@ -141,13 +141,21 @@ impl Tree {
         }
     }
 
+    /// A path beside the tree.
+    fn beside(&self, what: &str) -> PathBuf {
+        let mut path = self.dir.clone().into_os_string();
+        path.push(".");
+        path.push(what);
+        path.into()
+    }
+
     fn originals(&self) -> PathBuf {
-        self.dir.with_extension("originals")
+        self.beside("originals")
     }
 
     /// The paths that may differ from the original.
     fn managed(&self) -> Result<BTreeSet<PathBuf>> {
-        let list = self.dir.with_extension("managed");
+        let list = self.beside("managed");
         let paths = if list.exists() {
             fs::read_to_string(list)?
         } else {
@@ -159,7 +167,7 @@ impl Tree {
     fn manage<'a>(&self, paths: impl Iterator<Item = &'a PathBuf>) -> Result<()> {
         let paths: BTreeSet<String> = paths.map(|path| format!("{}\n", path.display())).collect();
         write_if_changed(
-            &self.dir.with_extension("managed"),
+            &self.beside("managed"),
             paths.into_iter().collect::<String>().as_bytes(),
         )
     }
