@@ -98,10 +98,11 @@ impl Driver for Apu {
     fn vm_create(&self, id: u32) -> Result<Vm> {
         let vm = Vm {
             id,
-            connection: self.link.connection(),
+            connection: self.link.connection()?,
             farewell: Some((Blank::new()?, Blank::new()?)),
         };
-        self.link.send(vm.connection, &VmCreate { vm: id, pad: 0 })?;
+        self.link
+            .send(vm.connection, &VmCreate { vm: id, pad: 0 })?;
         Ok(vm)
     }
 

@@ -131,9 +131,13 @@ impl Link {
         }
     }
 
-    /// The connection that messages are for now.
-    pub(crate) fn connection(&self) -> u64 {
-        self.state.lock().connection
+    /// The connection that messages are for now, or [`ENODEV`].
+    pub(crate) fn connection(&self) -> Result<u64> {
+        let state = self.state.lock();
+        match state.phase {
+            Phase::Online(_) => Ok(state.connection),
+            _ => Err(ENODEV),
+        }
     }
 
     /// Allocates and posts a message.
@@ -143,7 +147,7 @@ impl Link {
 
     /// Posts a message of the connection of now.
     pub(crate) fn post(&self, envelope: ListArc<Envelope>) -> Result {
-        self.transport.post(self.connection(), envelope)
+        self.transport.post(self.connection()?, envelope)
     }
 
     /// Waits until all that was posted before has taken effect, or fails with [`ENODEV`] when the
@@ -190,7 +194,11 @@ impl Link {
             kind::DONE => done(device, parse(body)?),
             kind::FAULT => {
                 let fault: Fault = parse(body)?;
-                pr_err!("device fault {} on message kind {:#x}\n", fault.status, fault.kind);
+                pr_err!(
+                    "device fault {} on message kind {:#x}\n",
+                    fault.status,
+                    fault.kind
+                );
                 device.lose();
                 Ok(())
             }
@@ -199,9 +207,7 @@ impl Link {
     }
 
     fn hello_ack(&self, device: &Device<Apu>, ack: HelloAck) -> Result {
-        if !matches!(self.state.lock().phase, Phase::Greeting) {
-            return Err(EPROTO);
-        }
+        let connection = self.greeted()?;
         if !(VERSION_MIN..=VERSION_MAX).contains(&ack.version) {
             pr_err!(
                 "no common protocol version: host {}..={}, firmware {}..={}\n",
@@ -213,11 +219,26 @@ impl Link {
             return Err(EPROTO);
         }
         let online = describe(&ack).ok_or(EPROTO)?;
-        self.state.lock().phase = Phase::Online(ack);
-        device.attach(online).inspect_err(|error| {
+        let open = || {
+            let mut state = self.state.lock();
+            if state.connection == connection {
+                state.phase = Phase::Online(ack);
+            }
+        };
+        device.attach(online, open).inspect_err(|error| {
             pr_err!("can't take the device into service: {:?}\n", error);
             device.lose();
         })
+    }
+
+    /// The connection that was greeted; each is answered once.
+    fn greeted(&self) -> Result<u64> {
+        let mut state = self.state.lock();
+        if !matches!(state.phase, Phase::Greeting) {
+            return Err(EPROTO);
+        }
+        state.phase = Phase::Closed;
+        Ok(state.connection)
     }
 
     fn sync_ack(&self, ack: SyncAck) -> Result {
@@ -244,9 +265,8 @@ fn describe(ack: &HelloAck) -> Option<Online> {
         && ack.va_end <= VA_END_MAX
         && ack.va_start.is_multiple_of(page)
         && ack.va_end.is_multiple_of(page);
-    let counts_ok = (1..=64).contains(&ack.core_count)
-        && ack.vm_max >= 1
-        && ack.job_max >= ack.core_count;
+    let counts_ok =
+        (1..=64).contains(&ack.core_count) && ack.vm_max >= 1 && ack.job_max >= ack.core_count;
     (va_ok && counts_ok).then_some(Online {
         cores: ack.core_count,
         va: ack.va_start..ack.va_end,
@@ -271,4 +291,3 @@ fn done(device: &Device<Apu>, done: Done) -> Result {
     };
     device.complete(done.job, outcome).map_err(|_| EPROTO)
 }
-

@@ -69,6 +69,8 @@ const CORES: u32 = 4;
 const WINDOW_BITS: u32 = 32;
 /// Numbers of shares stay below this, so that a token is a valid file offset.
 const SHARE_END: u32 = 1 << 30;
+/// Refused messages that are logged for one connection.
+const MAX_COMPLAINTS: u32 = 10;
 
 /// The kernel's end of the control node.
 #[pin_data]
@@ -88,6 +90,8 @@ struct Outbox {
     connection: u64,
     over: bool,
     messages: List<Envelope>,
+    /// Refused messages that may still be logged.
+    complaints: u32,
 }
 
 struct Shares {
@@ -118,6 +122,7 @@ impl Sim {
                 connection: 0,
                 over: true,
                 messages: List::new(),
+                complaints: 0,
             }),
             readable <- new_condvar!(),
             shares <- new_mutex!(Shares {
@@ -136,7 +141,22 @@ impl Sim {
         outbox.open = true;
         outbox.over = false;
         outbox.connection += 1;
+        outbox.complaints = MAX_COMPLAINTS;
         Ok(outbox.connection)
+    }
+
+    /// Logs that a message was refused, the first times.
+    fn complain(&self, message: &[u8]) {
+        let complaints = &mut self.outbox.lock().complaints;
+        if *complaints > 0 {
+            *complaints -= 1;
+            let start = message.get(..16).unwrap_or(message);
+            pr_warn!("refused a message that begins {:02x?}\n", start);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.outbox.lock().over
     }
 
     fn close(&self) {
@@ -193,7 +213,7 @@ impl Transport for Sim {
     fn cut(&self) {
         let mut outbox = self.outbox.lock();
         outbox.over = true;
-        let unread = core::mem::replace(&mut outbox.messages, List::new());
+        let unread = core::mem::take(&mut outbox.messages);
         self.readable.notify_all();
         drop(outbox);
         drop(unread);
@@ -219,7 +239,11 @@ impl Transport for Sim {
 impl Shares {
     fn unused(&mut self) -> u32 {
         loop {
-            self.last = if self.last + 1 < SHARE_END { self.last + 1 } else { 1 };
+            self.last = if self.last + 1 < SHARE_END {
+                self.last + 1
+            } else {
+                1
+            };
             if self.ranges.get(&self.last).is_none() {
                 return self.last;
             }
@@ -300,10 +324,14 @@ impl MiscDevice for Control {
         if iov.copy_from_iter(message) < length {
             return Err(EFAULT);
         }
-        if control.sim.outbox.lock().over {
+        if control.sim.is_over() {
             return Err(ENODEV);
         }
-        control.device.link.receive(&control.device, message)?;
+        let device = &control.device;
+        device
+            .link
+            .receive(device, message)
+            .inspect_err(|_| control.sim.complain(message))?;
         Ok(length)
     }
 
@@ -368,8 +396,7 @@ fn register(
     let parent: &device::Device<device::Bound> = parent.as_ref().as_ref();
     // SAFETY: The faux device is bound until its registration is dropped, which `Module` does after
     // it has dropped the result of this function.
-    let parent: &'static device::Device<device::Bound> =
-        unsafe { &*core::ptr::from_ref(parent) };
+    let parent: &'static device::Device<device::Bound> = unsafe { &*core::ptr::from_ref(parent) };
     // SAFETY: `Module` owns the result and is dropped when the module goes.
     unsafe { drm::Registration::new(parent, device, pin_init::init_zeroed::<()>(), 0) }
 }

@@ -400,6 +400,9 @@ struct drm_apu_job {
 
 /**
  * struct drm_apu_submit - Queue jobs. Either all are queued or none.
+ *
+ * ECANCELED when the queue has been stopped, see &enum drm_apu_queue_state; EAGAIN when 1024 jobs of
+ * the queue have not ended yet.
  */
 struct drm_apu_submit {
 	/** @queue_id: Input: names the queue. */

@@ -55,5 +55,10 @@ pub(super) fn create<D: Driver>(dev: &drm::Device<D>, size: u64) -> Result<ARef<
         return Err(EINVAL);
     }
     let size = size.next_multiple_of(PAGE_SIZE as u64);
-    Bo::<D>::new(dev, usize::try_from(size)?, gem::shmem::ObjectConfig::default(), ())
+    Bo::<D>::new(
+        dev,
+        usize::try_from(size)?,
+        gem::shmem::ObjectConfig::default(),
+        (),
+    )
 }

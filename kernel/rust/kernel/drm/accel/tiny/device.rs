@@ -17,6 +17,7 @@ use crate::{
     drm::sched::Scheduler,
     prelude::*,
     sync::{
+        aref::ARef,
         atomic::{
             Atomic,
             Relaxed, //
@@ -43,6 +44,7 @@ const TICK: Delta = Delta::from_millis(100);
 pub struct Device<D: Driver> {
     #[pin]
     driver: D,
+    pub(super) parent: ARef<device::Device>,
     schedulers: KVec<Arc<Scheduler<Job<D>>>>,
     last_job: Atomic<u64>,
     #[pin]
@@ -54,8 +56,6 @@ pub struct Device<D: Driver> {
 /// All living VMs. While this is locked no VM comes and none goes.
 pub(super) struct Spaces<D: Driver> {
     pub(super) list: KVec<Arc<Space<D>>>,
-    /// New VMs are told to the device at once.
-    pub(super) online: bool,
     /// What the device can map; kept while it is lost.
     pub(super) va: Option<Range<u64>>,
     /// VMs that the device can hold.
@@ -82,11 +82,11 @@ impl<D: Driver> Device<D> {
     ) -> impl PinInit<Self, Error> + 'a {
         try_pin_init!(Self {
             driver <- driver,
+            parent: parent.into(),
             schedulers: Self::new_schedulers(parent, cores)?,
             last_job: Atomic::new(0),
             spaces <- new_mutex!(Spaces {
                 list: KVec::new(),
-                online: false,
                 va: None,
                 limit: 0,
                 last_id: 0,
@@ -99,10 +99,7 @@ impl<D: Driver> Device<D> {
         })
     }
 
-    fn new_schedulers(
-        parent: &device::Device,
-        cores: u32,
-    ) -> Result<KVec<Arc<Scheduler<Job<D>>>>> {
+    fn new_schedulers(parent: &device::Device, cores: u32) -> Result<KVec<Arc<Scheduler<Job<D>>>>> {
         let mut schedulers = KVec::new();
         for core in 0..cores {
             let scheduler = Scheduler::new(parent, D::INFO.name, core, 1, TICK)?;

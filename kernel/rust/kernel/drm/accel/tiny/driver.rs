@@ -58,7 +58,11 @@ pub struct Placement {
 /// [`ENODEV`] from a method says that the device is lost. For memory that is no failure: the
 /// framework keeps every mapping and tells a device that comes back about all of them.
 pub trait Driver:
-    drm::Driver<Data = Device<Self>, File = File<Self>, Object = Bo<Self>> + Send + Sync + Sized + 'static
+    drm::Driver<Data = Device<Self>, File = File<Self>, Object = Bo<Self>>
+    + Send
+    + Sync
+    + Sized
+    + 'static
 {
     /// The device's side of an address space, e.g. the root of page tables.
     type Vm: Send;

@@ -75,8 +75,8 @@ impl<D: Driver> PinnedDrop for File<D> {
 }
 
 impl<D: Driver> File<D> {
-    /// Creates a buffer object of at least `size` bytes. Returns its handle, its size and the offset
-    /// for mmap().
+    /// Creates a buffer object of at least `size` bytes. Returns its handle, its size and the
+    /// offset for mmap().
     pub fn bo_create(file: &drm::File<Self>, size: u64) -> Result<(u32, u64, u64)> {
         let bo = bo::create::<D>(&file.inner().device, size)?;
         let offset = bo.create_mmap_offset()?;
@@ -101,15 +101,19 @@ impl<D: Driver> File<D> {
 
     /// Creates a VM and returns its handle.
     pub fn vm_create(&self) -> Result<u32> {
-        let vm = Vm::new(&self.device)?;
-        self.objects.lock().vms.insert(vm)
+        let mut objects = self.objects.lock();
+        objects.vms.insert(|| Vm::new(&self.device))
     }
 
     /// Destroys a VM; [`EBUSY`] while a queue of this file uses it.
     pub fn vm_destroy(&self, handle: u32) -> Result {
         let mut objects = self.objects.lock();
         let vm = objects.vms.get(handle)?;
-        if objects.queues.iter().any(|queue| Arc::ptr_eq(&queue.vm, &vm)) {
+        if objects
+            .queues
+            .iter()
+            .any(|queue| Arc::ptr_eq(&queue.vm, &vm))
+        {
             return Err(EBUSY);
         }
         let named = objects.vms.remove(handle);
@@ -146,7 +150,7 @@ impl<D: Driver> File<D> {
     pub fn queue_create(&self, vm: u32, config: QueueConfig) -> Result<u32> {
         let mut objects = self.objects.lock();
         let vm = objects.vms.get(vm)?;
-        objects.queues.insert(Queue::new(vm, config)?)
+        objects.queues.insert(|| Queue::new(vm, config))
     }
 
     /// Destroys a queue; its jobs that have not ended do so with [`ECANCELED`].

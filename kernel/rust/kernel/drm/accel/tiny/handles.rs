@@ -21,8 +21,8 @@ impl<T> Handles<T> {
         }
     }
 
-    /// Returns a new handle, or [`ENOSPC`] when the limit is reached.
-    pub(super) fn insert(&mut self, object: Arc<T>) -> Result<u32> {
+    /// Makes an object and returns its handle, or [`ENOSPC`] when the limit is reached.
+    pub(super) fn insert(&mut self, make: impl FnOnce() -> Result<Arc<T>>) -> Result<u32> {
         let index = match self.slots.iter().position(Option::is_none) {
             Some(free) => free,
             None if self.slots.len() < self.limit => {
@@ -31,7 +31,7 @@ impl<T> Handles<T> {
             }
             None => return Err(ENOSPC),
         };
-        *self.slots.get_mut(index).ok_or(ENOSPC)? = Some(object);
+        *self.slots.get_mut(index).ok_or(ENOSPC)? = Some(make()?);
         Ok(u32::try_from(index)? + 1)
     }
 

@@ -197,7 +197,7 @@ impl<D: Driver> Queue<D> {
     /// tears the queue down.
     pub(super) fn release(self: Arc<Self>) {
         if let Some(last) = Arc::into_unique_or_drop(self) {
-            let _ = workqueue::system_unbound().enqueue(Arc::from(last));
+            let _ = workqueue::system_long().enqueue(Arc::from(last));
         }
     }
 }

@@ -33,13 +33,17 @@ impl<D: Driver> Device<D> {
 
     /// Takes a device into service that answers and holds no VM. Fails when it can't take over the
     /// living VMs, and with [`ENODEV`] when it was lost meanwhile.
-    pub fn attach(&self, online: Online) -> Result {
+    ///
+    /// Until `open` is called the driver's methods on memory must fail with [`ENODEV`], so that no VM
+    /// is told twice.
+    pub fn attach(&self, online: Online, open: impl FnOnce()) -> Result {
         let losses = self.engine.lock().losses;
         let mut spaces = self.spaces.lock();
         let moved = spaces.va.as_ref().is_some_and(|va| *va != online.va);
         if !spaces.list.is_empty() && (moved || spaces.list.len() > online.vms) {
             return Err(EINVAL);
         }
+        open();
         for space in spaces.list.iter() {
             space.replay(self)?;
         }
@@ -49,7 +53,6 @@ impl<D: Driver> Device<D> {
         if engine.losses != losses {
             return Err(ENODEV);
         }
-        spaces.online = true;
         engine.online = Some(Online {
             cores: online.cores.min(self.core_limit() as u32),
             ..online
@@ -64,7 +67,7 @@ impl<D: Driver> Device<D> {
 
     /// Cuts off a device that doesn't do what it must in bounded time.
     pub(super) fn unresponsive(&self) {
-        pr_err!("accel-tiny: the device doesn't answer, it is cut off\n");
+        dev_err!(self.parent, "device doesn't answer, it is cut off\n");
         self.cut_off(Outcome::Innocent);
     }
 
@@ -74,7 +77,10 @@ impl<D: Driver> Device<D> {
             engine.losses += 1;
             engine.online = None;
             D::reset(self);
-            core::mem::replace(&mut engine.seats, [const { None }; super::device::MAX_CORES])
+            core::mem::replace(
+                &mut engine.seats,
+                [const { None }; super::device::MAX_CORES],
+            )
         };
         for running in seats.into_iter().flatten() {
             running.end(outcome);

@@ -95,7 +95,11 @@ impl<D: Driver> Prepared<D> {
         let job = Job::new(queue.clone(), start)?;
         let mut job = sched::Job::new(queue.entity(), 1, file.client_id(), job)?;
         for wait in request.waits {
-            job.add_dependency(SyncObj::find_fence(file, wait.handle, wait.point.unwrap_or(0))?)?;
+            job.add_dependency(SyncObj::find_fence(
+                file,
+                wait.handle,
+                wait.point.unwrap_or(0),
+            )?)?;
         }
         let mut signals = KVec::with_capacity(request.signals.len(), GFP_KERNEL_ACCOUNT)?;
         for signal in request.signals {

@@ -147,9 +147,7 @@ impl<D: Driver> Vm<D> {
             GFP_KERNEL_ACCOUNT,
         )?;
         spaces.list.push(space.clone(), GFP_KERNEL_ACCOUNT)?;
-        if spaces.online {
-            unless_lost(space.replay(device))?;
-        }
+        unless_lost(space.replay(device))?;
         Ok(vm)
     }
 
@@ -275,7 +273,9 @@ impl<D: Driver> State<D> {
             spare: [None, None, None],
         };
         // No mapping is split and nothing is allocated, so that this can't fail.
-        let _ = self.gpuvm.sm_unmap(va.start, va.end - va.start, &mut update);
+        let _ = self
+            .gpuvm
+            .sm_unmap(va.start, va.end - va.start, &mut update);
         self.gpuvm.deferred_cleanup();
         self.unflushed.clear();
     }
@@ -432,7 +432,9 @@ impl<D: Driver> DriverGpuVm for Tree<D> {
 /// The device addresses between the parts that stay mapped.
 fn hole_of<D: Driver>(op: &OpRemap<'_, Tree<D>>) -> Range<u64> {
     let old = op.va_to_unmap().range();
-    let start = op.prev().map_or(old.start, |prev| prev.addr() + prev.length());
+    let start = op
+        .prev()
+        .map_or(old.start, |prev| prev.addr() + prev.length());
     let end = op.next().map_or(old.end, |next| next.addr());
     start..end
 }
