@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use npyz::npz::NpzArchive;
 use npyz::{NpyFile, TypeChar};
+use zip::ZipArchive;
+use zip::result::ZipError;
 
 /// A model, its inputs for several runs, and the outputs that it must have.
 pub struct Case {
@@ -46,31 +47,33 @@ impl Stack {
     }
 }
 
-/// An open archive.
+/// An open archive: a zip file with an `.npy` file for each array.
 pub struct Archive {
-    npz: NpzArchive<BufReader<File>>,
+    zip: ZipArchive<BufReader<File>>,
 }
 
 impl Archive {
     /// Opens the file at `path`.
     pub fn open(path: &Path) -> Self {
-        let npz = NpzArchive::open(path)
+        let file = File::open(path)
+            .unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()));
+        let zip = ZipArchive::new(BufReader::new(file))
             .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
-        Self { npz }
+        Self { zip }
     }
 
     /// Names of the kinds of cases.
     pub fn kinds(&self) -> BTreeSet<String> {
         let kind = |name: &str| name.split('/').next().unwrap_or_default().to_owned();
-        self.npz.array_names().map(kind).collect()
+        self.zip.file_names().map(kind).collect()
     }
 
     /// All cases of a kind, in order.
     pub fn cases(&mut self, kind: &str) -> Vec<Case> {
-        let names: Vec<String> = self.npz.array_names().map(str::to_owned).collect();
+        let names: Vec<String> = self.zip.file_names().map(str::to_owned).collect();
         let mut cases: Vec<&str> = names
             .iter()
-            .filter_map(|name| name.strip_suffix("/model"))
+            .filter_map(|name| name.strip_suffix("/model.npy"))
             .filter(|case| case.split('/').next() == Some(kind))
             .collect();
         cases.sort_unstable();
@@ -95,12 +98,22 @@ impl Archive {
     }
 
     fn bytes(&mut self, name: &str) -> Vec<u8> {
-        let array = self.npz.by_name(name).expect("the archive is readable");
-        bytes(array.unwrap_or_else(|| panic!("the archive has no {name}")))
+        bytes(
+            self.array(name)
+                .unwrap_or_else(|| panic!("the archive has no {name}")),
+        )
+    }
+
+    fn array(&mut self, name: &str) -> Option<NpyFile<impl Read>> {
+        let entry = match self.zip.by_name(&format!("{name}.npy")) {
+            Err(ZipError::FileNotFound) => return None,
+            entry => entry.expect("the archive is readable"),
+        };
+        Some(NpyFile::new(entry).expect("an entry is an .npy file"))
     }
 
     fn stack(&mut self, name: &str) -> Option<Stack> {
-        let array = self.npz.by_name(name).expect("the archive is readable")?;
+        let array = self.array(name)?;
         let (&runs, shape) = array.shape().split_first().expect("runs lie along axis 0");
         Some(Stack {
             runs: usize::try_from(runs).expect("it is in memory"),
