@@ -2,8 +2,8 @@
 
 //! One connection to the firmware, from greeting to loss.
 //!
-//! What the firmware says is not trusted: whatever breaks the protocol is refused with [`EPROTO`] and
-//! has no effect.
+//! What the firmware says is not trusted: whatever breaks the protocol is refused with [`EPROTO`]
+//! and has no effect.
 
 use crate::{
     driver::Apu,

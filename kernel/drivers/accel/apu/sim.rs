@@ -2,8 +2,8 @@
 
 //! The simulated device: a process that plays it, over a root-only control node.
 //!
-//! Whoever opens `/dev/apu-sim0` is the hardware, one at a time. read() returns one whole message and
-//! write() takes one. mmap() of a MAP's token maps the pages of that MAP and nothing else; the
+//! Whoever opens `/dev/apu-sim0` is the hardware, one at a time. read() returns one whole message
+//! and write() takes one. mmap() of a MAP's token maps the pages of that MAP and nothing else; the
 //! mapping holds references to its pages, so that a process which keeps it never reaches memory of
 //! somebody else. Closing the file is the loss of the device.
 

@@ -2,9 +2,9 @@
 /*
  * User space interface of the APU accelerator driver.
  *
- * Growth rules: a structure grows at its end only, the core zero-extends or truncates by the size in
- * the ioctl number; arrays carry a stride; a padding field or an undefined flag that is not zero is
- * refused with EINVAL; a new capability raises the driver's minor version, listed here:
+ * Growth rules: a structure grows at its end only, the core zero-extends or truncates by the size
+ * in the ioctl number; arrays carry a stride; a padding field or an undefined flag that is not zero
+ * is refused with EINVAL; a new capability raises the driver's minor version, listed here:
  *
  * 1.0: first version.
  */
@@ -401,8 +401,8 @@ struct drm_apu_job {
 /**
  * struct drm_apu_submit - Queue jobs. Either all are queued or none.
  *
- * ECANCELED when the queue has been stopped, see &enum drm_apu_queue_state; EAGAIN when 1024 jobs of
- * the queue have not ended yet.
+ * ECANCELED when the queue has been stopped, see &enum drm_apu_queue_state; EAGAIN when 1024 jobs
+ * of the queue have not ended yet.
  */
 struct drm_apu_submit {
 	/** @queue_id: Input: names the queue. */

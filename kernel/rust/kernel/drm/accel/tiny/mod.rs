@@ -2,9 +2,9 @@
 
 //! Framework for small compute accelerators.
 //!
-//! A leaf driver implements one trait, [`Driver`]: how the device reaches memory (share, map, unmap,
-//! flush), how it runs and cancels a job and how it is cut off. The framework owns the rest: files
-//! and their handles with limits, buffer objects, address spaces on GPUVM, queues on the DRM
+//! A leaf driver implements one trait, [`Driver`]: how the device reaches memory (share, map,
+//! unmap, flush), how it runs and cancels a job and how it is cut off. The framework owns the rest:
+//! files and their handles with limits, buffer objects, address spaces on GPUVM, queues on the DRM
 //! scheduler, fences, syncobjs, timeouts, and recovery.
 //!
 //! The framework knows no uAPI structure. A driver declares its own ioctls, checks and translates
@@ -13,9 +13,10 @@
 //! # Life of the parts
 //!
 //! A job holds its queue, a queue its VM, a mapping in a VM its buffer object. Closing a queue
-//! cancels what runs and lets what waits fail, so that all fences signal; the queue itself goes when
-//! its last job is freed, and only then the VM may go. When a job frees the last reference, the rest
-//! is torn down from a system worker: the scheduler's own worker must take no `dma_resv` lock.
+//! cancels what runs and lets what waits fail, so that all fences signal; the queue itself goes
+//! when its last job is freed, and only then the VM may go. When a job frees the last reference,
+//! the rest is torn down from a system worker: the scheduler's own worker must take no `dma_resv`
+//! lock.
 //!
 //! # Locks
 //!

@@ -34,8 +34,8 @@ impl<D: Driver> Device<D> {
     /// Takes a device into service that answers and holds no VM. Fails when it can't take over the
     /// living VMs, and with [`ENODEV`] when it was lost meanwhile.
     ///
-    /// Until `open` is called the driver's methods on memory must fail with [`ENODEV`], so that no VM
-    /// is told twice.
+    /// Until `open` is called the driver's methods on memory must fail with [`ENODEV`], so that no
+    /// VM is told twice.
     pub fn attach(&self, online: Online, open: impl FnOnce()) -> Result {
         let losses = self.engine.lock().losses;
         let mut spaces = self.spaces.lock();

@@ -21,7 +21,8 @@ const MAX_STRIDE: usize = 1024;
 /// Reads `count` elements, each `stride` bytes from the one before.
 ///
 /// The caller may be newer than the kernel: a longer element is fine as long as the rest is zero.
-/// Fails with [`EINVAL`] for a wrong `count` or `stride`, with [`E2BIG`] for a rest that is not zero.
+/// Fails with [`EINVAL`] for a wrong `count` or `stride`, with [`E2BIG`] for a rest that is not
+/// zero.
 pub fn read_array<T: FromBytes>(
     address: u64,
     count: u32,
