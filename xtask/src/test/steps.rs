@@ -157,8 +157,9 @@ fn cli() -> Result<Vec<Command>> {
         let xtask = std::env::current_exe()?;
         compare.args([
             "-c",
-            r#"cmp <("$1" classify $3) <("$2" uml run -- "$1" classify $3 --device "$4")"#,
-            "cmp",
+            r#"here=$("$1" classify $3) && there=$("$2" uml run -- "$1" classify $3 --device "$4") &&
+               [ -n "$here" ] && diff <(echo "$here") <(echo "$there")"#,
+            "compare",
         ]);
         compare
             .args([apu.as_os_str(), xtask.as_os_str()])
