@@ -17,7 +17,7 @@ struct Check {
     broken: fn() -> Result<Vec<String>>,
 }
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     Check {
         promise: "formatted by rustfmt",
         broken: fmt,
@@ -45,6 +45,10 @@ const CHECKS: [Check; 8] = [
     Check {
         promise: "the firmware's crates have no std",
         broken: std_dependencies,
+    },
+    Check {
+        promise: "kernel drivers have neither unsafe code nor bindings",
+        broken: sources::unsafe_drivers,
     },
     Check {
         promise: "kernel files have the kernel's style",

@@ -62,6 +62,25 @@ pub fn unmapped_crates() -> Result<Vec<String>> {
         .collect())
 }
 
+/// Lines of kernel drivers that reach behind the abstractions.
+pub fn unsafe_drivers() -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let is_driver = |path: &&String| path.starts_with("kernel/drivers/") && path.ends_with(".rs");
+    for path in tracked()?.iter().filter(is_driver) {
+        let text = fs::read_to_string(workspace::root().join(path))?;
+        let lines = text.lines().enumerate();
+        let lines = lines.filter(|(_, line)| reaches_behind(line));
+        found.extend(lines.map(|(at, line)| format!("{path}:{}: {}", at + 1, line.trim())));
+    }
+    Ok(found)
+}
+
+fn reaches_behind(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    code.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .any(|word| ["unsafe", "bindings"].contains(&word))
+}
+
 /// Lines that speak of one machine or of one mirror.
 pub fn places() -> Result<Vec<String>> {
     let mut found = Vec::new();
@@ -125,6 +144,14 @@ mod tests {
         assert!(!has_header("//! What.\n", true));
         assert!(!has_header("use std::fs;\n//! What.\n", false));
         assert!(!has_header("", false));
+    }
+
+    #[test]
+    fn what_drivers_may_not() {
+        assert!(reaches_behind("    unsafe { f() }"));
+        assert!(reaches_behind("use kernel::bindings;"));
+        assert!(!reaches_behind("x // not unsafe"));
+        assert!(!reaches_behind("unsafe_code(bindings_of())"));
     }
 
     #[test]

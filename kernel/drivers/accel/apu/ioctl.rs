@@ -6,9 +6,8 @@ use crate::{
     driver::Apu,
     message::MAX_SEGMENTS,
     payload::{
-        DeviceInfo,
-        UserBindOp,
-        UserJob,
+        bind_op,
+        job_request,
         MAX_BIND_OPS,
         MAX_JOBS,
         MAX_SYNCS, //
@@ -62,11 +61,11 @@ pub(crate) fn query(
     if args.data != 0 {
         write_struct(args.data, args.size, &device_info(device))?;
     }
-    args.size = size_of::<DeviceInfo>() as u32;
+    args.size = size_of::<uapi::drm_apu_query_device>() as u32;
     Ok(0)
 }
 
-fn device_info(device: &Device) -> DeviceInfo {
+fn device_info(device: &Device) -> uapi::drm_apu_query_device {
     let mut info = uapi::drm_apu_query_device {
         page_size: PAGE_SIZE as u32,
         max_segments: MAX_SEGMENTS as u32,
@@ -87,7 +86,7 @@ fn device_info(device: &Device) -> DeviceInfo {
         info.features = ack.features;
         info.target = ack.target;
     }
-    DeviceInfo(info)
+    info
 }
 
 pub(crate) fn bo_create(
@@ -134,8 +133,8 @@ pub(crate) fn vm_bind(
     if args.op_count == 0 {
         return Err(EINVAL);
     }
-    let ops = read_array::<UserBindOp>(args.ops, args.op_count, args.op_stride, MAX_BIND_OPS)?;
-    let ops = ops.iter().map(|op| op.parse(file));
+    let ops = read_array(args.ops, args.op_count, args.op_stride, MAX_BIND_OPS)?;
+    let ops = ops.iter().map(|op| bind_op(op, file));
     let (done, result) = file.inner().vm_bind(args.vm_id, ops);
     args.failed_op = done;
     result?;
@@ -223,10 +222,10 @@ pub(crate) fn submit(
     if args.job_count == 0 {
         return Err(EINVAL);
     }
-    let jobs = read_array::<UserJob>(args.jobs, args.job_count, args.job_stride, MAX_JOBS)?;
+    let jobs = read_array(args.jobs, args.job_count, args.job_stride, MAX_JOBS)?;
     let mut requests = KVec::with_capacity(jobs.len(), GFP_KERNEL_ACCOUNT)?;
     for job in &jobs {
-        requests.push(job.parse()?, GFP_KERNEL_ACCOUNT)?;
+        requests.push(job_request(job)?, GFP_KERNEL_ACCOUNT)?;
     }
     tiny::File::submit(file, args.queue_id, requests)?;
     Ok(0)

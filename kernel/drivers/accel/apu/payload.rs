@@ -27,10 +27,6 @@ use kernel::{
         }, //
     },
     prelude::*,
-    transmute::{
-        AsBytes,
-        FromBytes, //
-    },
     uapi, //
 };
 
@@ -39,63 +35,27 @@ pub(crate) const MAX_SYNCS: u32 = 64;
 pub(crate) const MAX_BIND_OPS: u32 = 1024;
 pub(crate) const MAX_QUEUED_JOBS: usize = 1024;
 
-macro_rules! user_structs {
-    ($($(#[$doc:meta])* $name:ident: $of:ident,)*) => { $(
-        $(#[$doc])*
-        #[repr(transparent)]
-        pub(crate) struct $name(pub(crate) uapi::$of);
-
-        // SAFETY: A uAPI structure has integers and arrays of integers alone, which may have any
-        // value.
-        unsafe impl FromBytes for $name {}
-    )* };
-}
-
-user_structs! {
-    /// An operation of VM_BIND.
-    UserBindOp: drm_apu_vm_bind_op,
-    /// A job of SUBMIT.
-    UserJob: drm_apu_job,
-    /// A syncobj to wait for or to signal.
-    UserSync: drm_apu_sync,
-    /// A segment of a job.
-    UserSegment: drm_apu_segment,
-}
-
-/// The answer of QUERY.
-#[repr(transparent)]
-pub(crate) struct DeviceInfo(pub(crate) uapi::drm_apu_query_device);
-
-// SAFETY: The structure has integers and arrays of integers alone, and its padding is explicit.
-unsafe impl AsBytes for DeviceInfo {}
-
-impl UserBindOp {
-    /// The operation in the framework's words.
-    pub(crate) fn parse(&self, file: &drm::File<File<Apu>>) -> Result<BindOp<Apu>> {
-        let op = &self.0;
-        let end = op.va.checked_add(op.size).ok_or(EINVAL)?;
-        if op.pad != 0 {
-            return Err(EINVAL);
-        }
-        match op.type_ {
-            uapi::drm_apu_vm_bind_op_type_DRM_APU_VM_BIND_OP_MAP => Ok(BindOp::Map {
-                va: op.va,
-                range: File::bo_range(
-                    file,
-                    op.bo_handle,
-                    op.bo_offset,
-                    op.size,
-                    access(op.flags)?,
-                )?,
-            }),
-            uapi::drm_apu_vm_bind_op_type_DRM_APU_VM_BIND_OP_UNMAP => {
-                if op.flags != 0 || op.bo_handle != 0 || op.bo_offset != 0 {
-                    return Err(EINVAL);
-                }
-                Ok(BindOp::Unmap { va: op.va..end })
+/// A change of a VM in the framework's words.
+pub(crate) fn bind_op(
+    op: &uapi::drm_apu_vm_bind_op,
+    file: &drm::File<File<Apu>>,
+) -> Result<BindOp<Apu>> {
+    let end = op.va.checked_add(op.size).ok_or(EINVAL)?;
+    if op.pad != 0 {
+        return Err(EINVAL);
+    }
+    match op.type_ {
+        uapi::drm_apu_vm_bind_op_type_DRM_APU_VM_BIND_OP_MAP => Ok(BindOp::Map {
+            va: op.va,
+            range: File::bo_range(file, op.bo_handle, op.bo_offset, op.size, access(op.flags)?)?,
+        }),
+        uapi::drm_apu_vm_bind_op_type_DRM_APU_VM_BIND_OP_UNMAP => {
+            if op.flags != 0 || op.bo_handle != 0 || op.bo_offset != 0 {
+                return Err(EINVAL);
             }
-            _ => Err(EINVAL),
+            Ok(BindOp::Unmap { va: op.va..end })
         }
+        _ => Err(EINVAL),
     }
 }
 
@@ -107,45 +67,40 @@ fn access(flags: u32) -> Result<Access> {
     }
 }
 
-impl UserJob {
-    /// The job in the framework's words.
-    pub(crate) fn parse(&self) -> Result<JobRequest<Apu>> {
-        let job = &self.0;
-        if job.flags != 0 {
-            return Err(EINVAL);
-        }
-        Ok(JobRequest {
-            waits: read_syncs(job.waits, job.wait_count, job.sync_stride)?,
-            signals: read_syncs(job.signals, job.signal_count, job.sync_stride)?,
-            payload: Job {
-                run: parse_run(&job.run)?,
-                run_blank: Some(Blank::new()?),
-                cancel_blank: Some(Blank::new()?),
-            },
-        })
+/// A job in the framework's words.
+pub(crate) fn job_request(job: &uapi::drm_apu_job) -> Result<JobRequest<Apu>> {
+    if job.flags != 0 {
+        return Err(EINVAL);
     }
+    Ok(JobRequest {
+        waits: read_syncs(job.waits, job.wait_count, job.sync_stride)?,
+        signals: read_syncs(job.signals, job.signal_count, job.sync_stride)?,
+        payload: Job {
+            run: parse_run(&job.run)?,
+            run_blank: Some(Blank::new()?),
+            cancel_blank: Some(Blank::new()?),
+        },
+    })
 }
 
 fn read_syncs(address: u64, count: u32, stride: u32) -> Result<KVec<SyncPoint>> {
     let mut points = KVec::new();
-    for sync in read_array::<UserSync>(address, count, stride, MAX_SYNCS)? {
-        points.push(sync.parse()?, GFP_KERNEL_ACCOUNT)?;
+    for sync in read_array(address, count, stride, MAX_SYNCS)? {
+        points.push(sync_point(&sync)?, GFP_KERNEL_ACCOUNT)?;
     }
     Ok(points)
 }
 
-impl UserSync {
-    fn parse(&self) -> Result<SyncPoint> {
-        let point = match (self.0.flags, self.0.point) {
-            (0, 0) => None,
-            (uapi::DRM_APU_SYNC_TIMELINE, point) if point != 0 => Some(point),
-            _ => return Err(EINVAL),
-        };
-        Ok(SyncPoint {
-            handle: self.0.handle,
-            point,
-        })
-    }
+fn sync_point(sync: &uapi::drm_apu_sync) -> Result<SyncPoint> {
+    let point = match (sync.flags, sync.point) {
+        (0, 0) => None,
+        (uapi::DRM_APU_SYNC_TIMELINE, point) if point != 0 => Some(point),
+        _ => return Err(EINVAL),
+    };
+    Ok(SyncPoint {
+        handle: sync.handle,
+        point,
+    })
 }
 
 /// Whether the program is any good is for the firmware to say; this keeps the message well formed.
@@ -153,14 +108,14 @@ fn parse_run(run: &uapi::drm_apu_run) -> Result<Run> {
     if run.program_size == 0 {
         return Err(EINVAL);
     }
-    let given = read_array::<UserSegment>(
+    let given = read_array::<uapi::drm_apu_segment>(
         run.segments,
         run.segment_count,
         run.segment_stride,
         MAX_SEGMENTS as u32,
     )?;
     let mut segments = [RunSegment::default(); MAX_SEGMENTS];
-    for (segment, UserSegment(given)) in segments.iter_mut().zip(&given) {
+    for (segment, given) in segments.iter_mut().zip(&given) {
         *segment = RunSegment {
             va: given.va,
             size: given.size,

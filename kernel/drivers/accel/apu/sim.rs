@@ -14,8 +14,6 @@ use crate::{
     transport::Transport, //
 };
 use kernel::{
-    container_of,
-    device,
     drm::{
         self,
         accel::tiny::{
@@ -256,11 +254,8 @@ impl Shares {
     }
 }
 
-/// The control node.
-#[pin_data]
-struct ControlNode {
-    #[pin]
-    misc: MiscDeviceRegistration<Control>,
+/// What the control node is a node of.
+struct Hardware {
     sim: Arc<Sim>,
     device: ARef<drm::Device<Apu>>,
 }
@@ -275,25 +270,23 @@ struct Control {
 #[vtable]
 impl MiscDevice for Control {
     type Ptr = KBox<Self>;
+    type RegistrationData = Hardware;
 
     fn open(file: &File, misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        // SAFETY: `Control` is private to this module, which registers it as a field of a
-        // `ControlNode` alone; the node lives as long as the registration does.
-        let node = unsafe { &*container_of!(core::ptr::from_ref(misc), ControlNode, misc) };
+        let Hardware { sim, device } = misc.data();
         let control = KBox::new(
             Self {
-                sim: node.sim.clone(),
-                device: node.device.clone(),
+                sim: sim.clone(),
+                device: device.clone(),
                 nonblock: file.flags() & O_NONBLOCK != 0,
             },
             GFP_KERNEL,
         )?;
-        let connection = node.sim.open()?;
-        control
-            .device
+        let connection = sim.open()?;
+        device
             .link
             .connect(connection)
-            .inspect_err(|_| node.sim.close())?;
+            .inspect_err(|_| sim.close())?;
         Ok(control)
     }
 
@@ -356,8 +349,7 @@ impl MiscDevice for Control {
 #[pin_data]
 pub(crate) struct Module {
     #[pin]
-    node: ControlNode,
-    drm: drm::Registration<'static, Apu>,
+    node: MiscDeviceRegistration<Control>,
     _parent: faux::Registration,
 }
 
@@ -365,48 +357,25 @@ impl kernel::InPlaceModule for Module {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(|| {
             let parent = faux::Registration::new(c"apu-sim", None)?;
-            let sim = Arc::pin_init(Sim::new(), GFP_KERNEL)?;
-            let device = unregistered(&parent, sim.clone())?;
-            let drm = register(&parent, device)?;
-            let device = drm.device().into();
+            let hardware = Hardware::new(&parent)?;
+            let name = c"apu-sim0";
             Ok(try_pin_init!(Self {
-                node <- ControlNode::new(sim, device),
-                drm,
+                node <- MiscDeviceRegistration::register(MiscDeviceOptions { name }, hardware),
                 _parent: parent,
             }))
         })
     }
 }
 
-fn unregistered(
-    parent: &faux::Registration,
-    sim: Arc<Sim>,
-) -> Result<drm::UnregisteredDevice<Apu>> {
-    let parent = parent.as_ref();
-    drm::UnregisteredDevice::new(
-        parent,
-        tiny::Device::new(parent.as_ref(), CORES, Apu::new(sim)),
-    )
-}
-
-fn register(
-    parent: &faux::Registration,
-    device: drm::UnregisteredDevice<Apu>,
-) -> Result<drm::Registration<'static, Apu>> {
-    let parent: &device::Device<device::Bound> = parent.as_ref().as_ref();
-    // SAFETY: The faux device is bound until its registration is dropped, which `Module` does after
-    // it has dropped the result of this function.
-    let parent: &'static device::Device<device::Bound> = unsafe { &*core::ptr::from_ref(parent) };
-    // SAFETY: `Module` owns the result and is dropped when the module goes.
-    unsafe { drm::Registration::new(parent, device, pin_init::init_zeroed::<()>(), 0) }
-}
-
-impl ControlNode {
-    fn new(sim: Arc<Sim>, device: ARef<drm::Device<Apu>>) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
+impl Hardware {
+    fn new(parent: &faux::Registration) -> Result<Self> {
+        let parent = parent.as_ref();
+        let sim = Arc::pin_init(Sim::new(), GFP_KERNEL)?;
+        let state = tiny::Device::new(parent.as_ref(), CORES, Apu::new(sim.clone()));
+        let device = drm::UnregisteredDevice::new(parent, state)?;
+        Ok(Self {
             sim,
-            device,
-            misc <- MiscDeviceRegistration::register(MiscDeviceOptions { name: c"apu-sim0" }),
+            device: tiny::Device::register(parent.as_ref(), device)?,
         })
     }
 }

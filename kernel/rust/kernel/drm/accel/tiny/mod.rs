@@ -32,6 +32,7 @@ mod handles;
 mod job;
 mod queue;
 mod recovery;
+mod registration;
 mod submit;
 mod user_array;
 mod vm;

@@ -4,16 +4,17 @@
 
 use crate::{
     prelude::*,
-    transmute::{
-        AsBytes,
-        FromBytes, //
-    },
     uaccess::{
         UserSlice,
         UserSliceReader, //
     },
 };
 use core::mem::size_of;
+use zerocopy::{
+    FromBytes,
+    Immutable,
+    IntoBytes, //
+};
 
 /// Most bytes of one structure of the caller. It leaves room to grow and bounds the work.
 const MAX_STRIDE: usize = 1024;
@@ -23,7 +24,7 @@ const MAX_STRIDE: usize = 1024;
 /// The caller may be newer than the kernel: a longer element is fine as long as the rest is zero.
 /// Fails with [`EINVAL`] for a wrong `count` or `stride`, with [`E2BIG`] for a rest that is not
 /// zero.
-pub fn read_array<T: FromBytes>(
+pub fn read_array<T: FromBytes + IntoBytes>(
     address: u64,
     count: u32,
     stride: u32,
@@ -42,7 +43,9 @@ pub fn read_array<T: FromBytes>(
     let mut reader = user_slice(address, count * stride)?.reader();
     let mut elements = KVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
     for _ in 0..count {
-        elements.push(reader.read()?, GFP_KERNEL_ACCOUNT)?;
+        let mut element = T::new_zeroed();
+        reader.read_slice(element.as_mut_bytes())?;
+        elements.push(element, GFP_KERNEL_ACCOUNT)?;
         skip_zeroes(&mut reader, stride - size_of::<T>())?;
     }
     Ok(elements)
@@ -51,7 +54,7 @@ pub fn read_array<T: FromBytes>(
 /// Writes as much of `value` as fits into the `size` bytes at `address` and zeroes the rest.
 ///
 /// Fails with [`E2BIG`] when `size` is absurd.
-pub fn write_struct<T: AsBytes>(address: u64, size: u32, value: &T) -> Result {
+pub fn write_struct<T: IntoBytes + Immutable>(address: u64, size: u32, value: &T) -> Result {
     let size = size as usize;
     if size > MAX_STRIDE {
         return Err(E2BIG);

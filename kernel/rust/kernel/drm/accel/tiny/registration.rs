@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From the state of a device to a node that can be opened, and back.
+
+use super::{
+    Device,
+    Driver, //
+};
+use crate::{
+    device,
+    devres,
+    drm,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// A device that user space knows.
+struct Registered<D: Driver>(drm::Registration<'static, D>);
+
+impl<D: Driver> Drop for Registered<D> {
+    /// The jobs end before the node goes.
+    fn drop(&mut self) {
+        self.0.device().lose();
+    }
+}
+
+impl<D> Device<D>
+where
+    D: Driver + for<'a> drm::Driver<RegistrationData<'a> = ()>,
+{
+    /// Makes a device known to user space until `parent` is unbound, which is a loss of the device:
+    /// its jobs end, and ioctls fail with [`ENODEV`] on files that are still open.
+    pub fn register(
+        parent: &device::Device<device::Bound>,
+        device: drm::UnregisteredDevice<D>,
+    ) -> Result<ARef<drm::Device<D>>> {
+        // SAFETY: This reference goes no further than into the registration, which `devres` drops
+        // when `parent` is unbound; until then the device is bound.
+        let bound: &'static device::Device<device::Bound> =
+            unsafe { &*core::ptr::from_ref(parent) };
+        // SAFETY: The registration is given to `devres` below, which drops it before `parent` has
+        // been unbound. If that fails it is dropped at once.
+        let registration =
+            unsafe { drm::Registration::new(bound, device, pin_init::init_zeroed::<()>(), 0)? };
+        let device = registration.device().into();
+        devres::register(parent, Registered(registration), GFP_KERNEL)?;
+        Ok(device)
+    }
+}
