@@ -8,10 +8,11 @@
 //! a message shorter than that. Each transport keeps messages in order.
 //!
 //! Life of a connection: the host sends [`Hello`] with the versions it speaks, the firmware answers
-//! [`HelloAck`] with the one it chose. Then per client address space [`VmCreate`], [`Map`]s, per job
-//! [`Run`] answered by one [`Done`], and [`VmDestroy`]. A [`Sync`] is answered by [`SyncAck`] when
-//! everything sent before it has taken effect; that is how the host knows that an unmapped page is
-//! no longer reached. A job under way that needs an unmapped page ends with an address fault.
+//! [`HelloAck`] with the one it chose. Then per client address space [`VmCreate`], [`Map`]s, per
+//! job [`Run`] answered by one [`Done`], and [`VmDestroy`]. A [`Sync`] is answered by [`SyncAck`]
+//! when everything sent before it has taken effect; that is how the host knows that an unmapped
+//! page is no longer reached. A job under way that needs an unmapped page ends with an address
+//! fault.
 //!
 //! A later [`Hello`] is a reset: the firmware forgets all VMs and jobs, and no [`Done`] of an
 //! earlier job comes after the new [`HelloAck`].
@@ -101,7 +102,7 @@ pub struct HelloAck {
     pub va_start: u64,
     /// First device address past those that a VM can map.
     pub va_end: u64,
-    /// Program features that the firmware knows ([`crate::program`]'s `features`, in the kernel opaque).
+    /// Program features that the firmware knows ([`crate::program`]); the kernel doesn't care.
     pub features: u64,
     /// Program layout that the firmware runs, UTF-8, zero padded.
     pub target: [u8; TARGET_NAME],
@@ -134,7 +135,7 @@ pub struct VmDestroy {
 /// The device may only read through the mapping.
 pub const MAP_READ_ONLY: u32 = 1 << 0;
 
-/// Host to firmware: pages appear at a device address. Replaces nothing: the range is unmapped before.
+/// Host to firmware: pages appear at a device address where nothing is mapped.
 /// A device that lacks the means leaves the range unmapped, and jobs that need it fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -227,7 +228,7 @@ pub mod status {
     pub const OK: u32 = 0;
     /// Something that the program or job says is wrong; `detail` is a [`super::reject`] code.
     pub const REJECTED: u32 = 1;
-    /// An address outside the VM's mappings, or a write through a read-only one; `address` says where.
+    /// An address outside the VM's mappings, or a write to a read-only one; `address` says where.
     pub const ADDRESS_FAULT: u32 = 2;
     /// Given up because of [`super::Cancel`].
     pub const CANCELLED: u32 = 3;

@@ -4,10 +4,10 @@
 //! compiles what it touches; a finished image is stored under the hash of everything it was made
 //! from, so a fresh clone compiles nothing.
 
-mod config;
-mod make;
-mod overlay;
-mod tree;
+pub mod config;
+pub mod make;
+pub mod overlay;
+pub mod tree;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ fn build(tree: &Tree, config: &Config, overlay: &Overlay, image: &Path) -> Resul
         objects: &objects,
         tools: &tools,
     };
-    config.apply(&make, &objects)?;
+    config.apply(&make)?;
     make.run("linux", Some(&progress))?;
     let images = image.parent().context("an image has a folder")?;
     cache::publish_dir(images, |dir| {

@@ -12,6 +12,7 @@ mod guest;
 mod kernel;
 mod progress;
 mod readme;
+mod series;
 mod setup;
 mod test;
 mod tidy;
@@ -42,6 +43,8 @@ enum Verb {
     Uml(uml::Verb),
     /// Builds the firmware's crates for a core without an operating system
     Bare(bare::Bare),
+    /// Cuts the overlay into a series of patches on plain Linux, and checks it
+    Series(series::Series),
     /// Checks what the prose promises
     Tidy,
     /// Does everything above and the tests, on a bare machine
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Kernel(verb) => kernel::main(verb),
         Verb::Uml(verb) => uml::main(verb),
         Verb::Bare(bare) => bare::main(&bare),
+        Verb::Series(series) => series::main(&series),
         Verb::Tidy => tidy::main(),
         Verb::Test(test) => test::main(&test),
         Verb::Guest => guest::main(),

@@ -2,7 +2,7 @@
 
 mod step;
 mod steps;
-mod tally;
+pub mod tally;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 
 use crate::progress::Progress;
-use crate::{bare, workspace};
+use crate::{bare, series, workspace};
 
 /// Something that holds for the whole checkout.
 struct Check {
@@ -17,7 +17,7 @@ struct Check {
     broken: fn() -> Result<Vec<String>>,
 }
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     Check {
         promise: "formatted by rustfmt",
         broken: fmt,
@@ -45,6 +45,10 @@ const CHECKS: [Check; 9] = [
     Check {
         promise: "the firmware's crates have no std",
         broken: std_dependencies,
+    },
+    Check {
+        promise: "every kernel file is in one patch of the series",
+        broken: series::broken,
     },
     Check {
         promise: "kernel drivers have neither unsafe code nor bindings",

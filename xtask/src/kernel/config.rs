@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
@@ -42,17 +41,22 @@ impl Config {
         &self.text
     }
 
-    /// Configures `objects`. Kconfig silently drops what it doesn't know or can't have, so every
-    /// option is looked for in the result.
-    pub fn apply(&self, make: &Make, objects: &Path) -> Result<()> {
-        fs::create_dir_all(objects)?;
-        let fragment = objects.join("fragments.config");
+    /// Configures, without what the tree doesn't know.
+    pub fn configure(&self, make: &Make) -> Result<()> {
+        fs::create_dir_all(make.objects)?;
+        let fragment = make.objects.join("fragments.config");
         fs::write(&fragment, &self.text)?;
         make.run_with(
             "allnoconfig",
             &[("KCONFIG_ALLCONFIG", fragment.as_os_str())],
-        )?;
-        let got = fs::read_to_string(objects.join(".config"))?;
+        )
+    }
+
+    /// Configures. Kconfig silently drops what it doesn't know or can't have, so every
+    /// option is looked for in the result.
+    pub fn apply(&self, make: &Make) -> Result<()> {
+        self.configure(make)?;
+        let got = fs::read_to_string(make.objects.join(".config"))?;
         let dropped = dropped(&self.text, &got);
         ensure!(
             dropped.is_empty(),

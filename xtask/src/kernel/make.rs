@@ -20,6 +20,8 @@ pub const FLAGS: [&str; 4] = [
     "KBUILD_BUILD_USER=tinyapu",
     "KBUILD_BUILD_HOST=tinyapu",
 ];
+/// What make says is kept in the object folder.
+const LOG: &str = "make.log";
 /// Lines shown after each compiler error, for its source excerpt.
 const EXCERPT: usize = 12;
 /// Lines shown of a failure.
@@ -38,8 +40,27 @@ pub struct Make<'a> {
 impl Make<'_> {
     /// Makes `target`.
     pub fn run(&self, target: &str, progress: Option<&Progress>) -> Result<()> {
+        self.run_logged(self.command(target), target, progress)
+    }
+
+    /// Makes `target` with clippy in place of the compiler, and returns what is warned of.
+    pub fn run_clippy(&self, target: &str, progress: &Progress) -> Result<Vec<String>> {
         let mut make = self.command(target);
-        let log = self.objects.join("make.log");
+        make.arg("CLIPPY=1");
+        self.run_logged(make, target, Some(progress))?;
+        let log = fs::read(self.objects.join(LOG))?;
+        let log = String::from_utf8_lossy(&log);
+        let warnings = log.lines().filter(|line| line.contains("warning:"));
+        Ok(warnings.map(str::to_owned).collect())
+    }
+
+    fn run_logged(
+        &self,
+        mut make: Command,
+        target: &str,
+        progress: Option<&Progress>,
+    ) -> Result<()> {
+        let log = self.objects.join(LOG);
         let mut file = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
         let (output, input) = pipe()?;
         make.stdout(input.try_clone()?).stderr(input);

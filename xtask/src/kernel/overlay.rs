@@ -16,6 +16,7 @@ const OURS: [&str; 2] = ["patches", "configs"];
 const SHARED: [(&str, &str); 1] = [("protocol/src/message.rs", "drivers/accel/apu/message.rs")];
 
 /// Everything that is added.
+#[derive(Clone, Default)]
 pub struct Overlay {
     /// New files, by their path in the tree.
     pub files: BTreeMap<PathBuf, Vec<u8>>,

@@ -71,13 +71,7 @@ impl Tree {
 
     /// Lays `overlay` over the tree.
     pub fn prepare(&self, overlay: &Overlay) -> Result<()> {
-        let mut wanted = self.patched(overlay)?;
-        wanted.extend(
-            overlay
-                .files
-                .iter()
-                .map(|(path, content)| (path.clone(), content.clone())),
-        );
+        let wanted = self.overlaid(overlay)?;
         let before = self.managed()?;
         for path in wanted.keys().filter(|path| !before.contains(*path)) {
             self.keep_original(path)?;
@@ -91,6 +85,27 @@ impl Tree {
             self.restore(path)?;
         }
         self.manage(wanted.keys())
+    }
+
+    /// All files that the overlay changes or adds, as it wants them.
+    pub fn overlaid(&self, overlay: &Overlay) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+        let mut wanted = self.patched(overlay)?;
+        wanted.extend(
+            overlay
+                .files
+                .iter()
+                .map(|(path, content)| (path.clone(), content.clone())),
+        );
+        Ok(wanted)
+    }
+
+    /// The paths that the patches of `overlay` name.
+    pub fn edited(&self, overlay: &Overlay) -> BTreeSet<PathBuf> {
+        overlay
+            .patches
+            .values()
+            .flat_map(|patch| touched(patch))
+            .collect()
     }
 
     /// The files that the patches touch, patched.
@@ -111,7 +126,7 @@ impl Tree {
     }
 
     /// Where the original of a file is, if Linux has it.
-    fn original(&self, path: &Path) -> Result<Option<PathBuf>> {
+    pub fn original(&self, path: &Path) -> Result<Option<PathBuf>> {
         let kept = self.originals().join(path);
         let plain = self.dir.join(path);
         Ok(if kept.exists() {

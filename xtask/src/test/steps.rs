@@ -32,6 +32,9 @@ pub fn all() -> Vec<Step> {
         step("tidy", "what the prose promises", || {
             Ok(vec![xtask(&["tidy"])?])
         }),
+        step("series", "the overlay as patches to send", || {
+            Ok(vec![xtask(&["series"])?])
+        }),
         step("deny", "licences and sources of the dependencies", deny),
         step("unit", "unit tests of every crate", unit),
         step(

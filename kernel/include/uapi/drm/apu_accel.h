@@ -44,8 +44,8 @@ struct drm_apu_query {
 	__u32 type;
 
 	/**
-	 * @size: Input: bytes at @data; output: bytes that the kernel knows. With @data of 0 only the
-	 * size is returned. The kernel writes the smaller of both and zeroes the rest of @data.
+	 * @size: Input: bytes at @data; output: bytes that the kernel knows. With @data of 0 only
+	 * the size is returned. The kernel writes the smaller of both and zeroes the rest of @data.
 	 */
 	__u32 size;
 
@@ -209,7 +209,7 @@ struct drm_apu_vm_bind {
 	/** @op_count: Input: number of operations, not 0. */
 	__u32 op_count;
 
-	/** @op_stride: Input: bytes from one to the next, at least the size of the first version. */
+	/** @op_stride: Input: bytes from one to the next, at least those of the first version. */
 	__u32 op_stride;
 
 	/** @ops: Input: address of &struct drm_apu_vm_bind_op. */
@@ -376,7 +376,7 @@ struct drm_apu_run {
  * struct drm_apu_job - One job of a SUBMIT: what to wait for, what to run, what to signal.
  */
 struct drm_apu_job {
-	/** @waits: Input: address of &struct drm_apu_sync, each of which must have a fence already. */
+	/** @waits: Input: address of &struct drm_apu_sync, each of which has a fence already. */
 	__u64 waits;
 
 	/** @signals: Input: address of &struct drm_apu_sync, signalled when the job ends. */
@@ -441,7 +441,8 @@ enum {
 	DRM_IOCTL_APU_QUEUE_DESTROY =
 		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_QUEUE_DESTROY, struct drm_apu_queue_destroy),
 	DRM_IOCTL_APU_QUEUE_GET_STATE =
-		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_QUEUE_GET_STATE, struct drm_apu_queue_get_state),
+		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_QUEUE_GET_STATE,
+			 struct drm_apu_queue_get_state),
 	DRM_IOCTL_APU_SUBMIT =
 		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_SUBMIT, struct drm_apu_submit),
 };
