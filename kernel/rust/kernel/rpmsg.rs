@@ -289,7 +289,7 @@ unsafe impl Sync for Device<device::Bound> {}
 
 /// A message that has arrived.
 ///
-/// Its bytes lie in memory that the remote processor can still write to, so they can only be copied.
+/// Its bytes lie in memory that the remote processor can write to, so they can only be copied.
 ///
 /// # Invariants
 ///
