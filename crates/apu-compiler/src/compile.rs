@@ -29,10 +29,24 @@ pub struct Compiled {
 pub fn compile(model: &[u8], options: &Options) -> Result<Compiled, Error> {
     options.check()?;
     let graph = import::import(model)?;
-    let steps = lower(&graph, model.len())?;
-    let mut report = report(&graph, options, &steps);
+    compile_checked(&graph, model.len() as u64, options)
+}
+
+/// Compiles a graph that came from elsewhere than a file, such as a part of a model.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_graph(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
+    options.check()?;
+    graph.check()?;
+    compile_checked(graph, constant_bytes(graph), options)
+}
+
+fn compile_checked(graph: &Graph, model_size: u64, options: &Options) -> Result<Compiled, Error> {
+    let steps = lower(graph, model_size)?;
+    let mut report = report(graph, options, &steps);
     let steps = placed(steps).ok_or_else(|| Error::Unplaced(unplaced(&report)))?;
-    let program = assemble(&graph, steps, options, &mut report)?;
+    let program = assemble(graph, steps, options, &mut report)?;
     Ok(Compiled { program, report })
 }
 
@@ -43,7 +57,7 @@ pub fn compile(model: &[u8], options: &Options) -> Result<Compiled, Error> {
 pub fn inspect(model: &[u8]) -> Result<Report, Error> {
     let options = Options::default();
     let graph = import::import(model)?;
-    let steps = lower(&graph, model.len())?;
+    let steps = lower(&graph, model.len() as u64)?;
     let mut report = report(&graph, &options, &steps);
     if let Some(steps) = placed(steps) {
         match assemble(&graph, steps, &options, &mut report) {
@@ -56,6 +70,22 @@ pub fn inspect(model: &[u8]) -> Result<Report, Error> {
     Ok(report)
 }
 
+/// Reports on each operator of a graph that came from elsewhere than a file. The totals that only a
+/// program has stay open.
+///
+/// # Errors
+/// The graph contradicts itself, see [`Graph::check`].
+pub fn inspect_graph(graph: &Graph) -> Result<Report, Error> {
+    graph.check()?;
+    let steps = lower(graph, constant_bytes(graph))?;
+    Ok(report(graph, &Options::default(), &steps))
+}
+
+fn constant_bytes(graph: &Graph) -> u64 {
+    let constants = graph.tensors.iter().filter_map(|tensor| tensor.data);
+    constants.map(|data| data.len() as u64).sum()
+}
+
 /// Packed constants may be this many times as large as the model. Honest ones stay far below it; a
 /// file whose operators all share one large tensor doesn't.
 const CONSTANTS_PER_MODEL: u64 = 64;
@@ -63,8 +93,8 @@ const CONSTANTS_PER_MODEL: u64 = 64;
 const CONSTANTS_AT_LEAST: u64 = 1 << 20;
 
 /// Each operator, or why it can't be placed.
-fn lower(graph: &Graph, model_size: usize) -> Result<Vec<Result<Step, Refusal>>, Error> {
-    let most = (model_size as u64)
+fn lower(graph: &Graph, model_size: u64) -> Result<Vec<Result<Step, Refusal>>, Error> {
+    let most = model_size
         .saturating_mul(CONSTANTS_PER_MODEL)
         .max(CONSTANTS_AT_LEAST);
     let mut packed = 0u64;

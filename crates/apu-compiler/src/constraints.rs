@@ -9,6 +9,7 @@ mod shapes;
 mod support;
 
 pub(crate) use site::Site;
+pub use support::SUPPORTED;
 
 use crate::graph::Opcode;
 

@@ -4,6 +4,7 @@ use apu_proto::program::DType;
 
 pub use self::opcode::Opcode;
 
+pub(crate) mod check;
 mod opcode;
 
 /// Index into [`Graph::tensors`].

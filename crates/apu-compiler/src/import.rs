@@ -7,7 +7,7 @@ use crate::{
     Error,
     graph::{
         Activation, Element, Graph, Opcode, Operator, Options, Padding, Quantization, Sliding,
-        Tensor, TensorId, short,
+        Tensor, TensorId, check::MAX_RANK, short,
     },
     schema::{self, OperatorOptions, Tables},
 };
@@ -39,7 +39,7 @@ pub(crate) fn import(file: &[u8]) -> Result<Graph<'_>, Error> {
         tensors,
         operators,
     };
-    check_order(&graph)?;
+    graph.check()?;
     Ok(graph)
 }
 
@@ -79,9 +79,6 @@ fn import_tensor<'m>(
     }
     Ok(imported)
 }
-
-/// Most dimensions of a tensor; TFLite's own kernels stop at 8.
-const MAX_RANK: usize = 32;
 
 /// Dimensions, whose product is checked to fit.
 fn import_shape(id: TensorId, tensor: schema::Tensor) -> Result<Vec<u32>, Error> {
@@ -264,42 +261,5 @@ fn sliding(padding: i8, stride: [i32; 2], dilation: [i32; 2]) -> Sliding {
         padding,
         stride,
         dilation,
-    }
-}
-
-/// Checks that the order in the file is one in which the operators can run, as the format promises,
-/// and that the outputs have values.
-fn check_order(graph: &Graph) -> Result<(), Error> {
-    let mut known: Vec<bool> = graph
-        .tensors
-        .iter()
-        .map(|tensor| tensor.data.is_some())
-        .collect();
-    for &input in &graph.inputs {
-        known[input] = true;
-    }
-    // Tensors that come from elsewhere, or that have nothing to know.
-    let excused = |tensor: &Tensor| tensor.sparse || tensor.variable || tensor.count() == 0;
-    for operator in &graph.operators {
-        let mut inputs = operator.inputs.iter().flatten().copied();
-        if let Some(tensor) = inputs.find(|&id| !known[id] && !excused(&graph.tensors[id])) {
-            let reader = format!("operator {}", operator.index);
-            return Err(Error::NoValue { reader, tensor });
-        }
-        for &tensor in &operator.outputs {
-            if std::mem::replace(&mut known[tensor], true) {
-                return Err(Error::WrittenTwice {
-                    operator: operator.index,
-                    tensor,
-                });
-            }
-        }
-    }
-    match graph.outputs.iter().copied().find(|&id| !known[id]) {
-        Some(tensor) => Err(Error::NoValue {
-            reader: "the output list".into(),
-            tensor,
-        }),
-        None => Ok(()),
     }
 }

@@ -31,6 +31,6 @@ pub mod report;
 
 mod compile;
 
-pub use compile::{Compiled, compile, inspect};
+pub use compile::{Compiled, compile, compile_graph, inspect, inspect_graph};
 pub use error::{Error, UnplacedOperator};
 pub use options::{Numerics, Options};

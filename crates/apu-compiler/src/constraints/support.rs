@@ -4,7 +4,7 @@ use super::Site;
 use crate::graph::{Opcode, Options};
 
 /// The kinds that can be placed, by name.
-pub(super) const SUPPORTED: [Opcode; 15] = [
+pub const SUPPORTED: [Opcode; 15] = [
     Opcode::ADD,
     Opcode::AVERAGE_POOL_2D,
     Opcode::CONV_2D,
