@@ -1,0 +1,82 @@
+//! The attributes of builtin operators, from `tensorflow/lite/core/c/builtin_op_data.h`: of each
+//! structure the part that every runtime has. [`Node::params`](crate::Node::params) reads them.
+#![allow(
+    missing_docs,
+    reason = "the schema of .tflite says what the fields are"
+)]
+
+use zerocopy_derive::FromBytes;
+
+/// A structure that `builtin_data` of some operators points to.
+///
+/// # Safety
+/// For each of `OPERATORS` the runtime allocates a structure that begins like this one.
+pub unsafe trait Params: zerocopy::FromBytes {
+    /// Numbers in the schema's `BuiltinOperator`.
+    const OPERATORS: &'static [i32];
+}
+
+/// Declares a structure of 32-bit fields with the numbers of its operators.
+macro_rules! params {
+    ($($(#[$doc:meta])* $name:ident of $($operator:literal)|+ { $($field:ident: $type:ty,)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, FromBytes)]
+        #[repr(C)]
+        pub struct $name { $(pub $field: $type,)+ }
+
+        // SAFETY: these are the first fields of the header's structure for these operators.
+        unsafe impl Params for $name {
+            const OPERATORS: &'static [i32] = &[$($operator),+];
+        }
+    )+};
+}
+
+params! {
+    /// CONV_2D.
+    Conv of 3 {
+        padding: i32,
+        stride_width: i32,
+        stride_height: i32,
+        activation: i32,
+        dilation_width: i32,
+        dilation_height: i32,
+    }
+    /// DEPTHWISE_CONV_2D.
+    DepthwiseConv of 4 {
+        padding: i32,
+        stride_width: i32,
+        stride_height: i32,
+        depth_multiplier: i32,
+        activation: i32,
+        dilation_width: i32,
+        dilation_height: i32,
+    }
+    /// AVERAGE_POOL_2D and MAX_POOL_2D.
+    Pool of 1 | 17 {
+        padding: i32,
+        stride_width: i32,
+        stride_height: i32,
+        filter_width: i32,
+        filter_height: i32,
+        activation: i32,
+    }
+    /// FULLY_CONNECTED.
+    FullyConnected of 9 {
+        activation: i32,
+        weights_format: i32,
+        keep_num_dims: u8,
+    }
+    /// SOFTMAX.
+    Softmax of 25 {
+        beta: f32,
+    }
+    /// ADD.
+    Add of 0 {
+        activation: i32,
+    }
+}
+
+/// `padding`: as much as keeps `ceil(size / stride)` windows.
+pub const PADDING_SAME: i32 = 1;
+/// `padding`: none.
+pub const PADDING_VALID: i32 = 2;
