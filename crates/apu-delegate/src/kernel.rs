@@ -1,0 +1,127 @@
+//! A part of a model on the APU.
+
+use apu::{Context, Device, Model, Program};
+use apu_compiler::graph::{Graph, Operator, Tensor, TensorId};
+use apu_compiler::{Compiled, compile_graph};
+use tflite_delegate::{self as tflite, Kernel, Tensors};
+
+use crate::error::Error;
+use crate::import;
+use crate::settings::Settings;
+
+/// Operators that run as one program, and what goes in and comes out.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub operators: Vec<Operator>,
+    /// Without constants.
+    pub inputs: Vec<TensorId>,
+    pub outputs: Vec<TensorId>,
+}
+
+impl Part {
+    /// Compiles the part for tensors as they are.
+    pub fn compile(
+        &self,
+        tensors: Vec<Tensor>,
+        settings: &Settings,
+    ) -> Result<Compiled, apu_compiler::Error> {
+        let graph = Graph {
+            name: String::new(),
+            description: String::new(),
+            tensors,
+            operators: self.operators.clone(),
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+        };
+        compile_graph(&graph, &settings.compile)
+    }
+
+    /// The shapes that the program depends on.
+    fn shapes(&self, tensors: &Tensors) -> Vec<Vec<i32>> {
+        let operands = self.operators.iter().flat_map(|operator| {
+            let inputs = operator.inputs.iter().flatten();
+            inputs.chain(&operator.outputs)
+        });
+        let shape = |&id| tensors.get(id).map_or(Vec::new(), |t| t.shape().into());
+        operands.map(shape).collect()
+    }
+}
+
+/// Runs a part, and compiles it anew when its shapes change.
+pub(crate) struct ApuKernel {
+    device: Device,
+    settings: Settings,
+    part: Part,
+    shapes: Vec<Vec<i32>>,
+    context: Context,
+}
+
+impl ApuKernel {
+    /// Loads what the part was compiled to.
+    pub fn new(
+        device: &Device,
+        settings: &Settings,
+        part: Part,
+        program: Vec<u8>,
+        tensors: &Tensors,
+    ) -> apu::Result<Self> {
+        Ok(Self {
+            context: load(device, settings, program)?,
+            shapes: part.shapes(tensors),
+            device: device.clone(),
+            settings: settings.clone(),
+            part,
+        })
+    }
+}
+
+fn load(device: &Device, settings: &Settings, program: Vec<u8>) -> apu::Result<Context> {
+    let model = Model::load(device, Program::parse(program)?)?;
+    model.context_with(settings.context)
+}
+
+impl Kernel for ApuKernel {
+    fn prepare(&mut self, tensors: &Tensors) -> Result<(), tflite::Error> {
+        let shapes = self.part.shapes(tensors);
+        if shapes != self.shapes {
+            let compiled = self
+                .part
+                .compile(import::tensors(tensors), &self.settings)
+                .map_err(Error::Reshaped)?;
+            self.context = load(&self.device, &self.settings, compiled.program)?;
+            self.shapes = shapes;
+        }
+        Ok(())
+    }
+
+    fn invoke(&mut self, tensors: &mut Tensors) -> Result<(), tflite::Error> {
+        for (index, &id) in self.part.inputs.iter().enumerate() {
+            let to = self.context.input_mut(index)?;
+            let from = tensors.get(id).and_then(|tensor| tensor.bytes());
+            match from.filter(|from| from.len() == to.len()) {
+                Some(from) => to.copy_from_slice(from),
+                None => return Err(wrong_size(tensors, id, to.len()).into()),
+            }
+        }
+        self.context.run_in_place()?;
+        for (index, &id) in self.part.outputs.iter().enumerate() {
+            let from = self.context.output(index)?;
+            match tensors.bytes_mut(id).filter(|to| to.len() == from.len()) {
+                Some(to) => to.copy_from_slice(from),
+                None => return Err(wrong_size(tensors, id, from.len()).into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wrong_size(tensors: &Tensors, id: TensorId, needed: usize) -> Error {
+    let tensor = tensors.get(id);
+    let bytes = tensor.and_then(|tensor| tensor.bytes());
+    Error::TensorSize {
+        id,
+        name: tensor.map_or(String::new(), |tensor| tensor.name().into_owned()),
+        got: bytes.map_or(0, <[u8]>::len),
+        needed,
+    }
+}

@@ -1,0 +1,170 @@
+//! Which parts of a graph run on the APU, and why not the rest.
+
+use std::collections::HashMap;
+
+use apu_compiler::graph::{Graph, Operator};
+use apu_compiler::inspect_graph;
+use apu_compiler::report::Placement as Where;
+use tflite_delegate::{self as tflite, NodeId, Partition};
+
+use crate::attributes;
+use crate::import;
+use crate::kernel::Part;
+use crate::report::{PartReport, Report, Unplaced};
+use crate::settings::Settings;
+
+/// A part that runs on the APU, compiled.
+pub(crate) struct PlacedPart {
+    pub partition: Partition,
+    pub part: Part,
+    pub program: Vec<u8>,
+}
+
+/// Places all that can be placed.
+pub(crate) fn place(
+    from: &tflite::Graph,
+    settings: &Settings,
+) -> Result<(Vec<PlacedPart>, Report), tflite::Error> {
+    let graph = import::graph(from)?;
+    let mut whole = Whole::inspect(from, &graph)?;
+    // A part that is too large for a program stays with the runtime, which groups the others anew.
+    loop {
+        match whole.compile(from, settings)? {
+            Ok(parts) => return Ok((parts, whole.report(settings))),
+            Err((part, error)) => whole.give_up(&part, &error),
+        }
+    }
+}
+
+/// A graph and where each of its operators runs.
+struct Whole<'g> {
+    graph: &'g Graph<'g>,
+    places: HashMap<usize, Where>,
+    macs: HashMap<usize, u64>,
+    parts: Vec<PartReport>,
+}
+
+impl<'g> Whole<'g> {
+    fn inspect(from: &tflite::Graph, graph: &'g Graph<'g>) -> Result<Self, tflite::Error> {
+        let report = inspect_graph(graph)?;
+        let mut places: HashMap<_, _> = report
+            .operators
+            .iter()
+            .map(|operator| (operator.index, operator.placement.clone()))
+            .collect();
+        for &id in from.plan() {
+            let node = from.node(id)?;
+            let place = places.entry(usize::try_from(id)?).or_insert(Where::Apu);
+            if *place == Where::Apu && attributes::read(&node).is_none() {
+                *place = Where::Unplaced {
+                    constraint: "attributes",
+                    got: "none that this delegate can read".into(),
+                    needed: "the attributes of its kind",
+                };
+            }
+        }
+        let macs = report.operators.iter().map(|op| (op.index, op.macs));
+        Ok(Self {
+            graph,
+            places,
+            macs: macs.collect(),
+            parts: Vec::new(),
+        })
+    }
+
+    fn is_placed(&self, operator: &Operator) -> bool {
+        self.places.get(&operator.index) == Some(&Where::Apu)
+    }
+
+    /// Has the runtime group the operators and compiles each group; `Err` with the first group that
+    /// makes no program, and why.
+    fn compile(
+        &mut self,
+        from: &tflite::Graph,
+        settings: &Settings,
+    ) -> Result<Result<Vec<PlacedPart>, (Part, apu_compiler::Error)>, tflite::Error> {
+        let placed = self.graph.operators.iter().filter(|op| self.is_placed(op));
+        let nodes: Vec<NodeId> = placed
+            .map(|op| NodeId::try_from(op.index))
+            .collect::<Result<_, _>>()?;
+        self.parts.clear();
+        let mut parts = Vec::new();
+        for partition in from.partition(&nodes)? {
+            let part = self.part(&partition);
+            match part.compile(self.graph.tensors.clone(), settings) {
+                Ok(compiled) => {
+                    self.parts.push(PartReport::new(&part, &compiled.report));
+                    let program = compiled.program;
+                    parts.push(PlacedPart {
+                        partition,
+                        part,
+                        program,
+                    });
+                }
+                Err(error) => return Ok(Err((part, error))),
+            }
+        }
+        Ok(Ok(parts))
+    }
+
+    fn part(&self, partition: &Partition) -> Part {
+        let operators = self.graph.operators.iter();
+        let inside = |operator: &&Operator| {
+            partition
+                .nodes
+                .iter()
+                .any(|&node| usize::try_from(node) == Ok(operator.index))
+        };
+        let constant = |id: &usize| {
+            let tensor = self.graph.tensors.get(*id);
+            tensor.is_none_or(|tensor| tensor.data.is_some())
+        };
+        let inputs = partition.inputs.iter().copied();
+        Part {
+            operators: operators.filter(inside).cloned().collect(),
+            inputs: inputs.filter(|id| !constant(id)).collect(),
+            outputs: partition.outputs.clone(),
+        }
+    }
+
+    fn give_up(&mut self, part: &Part, error: &apu_compiler::Error) {
+        for operator in &part.operators {
+            let reason = Where::Unplaced {
+                constraint: "program",
+                got: error.to_string(),
+                needed: "a part of the model that makes a program",
+            };
+            self.places.insert(operator.index, reason);
+        }
+    }
+
+    fn report(&self, settings: &Settings) -> Report {
+        let operators = &self.graph.operators;
+        let placed = operators.iter().filter(|op| self.is_placed(op));
+        let macs = placed.clone().filter_map(|op| self.macs.get(&op.index));
+        let unplaced = operators.iter().filter_map(|operator| {
+            let reason = self.places.get(&operator.index)?;
+            (*reason != Where::Apu).then(|| self.unplaced(operator, reason))
+        });
+        Report {
+            device: settings.device.clone(),
+            numerics: settings.compile.numerics,
+            operators: operators.len(),
+            placed: placed.clone().count(),
+            macs: macs.sum(),
+            parts: self.parts.clone(),
+            unplaced: unplaced.collect(),
+        }
+    }
+
+    fn unplaced(&self, operator: &Operator, reason: &Where) -> Unplaced {
+        let output = operator.outputs.first();
+        let output = output.and_then(|&id| self.graph.tensors.get(id));
+        Unplaced {
+            index: operator.index,
+            opcode: operator.opcode.to_string(),
+            name: output.map_or(String::new(), |tensor| tensor.name.clone()),
+            reason: reason.clone(),
+        }
+    }
+}
