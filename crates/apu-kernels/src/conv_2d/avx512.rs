@@ -3,11 +3,11 @@
 use super::{
     Conv2d,
     rows::{Rows, Tile},
-    unfold::{each_panel, row_sums},
+    unfold::each_panel,
 };
 use crate::{
     channel_table::{ChannelTable, LANES},
-    x86::avx512::{Finish, Rescale, load, load_words, store_16},
+    x86::avx512::{Finish, Lanes32, Rescale, load, load_32, load_words, store_16},
 };
 use apu_proto::program::CONV_TILE;
 use core::arch::x86_64::*;
@@ -32,7 +32,7 @@ pub(super) fn run(
         depth: conv.depth / 4,
         table,
         flip: _mm512_set1_epi8(conv.byte.flip() as i8),
-        finish: Finish::new(conv.output_zero_point, conv.clamp),
+        finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };
     let weights = weights.as_chunks().0;
     each_panel(conv, input, output, scratch, |panel, output| {
@@ -55,7 +55,12 @@ impl Product<'_> {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn panel(&self, panel: &[[u8; 4]], weights: Weights<'_>, output: &mut [u8]) {
         let mut corrections = [0; CONV_TILE];
-        row_sums(self.conv, panel, &mut corrections);
+        if self.conv.weight_zero_point != 0 {
+            let rows = panel.chunks_exact(self.depth);
+            for (correction, row) in corrections.iter_mut().zip(rows) {
+                *correction = self.conv.weight_zero_point.wrapping_mul(self.sum(row));
+            }
+        }
         for (index, group) in weights.chunks(BLOCKS * self.depth).enumerate() {
             let (depth, channels) = (self.depth, self.conv.window.out_c);
             let rows = Rows {
@@ -72,6 +77,26 @@ impl Product<'_> {
                 _ => self.column::<1>(rows, group, channel),
             }
         }
+    }
+
+    /// The sum of a row, its bytes taken as unsigned.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn sum(&self, row: &[[u8; 4]]) -> i32 {
+        let (vectors, rest) = row.as_flattened().as_chunks::<64>();
+        let ones = _mm512_set1_epi8(1);
+        let mut sums = _mm512_setzero_si512();
+        for bytes in vectors {
+            sums = _mm512_dpbusd_epi32(sums, _mm512_xor_si512(load(bytes), self.flip), ones);
+        }
+        for half in rest.chunks(32) {
+            // The bytes past the end count for nothing.
+            let ones = Lanes32::first(half.len()).fill(1);
+            let bytes = _mm256_xor_si256(load_32(half), _mm512_castsi512_si256(self.flip));
+            let part = _mm256_dpbusd_epi32(_mm256_setzero_si256(), bytes, ones);
+            sums = _mm512_add_epi32(sums, _mm512_zextsi256_si512(part));
+        }
+        _mm512_reduce_add_epi32(sums)
     }
 
     /// All rows times `B` blocks of channels.
@@ -103,52 +128,56 @@ impl Product<'_> {
     ) {
         let depth = self.depth;
         let blocks: [_; B] = core::array::from_fn(|block| &weights[block * depth..][..depth]);
-        let mut sums = [[_mm512_setzero_si512(); B]; R];
+        let mut sums = [[_mm512_setzero_si512(); R]; B];
+        for (block, sums) in sums.iter_mut().enumerate() {
+            let bias = load_words(&self.table.bias[channel + block * LANES..]);
+            for (sum, &correction) in sums.iter_mut().zip(&tile.corrections) {
+                *sum = _mm512_sub_epi32(bias, _mm512_set1_epi32(correction));
+            }
+        }
         for k in 0..depth {
             let w = blocks.map(|block| load(&block[k]));
-            for (sums, row) in sums.iter_mut().zip(tile.rows) {
-                let taps = _mm512_set1_epi32(i32::from_le_bytes(row[k]));
+            for (row, taps) in tile.rows.iter().enumerate() {
+                let taps = _mm512_set1_epi32(i32::from_le_bytes(taps[k]));
                 let taps = _mm512_xor_si512(taps, self.flip);
-                for (sum, w) in sums.iter_mut().zip(w) {
-                    *sum = _mm512_dpbusd_epi32(*sum, taps, w);
+                for (sums, w) in sums.iter_mut().zip(w) {
+                    sums[row] = _mm512_dpbusd_epi32(sums[row], taps, w);
                 }
             }
         }
-        for block in 0..B {
-            let mut column = [_mm512_setzero_si512(); R];
-            for (column, sums) in column.iter_mut().zip(&sums) {
-                *column = sums[block];
-            }
-            self.store(
-                column,
-                channel + block * LANES,
-                &tile.corrections,
-                tile.output,
-            );
+        for (block, sums) in sums.into_iter().enumerate() {
+            self.store(sums, channel + block * LANES, tile.output);
         }
     }
 
     /// Rescales and stores the sums of a block of channels.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn store<const R: usize>(
-        &self,
-        sums: [__m512i; R],
-        channel: usize,
-        corrections: &[i32; R],
-        output: &mut [u8],
-    ) {
-        let bias = load_words(&self.table.bias[channel..]);
+    fn store<const R: usize>(&self, sums: [__m512i; R], channel: usize, output: &mut [u8]) {
         let rescale = Rescale::of(&self.table, channel);
-        let mut results = [_mm_setzero_si128(); R];
-        for ((result, sum), &correction) in results.iter_mut().zip(sums).zip(corrections) {
-            let start = _mm512_sub_epi32(bias, _mm512_set1_epi32(correction));
-            let scaled = rescale.apply(_mm512_add_epi32(sum, start));
-            *result = _mm512_cvtepi32_epi8(self.finish.apply(scaled));
+        let channels = self.conv.window.out_c;
+        let end = channels.min(channel + LANES);
+        for (sums, rows) in sums.chunks(4).zip(output.chunks_mut(4 * channels)) {
+            let mut four = [_mm512_setzero_si512(); 4];
+            for (scaled, &sum) in four.iter_mut().zip(sums) {
+                *scaled = rescale.apply(sum);
+            }
+            let bytes = split(self.finish.bytes_4x16(four));
+            for (row, bytes) in rows.chunks_exact_mut(channels).zip(bytes) {
+                store_16(&mut row[channel..end], bytes);
+            }
         }
-        let end = self.conv.window.out_c.min(channel + LANES);
-        let rows = output.chunks_exact_mut(self.conv.window.out_c);
-        rows.zip(results)
-            .for_each(|(row, result)| store_16(&mut row[channel..end], result));
     }
+}
+
+/// The quarters of a vector.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn split(bytes: __m512i) -> [__m128i; 4] {
+    [
+        _mm512_castsi512_si128(bytes),
+        _mm512_extracti32x4_epi32::<1>(bytes),
+        _mm512_extracti32x4_epi32::<2>(bytes),
+        _mm512_extracti32x4_epi32::<3>(bytes),
+    ]
 }

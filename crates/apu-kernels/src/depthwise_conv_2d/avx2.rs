@@ -23,13 +23,15 @@ pub(super) fn run(
     let flip = _mm_set1_epi8(conv.byte.flip() as i8);
     let padding = [conv.input_zero_point as u8; LANES];
     let weights = weights.as_chunks().0;
-    each_strip(window, output, |places, output| {
+    each_strip(window, output, |strip, output| {
         for channel in (0..window.out_c).step_by(LANES) {
             let block = Block::new(conv, weights, &table, channel);
             let pixels = output.chunks_exact_mut(window.out_c);
-            for (places, pixel_output) in places.pixels().zip(pixels) {
+            for (places, pixel_output) in strip.pixels().zip(pixels) {
+                let (start, places) = places.pairs();
+                let start = start + channel;
                 let taps = |place: u32| {
-                    let bytes = input.get(place as usize + channel..).unwrap_or(&padding);
+                    let bytes = input.get(start + place as usize..).unwrap_or(&padding);
                     _mm256_cvtepu8_epi16(_mm_xor_si128(load_16(bytes), flip))
                 };
                 let (mut low, mut high) = block.start;

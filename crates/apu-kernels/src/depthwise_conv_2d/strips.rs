@@ -3,7 +3,7 @@
 use crate::window::{Pixel, Window};
 
 /// Pixels in a strip: enough to prepare the weights of a block of channels once for many.
-const STRIP: usize = 16;
+const STRIP: usize = 32;
 /// Pairs of taps that a strip can describe.
 pub(super) const MAX_PAIRS: usize = 32;
 /// Most taps of a window that a strip can describe.
@@ -11,45 +11,146 @@ pub(super) const MAX_TAPS: usize = 2 * MAX_PAIRS;
 /// The place of a tap in the padding: beyond every input.
 const PADDING: u32 = u32::MAX;
 
-/// The places of the taps of the pixels of a strip, pair by pair, as offsets into the input. An odd
-/// last tap stands twice; its second weight is zero.
-pub(super) struct Places {
-    places: [[[u32; 2]; MAX_PAIRS]; STRIP],
-    pairs: usize,
+/// A window's taps, pair by pair. An odd last tap stands twice; its second weight is zero.
+type Pairs = [[u32; 2]; MAX_PAIRS];
+
+/// The taps of a window that lies wholly on the input, as offsets from its first one.
+pub(super) struct Offsets {
+    /// None is above `furthest`.
+    pairs: Pairs,
+    count: usize,
+    furthest: usize,
 }
 
-impl Places {
-    /// The pairs of taps of each pixel.
+impl Offsets {
+    fn new(window: &Window) -> Self {
+        let offsets = taps(window)
+            .map(|(y, x)| y * window.dilation_h * window.in_w + x * window.dilation_w)
+            .map(|pixels| (pixels * window.in_c) as u32);
+        let pairs = pair_up(offsets, 0);
+        Self {
+            pairs,
+            count: (window.kernel_h * window.kernel_w).div_ceil(2),
+            furthest: pairs
+                .iter()
+                .flatten()
+                .fold(0, |far, &at| far.max(at as usize)),
+        }
+    }
+
+    /// The offsets, pair by pair.
     #[inline(always)]
-    pub fn pixels(&self) -> impl Iterator<Item = &[[u32; 2]]> {
-        self.places.iter().map(|pairs| &pairs[..self.pairs])
+    pub fn pairs(&self) -> &[[u32; 2]] {
+        &self.pairs[..self.count]
+    }
+
+    /// The largest offset.
+    #[inline(always)]
+    pub fn furthest(&self) -> usize {
+        self.furthest
+    }
+}
+
+/// Where the taps of one output pixel lie.
+pub(super) enum Places<'a> {
+    /// All on the input, the first one here.
+    Inside(usize, &'a Offsets),
+    /// Places in the input, pair by pair, beyond every input for a tap in the padding.
+    Edge(&'a [[u32; 2]]),
+}
+
+impl<'a> Places<'a> {
+    /// The places and what to add to each.
+    #[inline(always)]
+    pub fn pairs(&self) -> (usize, &'a [[u32; 2]]) {
+        match *self {
+            Self::Inside(start, offsets) => (start, offsets.pairs()),
+            Self::Edge(pairs) => (0, pairs),
+        }
+    }
+}
+
+/// Some output pixels that are computed together.
+pub(super) struct Strip {
+    offsets: Offsets,
+    /// The first tap of each window that lies wholly on the input.
+    starts: [Option<u32>; STRIP],
+    /// The places of the taps of the others.
+    edges: [Pairs; STRIP],
+}
+
+impl Strip {
+    fn new(window: &Window) -> Self {
+        Self {
+            offsets: Offsets::new(window),
+            starts: [None; STRIP],
+            edges: [[[PADDING; 2]; MAX_PAIRS]; STRIP],
+        }
+    }
+
+    /// Where the taps of each pixel lie.
+    #[inline(always)]
+    pub fn pixels(&self) -> impl Iterator<Item = Places<'_>> {
+        self.starts
+            .iter()
+            .zip(&self.edges)
+            .map(|(start, edge)| match *start {
+                Some(start) => Places::Inside(start as usize, &self.offsets),
+                None => Places::Edge(&edge[..self.offsets.count]),
+            })
     }
 
     fn set(&mut self, index: usize, window: &Window, pixel: Pixel) {
-        let mut taps = 0;
-        for kernel_y in 0..window.kernel_h {
-            for kernel_x in 0..window.kernel_w {
-                let place = window
-                    .tap(pixel, kernel_y, kernel_x)
-                    .map_or(PADDING, |at| at as u32);
-                let pair = &mut self.places[index][taps / 2];
-                pair[taps % 2] = place;
-                pair[1] = place;
-                taps += 1;
-            }
-        }
-    }
-
-    /// The pixel to the right of the one before, both with all kernel columns on the input.
-    fn step(&mut self, index: usize, step: u32) {
-        let (before, rest) = self.places.split_at_mut(index);
-        let (Some(before), Some(pixel)) = (before.last(), rest.first_mut()) else {
-            return;
+        self.starts[index] = if is_inside(window, pixel) {
+            window.tap(pixel, 0, 0).map(|at| at as u32)
+        } else {
+            None
         };
-        for (to, from) in pixel[..self.pairs].iter_mut().zip(before) {
-            *to = from.map(|place| place.saturating_add(step));
+        if self.starts[index].is_none() {
+            let places = taps(window).map(|(y, x)| window.tap(pixel, y, x));
+            let places = places.map(|place| place.map_or(PADDING, |at| at as u32));
+            self.edges[index] = pair_up(places, PADDING);
         }
     }
+}
+
+/// Row and column of each tap of a window.
+fn taps(window: &Window) -> impl Iterator<Item = (usize, usize)> + use<> {
+    let columns = window.kernel_w;
+    (0..window.kernel_h).flat_map(move |y| (0..columns).map(move |x| (y, x)))
+}
+
+/// Whether all taps of the window of an output pixel are on the input.
+fn is_inside(window: &Window, pixel: Pixel) -> bool {
+    let on_input = |at: usize, stride, pad, reach, size| {
+        let start = at * stride;
+        start >= pad && start - pad + reach < size
+    };
+    let reach_h = (window.kernel_h - 1) * window.dilation_h;
+    let reach_w = (window.kernel_w - 1) * window.dilation_w;
+    on_input(
+        pixel.y,
+        window.stride_h,
+        window.pad_top,
+        reach_h,
+        window.in_h,
+    ) && on_input(
+        pixel.x,
+        window.stride_w,
+        window.pad_left,
+        reach_w,
+        window.in_w,
+    )
+}
+
+/// Taps two by two; an odd last one twice, and `rest` where there are no more.
+fn pair_up(taps: impl Iterator<Item = u32>, rest: u32) -> Pairs {
+    let mut pairs = [[rest; 2]; MAX_PAIRS];
+    for (index, tap) in taps.enumerate().take(MAX_TAPS) {
+        pairs[index / 2][1] = tap;
+        pairs[index / 2][index % 2] = tap;
+    }
+    pairs
 }
 
 /// Calls `strip` for strip after strip, with the part of the output that belongs to it. The window
@@ -58,34 +159,15 @@ impl Places {
 pub(super) fn each_strip(
     window: &Window,
     output: &mut [u8],
-    mut strip: impl FnMut(&Places, &mut [u8]),
+    mut each: impl FnMut(&Strip, &mut [u8]),
 ) {
-    let pairs = (window.kernel_h * window.kernel_w).div_ceil(2);
-    let mut places = Places {
-        places: [[[PADDING; 2]; MAX_PAIRS]; STRIP],
-        pairs,
-    };
+    let mut strip = Strip::new(window);
     let mut pixels = window.pixels();
-    let step = (window.stride_w * window.in_c) as u32;
     for output in output.chunks_mut(STRIP * window.out_c) {
         let count = output.len() / window.out_c;
-        let mut before_is_inside = false;
         for (index, pixel) in pixels.by_ref().take(count).enumerate() {
-            let inside = is_inside(window, pixel.x);
-            if inside && before_is_inside && pixel.x > 0 {
-                places.step(index, step);
-            } else {
-                places.set(index, window, pixel);
-            }
-            before_is_inside = inside;
+            strip.set(index, window, pixel);
         }
-        strip(&places, output);
+        each(&strip, output);
     }
-}
-
-/// Whether all columns of the windows of output column `x` are on the input.
-fn is_inside(window: &Window, x: usize) -> bool {
-    let start = x * window.stride_w;
-    let reach = (window.kernel_w - 1) * window.dilation_w;
-    start >= window.pad_left && start - window.pad_left + reach < window.in_w
 }

@@ -1,6 +1,10 @@
 //! Vectors of 64 bytes, for AVX-512 with BW, VL and VNNI.
 
-use crate::{channel_table::ChannelTable, requant::Ties};
+use crate::{
+    byte::{Byte, Clamp},
+    channel_table::ChannelTable,
+    requant::Ties,
+};
 use core::arch::x86_64::*;
 
 /// Loads a whole vector.
@@ -149,31 +153,100 @@ impl Rescale {
     }
 }
 
-/// What follows the rescaling of sums: zero point and clamp.
+/// The first bytes of a vector of 32.
+#[derive(Clone, Copy)]
+pub struct Lanes32 {
+    count: usize,
+    /// Its lowest `count` bits are set.
+    mask: __mmask32,
+}
+
+impl Lanes32 {
+    /// The first `count` of 32.
+    pub fn first(count: usize) -> Self {
+        let count = count.min(32);
+        Self {
+            count,
+            mask: ((1u64 << count) - 1) as __mmask32,
+        }
+    }
+
+    /// `value` in these lanes, zero in the others.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn fill(self, value: i8) -> __m256i {
+        _mm256_maskz_set1_epi8(self.mask, value)
+    }
+
+    /// Whether there are bytes for all lanes from `offset` on.
+    #[inline]
+    pub fn fit(self, bytes: &[u8], offset: usize) -> bool {
+        bytes.len().checked_sub(offset) >= Some(self.count)
+    }
+
+    /// Loads the lanes from `offset` on; the others are zero.
+    ///
+    /// # Safety
+    ///
+    /// The lanes must [`fit`](Self::fit) there.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub unsafe fn load_at(self, bytes: &[u8], offset: usize) -> __m256i {
+        // SAFETY: the caller promises `count` bytes there, and the mask selects no more.
+        unsafe { _mm256_maskz_loadu_epi8(self.mask, bytes.as_ptr().add(offset).cast()) }
+    }
+}
+
+/// What follows the rescaling of sums: zero point and clamp. Works on bytes less 128 if they are
+/// unsigned, since signed arithmetic saturates at both ends of a byte then.
 #[derive(Clone, Copy)]
 pub struct Finish {
     zero_point: __m512i,
     min: __m512i,
     max: __m512i,
+    flip: __m512i,
+    /// The order that puts what was packed from four rows into rows.
+    rows: __m512i,
 }
 
 impl Finish {
     /// The same for every lane.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn new(zero_point: i32, clamp: crate::byte::Clamp) -> Self {
+    pub fn new(byte: Byte, zero_point: i32, clamp: Clamp) -> Self {
+        let middle = byte.min() + 128;
         Self {
-            zero_point: _mm512_set1_epi32(zero_point),
-            min: _mm512_set1_epi32(clamp.min),
-            max: _mm512_set1_epi32(clamp.max),
+            zero_point: _mm512_set1_epi16((zero_point - middle) as i16),
+            min: _mm512_set1_epi8((clamp.min - middle) as i8),
+            max: _mm512_set1_epi8((clamp.max - middle) as i8),
+            flip: _mm512_set1_epi8(middle as u8 as i8),
+            rows: _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
         }
     }
 
-    /// Results as 32-bit numbers in the range of a byte.
+    /// The bytes of 32 channels; `low` and `high` as an unpacking of halves leaves them.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn apply(&self, scaled: __m512i) -> __m512i {
-        let shifted = _mm512_add_epi32(scaled, self.zero_point);
-        _mm512_min_epi32(_mm512_max_epi32(shifted, self.min), self.max)
+    pub fn bytes_32(&self, low: __m512i, high: __m512i) -> __m256i {
+        let shifted = _mm512_adds_epi16(_mm512_packs_epi32(low, high), self.zero_point);
+        let bytes = _mm512_castsi256_si512(_mm512_cvtsepi16_epi8(shifted));
+        _mm512_castsi512_si256(self.clamp(bytes))
+    }
+
+    /// The bytes of sixteen channels of four rows, row after row.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn bytes_4x16(&self, [a, b, c, d]: [__m512i; 4]) -> __m512i {
+        let ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), self.zero_point);
+        let cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), self.zero_point);
+        let bytes = self.clamp(_mm512_packs_epi16(ab, cd));
+        _mm512_permutexvar_epi32(self.rows, bytes)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn clamp(&self, bytes: __m512i) -> __m512i {
+        let clamped = _mm512_min_epi8(_mm512_max_epi8(bytes, self.min), self.max);
+        _mm512_xor_si512(clamped, self.flip)
     }
 }
