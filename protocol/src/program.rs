@@ -42,7 +42,7 @@ pub const MAGIC: [u8; 8] = *b"TINYAPU\0";
 /// Format version; a firmware runs programs with its own major version and a minor not above its own.
 pub const VERSION_MAJOR: u16 = 1;
 /// See [`VERSION_MAJOR`].
-pub const VERSION_MINOR: u16 = 0;
+pub const VERSION_MINOR: u16 = 1;
 /// Each part of the file, each segment and each tensor in the arena begins at a multiple of this.
 pub const ALIGN: usize = 64;
 /// The layout of packed constants described above.
@@ -233,8 +233,8 @@ pub mod opcode {
     pub const CONV_2D: u32 = 1;
     /// [`super::DepthwiseConv2d`]: input, packed weights, channel table, output.
     pub const DEPTHWISE_CONV_2D: u32 = 2;
-    /// [`super::Add`]: a, b, output.
-    pub const ADD: u32 = 3;
+    /// [`super::Elementwise`]: a, b, output.
+    pub const ELEMENTWISE: u32 = 3;
     /// [`super::Pool2d`]: input, output.
     pub const AVERAGE_POOL_2D: u32 = 4;
     /// [`super::Pool2d`]: input, output.
@@ -251,6 +251,14 @@ pub mod opcode {
     pub const PAD: u32 = 10;
     /// [`super::Mean`]: input, output, scratch (i32 sums, one an output element).
     pub const MEAN: u32 = 11;
+    /// [`super::Lookup`]: input, table (256 entries), output.
+    pub const LOOKUP: u32 = 12;
+    /// [`super::StridedCopy`]: input, output, of which the rest stays as it is.
+    pub const STRIDED_COPY: u32 = 13;
+    /// [`super::Gather`]: input, indices, output.
+    pub const GATHER: u32 = 14;
+    /// [`super::ResizeBilinear`]: input, output.
+    pub const RESIZE_BILINEAR: u32 = 15;
 }
 
 /// Window geometry shared by convolutions and pooling.
@@ -324,13 +332,50 @@ pub struct DepthwiseConv2d {
     pub clamp_max: i32,
 }
 
-/// ADD with broadcasting, as TFLite's reference: both inputs are shifted left, rescaled, added, and
-/// the sum rescaled.
+/// Values of [`Elementwise::function`]. In the 8- and 16-bit types, with `a'` and `b'` the inputs
+/// minus their zero points, `ta` and `tb` those shifted left by `left_shift` and rescaled, the result
+/// is rescaled, gets the output zero point and is clamped, unless said otherwise. The wider types have
+/// no scales: they compute as C does, integers modulo their width, and clamp.
+pub struct Function;
+#[allow(missing_docs)]
+impl Function {
+    /// `ta + tb`.
+    pub const ADD: u32 = 0;
+    /// `ta − tb`.
+    pub const SUB: u32 = 1;
+    /// `a' · b'`.
+    pub const MUL: u32 = 2;
+    /// The lesser of the stored values, as it is.
+    pub const MINIMUM: u32 = 3;
+    /// The greater of the stored values, as it is.
+    pub const MAXIMUM: u32 = 4;
+    /// `(ta − tb)²`.
+    pub const SQUARED_DIFFERENCE: u32 = 5;
+    /// `a'` rescaled by the factor of `a` where it isn't negative, else `a' · b'` by the output's.
+    pub const PRELU: u32 = 6;
+    /// 1 if `ta = tb`, else 0, in one byte; likewise the next five.
+    pub const EQUAL: u32 = 7;
+    pub const NOT_EQUAL: u32 = 8;
+    pub const LESS: u32 = 9;
+    pub const LESS_EQUAL: u32 = 10;
+    pub const GREATER: u32 = 11;
+    pub const GREATER_EQUAL: u32 = 12;
+    /// `a / b`, of the wider types only; an integer quotient is truncated, and 0 where b is.
+    pub const DIV: u32 = 13;
+    /// `⌊a / b⌋`, of the wider types only, 0 where an integer b is.
+    pub const FLOOR_DIV: u32 = 14;
+    /// `a − ⌊a / b⌋ · b`, of the wider types only, 0 where an integer b is.
+    pub const FLOOR_MOD: u32 = 15;
+}
+
+/// A function of two inputs with broadcasting, as TFLite's reference kernels compute it.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[allow(missing_docs)]
-pub struct Add {
-    /// [`DType`] of both inputs and the output: int8 or uint8.
+pub struct Elementwise {
+    /// One of [`Function`].
+    pub function: u32,
+    /// [`DType`] of both inputs, and of the output unless the function says otherwise.
     pub dtype: u32,
     pub a_zero_point: i32,
     pub b_zero_point: i32,
@@ -345,7 +390,9 @@ pub struct Add {
     pub output_multiplier: i32,
     /// Positive to the left.
     pub output_shift: i32,
+    /// Least output value, the bits of it for float32.
     pub clamp_min: i32,
+    /// Largest output value, the bits of it for float32.
     pub clamp_max: i32,
     /// Output shape, leading ones for lower ranks.
     pub shape: [u32; OP_RANK],
@@ -353,6 +400,81 @@ pub struct Add {
     pub a_stride: [u32; OP_RANK],
     /// Step of `b` in elements along each dimension, 0 where it is broadcast.
     pub b_stride: [u32; OP_RANK],
+}
+
+/// Each input byte replaced by the table's entry of that number: any function of one byte.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Lookup {
+    /// Bytes of the input.
+    pub count: u32,
+    /// Bytes of one entry: 1, 2, 4 or 8.
+    pub entry_size: u32,
+}
+
+/// A box of elements copied between two tensors, each walked with its own steps: whatever moves
+/// elements by a fixed rule is one or several of these.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct StridedCopy {
+    /// Bytes of one element: 1, 2, 4 or 8.
+    pub element_size: u32,
+    /// Elements of the input.
+    pub input_count: u32,
+    /// Elements of the output.
+    pub output_count: u32,
+    /// The first element that is read.
+    pub input_start: u32,
+    /// The first element that is written.
+    pub output_start: u32,
+    /// Shape of the box, leading ones for lower ranks.
+    pub shape: [u32; OP_RANK],
+    /// Step of the input in elements along each dimension.
+    pub input_stride: [i32; OP_RANK],
+    /// Step of the output in elements along each dimension.
+    pub output_stride: [i32; OP_RANK],
+}
+
+/// Slices picked by index. With the input as `[batches, outer, dims…, inner]` and the indices as
+/// `[batches, count, depth]`, the output is `[batches, outer, count, inner]`. An index outside its
+/// dimension fails the run.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Gather {
+    pub batches: u32,
+    pub outer: u32,
+    pub count: u32,
+    /// Dimensions that one tuple of indices names, at most [`OP_RANK`].
+    pub depth: u32,
+    /// Bytes of one slice.
+    pub inner: u32,
+    /// int32 or int64.
+    pub index_dtype: u32,
+    /// The dimensions that are picked from; the unused ones behind `depth` are 1.
+    pub dims: [u32; OP_RANK],
+}
+
+/// RESIZE_BILINEAR of an NHWC image. int8 and int16 interpolate in integers with 10 fractional bits,
+/// uint8 and float32 in float32, as TFLite's reference kernels.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct ResizeBilinear {
+    /// [`DType`] of input and output: int8, int16, uint8 or float32.
+    pub dtype: u32,
+    pub batch: u32,
+    pub in_h: u32,
+    pub in_w: u32,
+    pub channels: u32,
+    pub out_h: u32,
+    pub out_w: u32,
+    /// 1 if pixels are points amid their square, else 0.
+    pub half_pixel_centers: u32,
+    /// Input rows an output row: in 2⁻¹⁰ for int8 and int16, else the bits of an f32.
+    pub scale_h: u32,
+    /// Input columns an output column, likewise.
+    pub scale_w: u32,
 }
 
 /// AVERAGE_POOL_2D (rounds half away from zero over the valid taps) and MAX_POOL_2D.
@@ -466,7 +588,11 @@ const _: () = {
     assert!(size_of::<Window>() == 60);
     assert!(size_of::<Conv2d>() <= PARAMS);
     assert!(size_of::<DepthwiseConv2d>() <= PARAMS);
-    assert!(size_of::<Add>() <= PARAMS);
+    assert!(size_of::<Elementwise>() == 128);
+    assert!(size_of::<Lookup>() == 8);
+    assert!(size_of::<StridedCopy>() == 92);
+    assert!(size_of::<Gather>() == 48);
+    assert!(size_of::<ResizeBilinear>() == 40);
     assert!(size_of::<Pool2d>() <= PARAMS);
     assert!(size_of::<Softmax>() <= PARAMS);
     assert!(size_of::<Quantize>() <= PARAMS);

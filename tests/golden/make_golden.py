@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from cases import convolution, elementwise, layout, pooling
+from cases import binary, convolution, elementwise, layout, moves, pooling, unary
 
 HERE = Path(__file__).resolve().parent
 SEED = 20
@@ -46,12 +46,19 @@ OPERATORS = {
     "pad": {k: (layout.pad, k, layout.PAD) for k in [*BYTES, "float32"]}
     | {f"v2_{k}": (layout.padv2, k, layout.PAD) for k in [*BYTES, "float32"]},
     "mean": {k: (layout.mean, k, layout.MEAN) for k in BYTES},
+    "unary": {f"{b.lower()}_{k}": (unary.unary, (b, k), []) for b, k in unary.KINDS},
+    "binary": {f"{b.lower()}_{k}": (binary.binary, (b, k), binary.SHAPES) for b, k in binary.KINDS},
+    "moves": {f"{name}_int8": (function, "int8", []) for name, function in moves.FUNCTIONS.items()}
+    | {f"{name}_int32": (moves.FUNCTIONS[name], "int32", []) for name in ("concatenation", "strided_slice", "gather")},
+    "resize_bilinear": {k: (moves.resize_bilinear, k, []) for k in [*BYTES, "int16", "float32"]},
     "reshape": {k: (layout.reshape, k, layout.RESHAPE) for k in [*BYTES, "float32", "int32"]},
 }
 
 
 def resolver(operator, kind):
     """Which of LiteRT's kernels the vectors come from."""
+    if kind == "elu_int8":  # has one kernel, which is not among the plain ones
+        return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     if operator == "fully_connected" and kind.startswith("int8"):
         return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     return OpResolverType.BUILTIN_REF
@@ -71,13 +78,13 @@ def run(case, kernels):
     return [np.stack(outputs) for outputs in zip(*runs)]
 
 
-def vectors(operator, kind):
+def vectors(operator, kind, seed):
     """Entries of the archive for all cases of one kind."""
     draw, argument, particular = OPERATORS[operator][kind]
     count = max(CASES, len(particular) + RANDOM_CASES)
     for number in range(count):
         name = f"{kind}/{number:02}"
-        rng = np.random.default_rng([SEED, zlib.crc32(f"{operator}/{name}".encode())])
+        rng = np.random.default_rng([seed, zlib.crc32(f"{operator}/{name}".encode())])
         case = draw(rng, argument, dict(particular[number]) if number < len(particular) else {})
         yield f"{name}/parameters", text(json.dumps(case.parameters))
         yield f"{name}/model", np.frombuffer(case.model, np.uint8)
@@ -98,10 +105,11 @@ def versions():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=HERE, help="folder to write to")
+    parser.add_argument("--seed", type=int, default=SEED, help="another one gives other cases")
     parser.add_argument("operators", nargs="*", default=list(OPERATORS), help="which operators; all by default")
     arguments = parser.parse_args()
     for operator in arguments.operators:
-        entries = dict(entry for kind in OPERATORS[operator] for entry in vectors(operator, kind))
+        entries = dict(entry for kind in OPERATORS[operator] for entry in vectors(operator, kind, arguments.seed))
         path = arguments.out / f"{operator}.npz"
         np.savez_compressed(path, **entries)
         cases = sum(name.endswith("/model") for name in entries)

@@ -4,6 +4,7 @@ use crate::{
     Error, Options, UnplacedOperator,
     constraints::{Refusal, Site},
     emit::{self, Emitted},
+    fold,
     graph::Graph,
     import,
     legalise::{self, Operand, Step},
@@ -29,7 +30,7 @@ pub struct Compiled {
 pub fn compile(model: &[u8], options: &Options) -> Result<Compiled, Error> {
     options.check()?;
     let graph = import::import(model)?;
-    compile_checked(&graph, model.len() as u64, options)
+    compile_checked(graph, model.len() as u64, options)
 }
 
 /// Compiles a graph that came from elsewhere than a file, such as a part of a model.
@@ -39,14 +40,18 @@ pub fn compile(model: &[u8], options: &Options) -> Result<Compiled, Error> {
 pub fn compile_graph(graph: &Graph, options: &Options) -> Result<Compiled, Error> {
     options.check()?;
     graph.check()?;
-    compile_checked(graph, constant_bytes(graph), options)
+    compile_checked(graph.clone(), constant_bytes(graph), options)
 }
 
-fn compile_checked(graph: &Graph, model_size: u64, options: &Options) -> Result<Compiled, Error> {
-    let steps = lower(graph, model_size)?;
-    let mut report = report(graph, options, &steps);
+fn compile_checked(
+    mut graph: Graph,
+    model_size: u64,
+    options: &Options,
+) -> Result<Compiled, Error> {
+    let steps = lower(&mut graph, model_size)?;
+    let mut report = report(&graph, options, &steps);
     let steps = placed(steps).ok_or_else(|| Error::Unplaced(unplaced(&report)))?;
-    let program = assemble(graph, steps, options, &mut report)?;
+    let program = assemble(&graph, steps, options, &mut report)?;
     Ok(Compiled { program, report })
 }
 
@@ -56,8 +61,8 @@ fn compile_checked(graph: &Graph, model_size: u64, options: &Options) -> Result<
 /// Only for a broken file.
 pub fn inspect(model: &[u8]) -> Result<Report, Error> {
     let options = Options::default();
-    let graph = import::import(model)?;
-    let steps = lower(&graph, model.len() as u64)?;
+    let mut graph = import::import(model)?;
+    let steps = lower(&mut graph, model.len() as u64)?;
     let mut report = report(&graph, &options, &steps);
     if let Some(steps) = placed(steps) {
         match assemble(&graph, steps, &options, &mut report) {
@@ -77,12 +82,13 @@ pub fn inspect(model: &[u8]) -> Result<Report, Error> {
 /// The graph contradicts itself, see [`Graph::check`].
 pub fn inspect_graph(graph: &Graph) -> Result<Report, Error> {
     graph.check()?;
-    let steps = lower(graph, constant_bytes(graph))?;
-    Ok(report(graph, &Options::default(), &steps))
+    let mut folded = graph.clone();
+    let steps = lower(&mut folded, constant_bytes(graph))?;
+    Ok(report(&folded, &Options::default(), &steps))
 }
 
 fn constant_bytes(graph: &Graph) -> u64 {
-    let constants = graph.tensors.iter().filter_map(|tensor| tensor.data);
+    let constants = graph.tensors.iter().filter_map(|tensor| tensor.elements());
     constants.map(|data| data.len() as u64).sum()
 }
 
@@ -93,14 +99,17 @@ const CONSTANTS_PER_MODEL: u64 = 64;
 const CONSTANTS_AT_LEAST: u64 = 1 << 20;
 
 /// Each operator, or why it can't be placed.
-fn lower(graph: &Graph, model_size: u64) -> Result<Vec<Result<Step, Refusal>>, Error> {
+/// What is known before the run is computed into the graph on the way.
+fn lower(graph: &mut Graph, model_size: u64) -> Result<Vec<Result<Step, Refusal>>, Error> {
     let most = model_size
         .saturating_mul(CONSTANTS_PER_MODEL)
         .max(CONSTANTS_AT_LEAST);
     let mut packed = 0u64;
     let mut steps = Vec::with_capacity(graph.operators.len());
-    for operator in &graph.operators {
+    let operators = std::mem::take(&mut graph.operators);
+    for operator in &operators {
         let step = legalise::lower(&Site { graph, operator });
+        let step = step.map(|step| fold::fold(graph, operator, step));
         packed += step.as_ref().map_or(0, packed_bytes);
         if packed > most {
             return Err(Error::TooLarge {
@@ -111,22 +120,24 @@ fn lower(graph: &Graph, model_size: u64) -> Result<Vec<Result<Step, Refusal>>, E
         }
         steps.push(step);
     }
+    graph.operators = operators;
     Ok(steps)
 }
 
 fn packed_bytes(step: &Step) -> u64 {
-    let Step::Run(record) = step else { return 0 };
+    let Step::Run(records) = step else { return 0 };
     let size = |operand: &Operand| match operand {
         Operand::Packed(bytes) => bytes.len() as u64,
         _ => 0,
     };
-    record.operands.iter().map(size).sum()
+    let operands = records.iter().flat_map(|record| &record.operands);
+    operands.map(size).sum()
 }
 
 fn report(graph: &Graph, options: &Options, steps: &[Result<Step, Refusal>]) -> Report {
     let macs = |step: &Step| match step {
-        Step::Run(record) => record.macs,
-        Step::View { .. } => 0,
+        Step::Run(records) => records.iter().fold(0, |sum, r| r.macs.saturating_add(sum)),
+        Step::Folded | Step::View { .. } => 0,
     };
     let placed = steps
         .iter()

@@ -7,7 +7,7 @@ pub(crate) fn integers(tensor: &Tensor) -> Option<Vec<i64>> {
     if tensor.count() == 0 {
         return Some(Vec::new());
     }
-    let data = tensor.data?;
+    let data = tensor.elements()?;
     match tensor.element {
         Element::INT32 => Some(
             words(data)

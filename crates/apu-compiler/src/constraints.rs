@@ -9,9 +9,9 @@ mod shapes;
 mod support;
 
 pub(crate) use site::Site;
-pub use support::SUPPORTED;
+pub use support::{Kind, SUPPORTED};
 
-use crate::graph::Opcode;
+use crate::graph::{Element, Opcode};
 
 /// One requirement on some kinds of operators.
 pub struct Constraint {
@@ -60,6 +60,16 @@ pub(crate) fn check(site: &Site) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a kind only moves elements.
+pub(crate) fn is_moving(opcode: Opcode) -> bool {
+    MOVING.contains(&opcode)
+}
+
+/// Whether a kind is a function of two inputs that broadcast.
+pub(crate) fn is_broadcasting(opcode: Opcode) -> bool {
+    BROADCASTING.contains(&opcode)
+}
+
 /// Kinds with weights.
 const WEIGHTED: &[Opcode] = &[
     Opcode::CONV_2D,
@@ -75,7 +85,6 @@ const WINDOWED: &[Opcode] = &[
 ];
 /// Kinds that compute with 8-bit activations.
 const ARITHMETIC: &[Opcode] = &[
-    Opcode::ADD,
     Opcode::AVERAGE_POOL_2D,
     Opcode::CONV_2D,
     Opcode::DEPTHWISE_CONV_2D,
@@ -83,6 +92,101 @@ const ARITHMETIC: &[Opcode] = &[
     Opcode::MAX_POOL_2D,
     Opcode::MEAN,
     Opcode::SOFTMAX,
+    Opcode::SUM,
+];
+/// Functions of one byte, by table.
+const LOOKED_UP: &[Opcode] = &[
+    Opcode::GELU,
+    Opcode::HARD_SWISH,
+    Opcode::LEAKY_RELU,
+    Opcode::LOGISTIC,
+    Opcode::RELU,
+    Opcode::RELU_0_TO_1,
+    Opcode::RELU6,
+    Opcode::RELU_N1_TO_1,
+    Opcode::TANH,
+];
+/// Functions of one byte that TFLite has for int8 alone.
+const LOOKED_UP_SIGNED: &[Opcode] = &[
+    Opcode::ABS,
+    Opcode::ELU,
+    Opcode::EXP,
+    Opcode::LOG,
+    Opcode::RSQRT,
+    Opcode::SQRT,
+];
+/// Functions of two inputs of one shape, or of two that broadcast to one.
+const BROADCASTING: &[Opcode] = &[
+    Opcode::ADD,
+    Opcode::DIV,
+    Opcode::EQUAL,
+    Opcode::FLOOR_DIV,
+    Opcode::FLOOR_MOD,
+    Opcode::GREATER,
+    Opcode::GREATER_EQUAL,
+    Opcode::LESS,
+    Opcode::LESS_EQUAL,
+    Opcode::LOGICAL_AND,
+    Opcode::LOGICAL_OR,
+    Opcode::MAXIMUM,
+    Opcode::MINIMUM,
+    Opcode::MUL,
+    Opcode::NOT_EQUAL,
+    Opcode::PRELU,
+    Opcode::SQUARED_DIFFERENCE,
+    Opcode::SUB,
+];
+const COMPARING: &[Opcode] = &[
+    Opcode::EQUAL,
+    Opcode::GREATER,
+    Opcode::GREATER_EQUAL,
+    Opcode::LESS,
+    Opcode::LESS_EQUAL,
+    Opcode::NOT_EQUAL,
+];
+const LOGICAL: &[Opcode] = &[Opcode::LOGICAL_AND, Opcode::LOGICAL_NOT, Opcode::LOGICAL_OR];
+/// Kinds that move elements, of any type, and compute nothing.
+const MOVING: &[Opcode] = &[
+    Opcode::BATCH_TO_SPACE_ND,
+    Opcode::BROADCAST_TO,
+    Opcode::CONCATENATION,
+    Opcode::DEPTH_TO_SPACE,
+    Opcode::FILL,
+    Opcode::GATHER,
+    Opcode::GATHER_ND,
+    Opcode::MIRROR_PAD,
+    Opcode::PACK,
+    Opcode::RANK,
+    Opcode::RESIZE_NEAREST_NEIGHBOR,
+    Opcode::REVERSE_V2,
+    Opcode::SHAPE,
+    Opcode::SLICE,
+    Opcode::SPACE_TO_BATCH_ND,
+    Opcode::SPACE_TO_DEPTH,
+    Opcode::SPLIT,
+    Opcode::SPLIT_V,
+    Opcode::STRIDED_SLICE,
+    Opcode::TILE,
+    Opcode::TRANSPOSE,
+    Opcode::UNPACK,
+    Opcode::ZEROS_LIKE,
+];
+/// Kinds that move elements, and by a rule that is known before the run.
+const MOVING_BY_ARGUMENTS: &[Opcode] = &[
+    Opcode::BATCH_TO_SPACE_ND,
+    Opcode::BROADCAST_TO,
+    Opcode::FILL,
+    Opcode::MIRROR_PAD,
+    Opcode::RESIZE_BILINEAR,
+    Opcode::RESIZE_NEAREST_NEIGHBOR,
+    Opcode::REVERSE_V2,
+    Opcode::SLICE,
+    Opcode::SPACE_TO_BATCH_ND,
+    Opcode::SPLIT,
+    Opcode::SPLIT_V,
+    Opcode::STRIDED_SLICE,
+    Opcode::TILE,
+    Opcode::TRANSPOSE,
 ];
 /// Kinds that only give the same elements another shape.
 const RESHAPING: &[Opcode] = &[Opcode::RESHAPE, Opcode::SQUEEZE, Opcode::EXPAND_DIMS];
@@ -94,8 +198,24 @@ const ACTIVATED: &[Opcode] = &[
     Opcode::AVERAGE_POOL_2D,
     Opcode::CONV_2D,
     Opcode::DEPTHWISE_CONV_2D,
+    Opcode::DIV,
     Opcode::FULLY_CONNECTED,
     Opcode::MAX_POOL_2D,
+    Opcode::MUL,
+    Opcode::SUB,
+];
+/// The types with 8 bits.
+const BYTES: &[Element] = &[Element::INT8, Element::UINT8];
+/// The types without scales.
+const UNSCALED: &[Element] = &[Element::FLOAT32, Element::INT32, Element::INT64];
+/// All that can be computed with.
+const NUMBERS: &[Element] = &[
+    Element::INT8,
+    Element::UINT8,
+    Element::INT16,
+    Element::FLOAT32,
+    Element::INT32,
+    Element::INT64,
 ];
 
 /// The table, in the order in which it is checked: a later constraint may rely on an earlier one.
@@ -103,14 +223,13 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "operator",
         operators: &[],
-        needed: "ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, DEQUANTIZE, EXPAND_DIMS, FULLY_CONNECTED, \
-                 MAX_POOL_2D, MEAN, PAD, PADV2, QUANTIZE, RESHAPE, SOFTMAX or SQUEEZE",
+        needed: "one of the operators in SUPPORTED_OPS.md",
         broken: support::operator,
     },
     Constraint {
         name: "operand count",
         operators: &[],
-        needed: "the inputs that TFLite defines for it, and one output",
+        needed: "the inputs and outputs that TFLite defines for it",
         broken: operands::count,
     },
     Constraint {
@@ -123,7 +242,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
         name: "types",
         operators: ARITHMETIC,
         needed: "activations that are all int8 or all uint8",
-        broken: operands::one_8bit_type,
+        broken: |site| operands::one_type_of(site, BYTES),
     },
     Constraint {
         name: "types",
@@ -139,15 +258,138 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "types",
+        operators: LOOKED_UP,
+        needed: "an int8 or uint8 input, and an output of its type",
+        broken: |site| operands::one_type_of(site, BYTES),
+    },
+    Constraint {
+        name: "types",
+        operators: LOOKED_UP_SIGNED,
+        needed: "an int8 input and output",
+        broken: |site| operands::one_type_of(site, &[Element::INT8]),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::PRELU],
+        needed: "inputs and an output of one type: int8, uint8 or float32",
+        broken: |site| {
+            operands::one_type_of(site, &[Element::INT8, Element::UINT8, Element::FLOAT32])
+        },
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::SQUARED_DIFFERENCE],
+        needed: "inputs and an output of one type: int8, float32, int32 or int64",
+        broken: |site| {
+            let types = [
+                Element::INT8,
+                Element::FLOAT32,
+                Element::INT32,
+                Element::INT64,
+            ];
+            operands::one_type_of(site, &types)
+        },
+    },
+    Constraint {
+        name: "types",
         operators: &[
-            Opcode::RESHAPE,
-            Opcode::SQUEEZE,
+            Opcode::ADD,
+            Opcode::MAXIMUM,
+            Opcode::MINIMUM,
+            Opcode::MUL,
+            Opcode::SUB,
+        ],
+        needed: "inputs and an output of one type: int8, uint8, int16, float32, int32 or int64",
+        broken: |site| operands::one_type_of(site, NUMBERS),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::DIV, Opcode::FLOOR_DIV, Opcode::FLOOR_MOD],
+        needed: "inputs and an output of one type: float32, int32 or int64",
+        broken: |site| operands::one_type_of(site, UNSCALED),
+    },
+    Constraint {
+        name: "types",
+        operators: COMPARING,
+        needed: "inputs of one type: int8, uint8, int16, float32, int32 or int64, and a bool output",
+        broken: |site| operands::types_from_to(site, NUMBERS, Element::BOOL),
+    },
+    Constraint {
+        name: "types",
+        operators: LOGICAL,
+        needed: "bool inputs and a bool output",
+        broken: |site| operands::one_type_of(site, &[Element::BOOL]),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::NEG, Opcode::SQUARE],
+        needed: "an input and an output of one type: float32, int32 or int64",
+        broken: |site| operands::one_type_of(site, UNSCALED),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::RESIZE_BILINEAR],
+        needed: "an input and an output of one type: int8, uint8, int16 or float32",
+        broken: |site| {
+            let types = [
+                Element::INT8,
+                Element::UINT8,
+                Element::INT16,
+                Element::FLOAT32,
+            ];
+            operands::one_type_of(site, &types)
+        },
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::SHAPE, Opcode::RANK],
+        needed: "an int32 or int64 output",
+        broken: operands::integer_output,
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::GATHER, Opcode::GATHER_ND],
+        needed: "int32 or int64 indices",
+        broken: operands::indices,
+    },
+    Constraint {
+        name: "types",
+        operators: &[
+            Opcode::BATCH_TO_SPACE_ND,
+            Opcode::BROADCAST_TO,
+            Opcode::CONCATENATION,
+            Opcode::DEPTH_TO_SPACE,
             Opcode::EXPAND_DIMS,
+            Opcode::FILL,
+            Opcode::GATHER,
+            Opcode::GATHER_ND,
+            Opcode::MIRROR_PAD,
+            Opcode::PACK,
             Opcode::PAD,
             Opcode::PADV2,
+            Opcode::RESHAPE,
+            Opcode::RESIZE_NEAREST_NEIGHBOR,
+            Opcode::REVERSE_V2,
+            Opcode::SLICE,
+            Opcode::SPACE_TO_BATCH_ND,
+            Opcode::SPACE_TO_DEPTH,
+            Opcode::SPLIT,
+            Opcode::SPLIT_V,
+            Opcode::SQUEEZE,
+            Opcode::STRIDED_SLICE,
+            Opcode::TILE,
+            Opcode::TRANSPOSE,
+            Opcode::UNPACK,
+            Opcode::ZEROS_LIKE,
         ],
-        needed: "an input and an output of one type of 1, 2, 4 or 8 bytes",
+        needed: "inputs and outputs of one type of 1, 2, 4 or 8 bytes",
         broken: operands::one_plain_type,
+    },
+    Constraint {
+        name: "arguments",
+        operators: MOVING_BY_ARGUMENTS,
+        needed: "constant int32 or int64 arguments",
+        broken: operands::arguments,
     },
     Constraint {
         name: "empty tensor",
@@ -163,9 +405,21 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "rank",
-        operators: &[Opcode::ADD, Opcode::PAD, Opcode::PADV2, Opcode::MEAN],
+        operators: &[Opcode::PAD, Opcode::PADV2, Opcode::MEAN, Opcode::SUM],
         needed: "at most 6 dimensions",
         broken: shapes::rank_at_most_6,
+    },
+    Constraint {
+        name: "rank",
+        operators: BROADCASTING,
+        needed: "at most 6 dimensions",
+        broken: shapes::rank_at_most_6,
+    },
+    Constraint {
+        name: "rank",
+        operators: &[Opcode::RESIZE_BILINEAR, Opcode::RESIZE_NEAREST_NEIGHBOR],
+        needed: "a four-dimensional input and output (NHWC)",
+        broken: shapes::rank_4,
     },
     Constraint {
         name: "rank",
@@ -176,7 +430,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "quantisation",
         operators: &[],
-        needed: "8-bit activations with one scale above 0 and one zero point within the type",
+        needed: "quantised activations with one scale above 0 and one zero point within the type",
         broken: quantisation::activations,
     },
     Constraint {
@@ -252,8 +506,14 @@ pub const CONSTRAINTS: &[Constraint] = &[
         broken: quantisation::softmax_output,
     },
     Constraint {
+        name: "output quantisation",
+        operators: &[Opcode::LOGISTIC],
+        needed: "an output scale of 1/256, and the least value of the type as its zero point",
+        broken: |site| quantisation::fixed_output(site, (1.0 / 256.0, -128), (1.0 / 256.0, 0)),
+    },
+    Constraint {
         name: "axes",
-        operators: &[Opcode::MEAN],
+        operators: &[Opcode::MEAN, Opcode::SUM],
         needed: "constant int32 axes within the input's rank",
         broken: operands::axes,
     },
@@ -283,6 +543,14 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
 ];
 
+/// What the arguments of an operator that moves elements are found to be when it is lowered.
+pub const ARGUMENTS: Constraint = Constraint {
+    name: "arguments",
+    operators: MOVING,
+    needed: "arguments and attributes that TFLite allows for these shapes, and the output shape that follows",
+    broken: |_| None,
+};
+
 /// What remains after [`CONSTRAINTS`]: sizes and ratios that don't fit the program's fields.
 pub const LIMITS: Constraint = Constraint {
     name: "limits",
@@ -296,13 +564,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_constraint_names_every_supported_operator() {
-        let named: Vec<&str> = CONSTRAINTS[0]
-            .needed
-            .split([',', ' '])
-            .filter(|w| !w.is_empty() && *w != "or")
+    fn supported_operators_stand_in_order_and_once() {
+        let names: Vec<String> = support::SUPPORTED
+            .iter()
+            .map(|kind| kind.opcode.to_string())
             .collect();
-        let supported: Vec<String> = support::SUPPORTED.iter().map(ToString::to_string).collect();
-        assert_eq!(named, supported);
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
     }
 }

@@ -160,6 +160,11 @@ impl Parts {
                 Operand::Packed(bytes) => {
                     located(SEGMENT_CONSTANTS, self.constant(bytes), bytes.len() as u64)?
                 }
+                Operand::Temporary { index, size } => located(
+                    SEGMENT_ARENA,
+                    plan.temporary((record.source, *index)),
+                    *size,
+                )?,
                 Operand::Scratch(0) => program::Operand::default(),
                 Operand::Scratch(size) => {
                     located(SEGMENT_ARENA, plan.scratch(now), (*size).into())?
@@ -192,7 +197,8 @@ impl Parts {
                 let offset = match self.constant_at.get(&root) {
                     Some(&offset) => offset,
                     None => {
-                        let offset = self.constant(graph.tensors[root].data.unwrap_or_default());
+                        let offset =
+                            self.constant(graph.tensors[root].elements().unwrap_or_default());
                         self.constant_at.insert(root, offset);
                         offset
                     }

@@ -1,5 +1,7 @@
 //! A model after import: indices checked, sizes known, nothing lowered yet.
 
+use std::borrow::Cow;
+
 use apu_proto::program::DType;
 
 pub use self::opcode::Opcode;
@@ -10,7 +12,8 @@ mod opcode;
 /// Index into [`Graph::tensors`].
 pub type TensorId = usize;
 
-/// The main subgraph of a model. Constant data is borrowed from the model's bytes.
+/// The main subgraph of a model. Constant data is borrowed from the model's bytes, unless it was
+/// computed when compiling.
 #[derive(Clone, Debug)]
 pub struct Graph<'m> {
     /// Name of the subgraph, often empty.
@@ -39,7 +42,7 @@ pub struct Tensor<'m> {
     /// Affine quantisation, if it has one.
     pub quantization: Option<Quantization>,
     /// Little-endian elements when it is a constant, exactly as many as the shape asks for.
-    pub data: Option<&'m [u8]>,
+    pub data: Option<Cow<'m, [u8]>>,
     /// Whether its data is stored sparse; such data isn't imported.
     pub sparse: bool,
     /// Whether it keeps its value between inferences.
@@ -50,6 +53,11 @@ impl Tensor<'_> {
     /// The name as it stands in messages: quoted, and short however long it is.
     pub fn label(&self) -> String {
         format!("tensor \"{}\"", short(&self.name))
+    }
+
+    /// The elements of a constant.
+    pub fn elements(&self) -> Option<&[u8]> {
+        self.data.as_deref()
     }
 
     /// Number of elements. Import has checked that it fits.
@@ -109,6 +117,8 @@ impl Element {
     pub const INT32: Self = Self(2);
     pub const UINT8: Self = Self(3);
     pub const INT64: Self = Self(4);
+    pub const BOOL: Self = Self(6);
+    pub const INT16: Self = Self(7);
     pub const INT8: Self = Self(9);
 }
 
@@ -160,6 +170,14 @@ impl Element {
             "bool" => DType::Bool,
             _ => return None,
         })
+    }
+
+    /// Least and largest stored value of a type that is quantised.
+    pub fn range(self) -> Option<(i32, i32)> {
+        match self {
+            Self::INT16 => Some((-32768, 32767)),
+            _ => self.range8(),
+        }
     }
 
     /// Least and largest stored value of an 8-bit type.
@@ -215,12 +233,80 @@ pub enum Options {
         shuffled: bool,
         keep_num_dims: bool,
     },
-    Add {
+    /// ADD, SUB, MUL, DIV and L2_NORMALIZATION.
+    Fused {
         activation: Activation,
     },
     Softmax {
         beta: f32,
     },
+    Concatenation {
+        axis: i32,
+        activation: Activation,
+    },
+    LeakyRelu {
+        alpha: f32,
+    },
+    Gelu {
+        approximate: bool,
+    },
+    /// PACK and UNPACK.
+    Stack {
+        axis: i32,
+    },
+    /// SPACE_TO_DEPTH and DEPTH_TO_SPACE.
+    Block {
+        size: i32,
+    },
+    Gather {
+        axis: i32,
+        batch_dims: i32,
+    },
+    MirrorPad {
+        /// Whether the edge itself is repeated.
+        symmetric: bool,
+    },
+    /// RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR.
+    Resize {
+        align_corners: bool,
+        half_pixel_centers: bool,
+    },
+    StridedSlice(StridedSlice),
+    TransposeConv {
+        sliding: Sliding,
+        activation: Activation,
+    },
+    BatchMatmul {
+        adj_x: bool,
+        adj_y: bool,
+    },
+    Svdf {
+        rank: i32,
+        activation: Activation,
+    },
+    Lstm {
+        activation: Activation,
+        cell_clip: f32,
+        projection_clip: f32,
+        time_major: bool,
+    },
+}
+
+/// Masks of a STRIDED_SLICE: bit i is about element i of begin, end and strides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StridedSlice {
+    /// The begin is the first element, whatever it says.
+    pub begin: i32,
+    /// The end is behind the last element.
+    pub end: i32,
+    /// Stands for as many whole dimensions as are missing.
+    pub ellipsis: i32,
+    /// Adds a dimension of 1.
+    pub new_axis: i32,
+    /// Takes one element and drops the dimension.
+    pub shrink_axis: i32,
+    /// The end counts from the begin.
+    pub offset: bool,
 }
 
 /// How a window moves. Height first.

@@ -1,13 +1,15 @@
 //! From a verified flatbuffer to a [`Graph`]: indices, shapes and data sizes are checked here,
 //! once.
 
+use std::borrow::Cow;
+
 use flatbuffers::{Follow, Vector};
 
 use crate::{
     Error,
     graph::{
         Activation, Element, Graph, Opcode, Operator, Options, Padding, Quantization, Sliding,
-        Tensor, TensorId, check::MAX_RANK, short,
+        StridedSlice, Tensor, TensorId, check::MAX_RANK, short,
     },
     schema::{self, OperatorOptions, Tables},
 };
@@ -75,7 +77,7 @@ fn import_tensor<'m>(
         return Err(impossible_shape(id, tensor));
     }
     if !imported.sparse {
-        imported.data = import_data(id, tensor, buffers, &imported)?;
+        imported.data = import_data(id, tensor, buffers, &imported)?.map(Cow::Borrowed);
     }
     Ok(imported)
 }
@@ -245,9 +247,74 @@ fn import_options(options: OperatorOptions) -> Options {
             keep_num_dims: o.keep_num_dims(),
         },
         OperatorOptions::Softmax(o) => Options::Softmax { beta: o.beta() },
-        OperatorOptions::Add(o) => Options::Add {
+        OperatorOptions::Add(o) => fused(o.activation()),
+        OperatorOptions::Sub(o) => fused(o.activation()),
+        OperatorOptions::Mul(o) => fused(o.activation()),
+        OperatorOptions::Div(o) => fused(o.activation()),
+        OperatorOptions::L2Norm(o) => fused(o.activation()),
+        OperatorOptions::Concatenation(o) => Options::Concatenation {
+            axis: o.axis(),
             activation: Activation(o.activation()),
         },
+        OperatorOptions::LeakyRelu(o) => Options::LeakyRelu { alpha: o.alpha() },
+        OperatorOptions::Gelu(o) => Options::Gelu {
+            approximate: o.approximate(),
+        },
+        OperatorOptions::Pack(o) => Options::Stack { axis: o.axis() },
+        OperatorOptions::Unpack(o) => Options::Stack { axis: o.axis() },
+        OperatorOptions::SpaceToDepth(o) => Options::Block {
+            size: o.block_size(),
+        },
+        OperatorOptions::DepthToSpace(o) => Options::Block {
+            size: o.block_size(),
+        },
+        OperatorOptions::Gather(o) => Options::Gather {
+            axis: o.axis(),
+            batch_dims: o.batch_dims(),
+        },
+        OperatorOptions::MirrorPad(o) => Options::MirrorPad {
+            symmetric: o.mode() == 1,
+        },
+        OperatorOptions::ResizeBilinear(o) => Options::Resize {
+            align_corners: o.align_corners(),
+            half_pixel_centers: o.half_pixel_centers(),
+        },
+        OperatorOptions::ResizeNearestNeighbor(o) => Options::Resize {
+            align_corners: o.align_corners(),
+            half_pixel_centers: o.half_pixel_centers(),
+        },
+        OperatorOptions::StridedSlice(o) => Options::StridedSlice(StridedSlice {
+            begin: o.begin_mask(),
+            end: o.end_mask(),
+            ellipsis: o.ellipsis_mask(),
+            new_axis: o.new_axis_mask(),
+            shrink_axis: o.shrink_axis_mask(),
+            offset: o.offset(),
+        }),
+        OperatorOptions::TransposeConv(o) => Options::TransposeConv {
+            sliding: sliding(o.padding(), [o.stride_h(), o.stride_w()], [1, 1]),
+            activation: Activation(o.activation()),
+        },
+        OperatorOptions::BatchMatMul(o) => Options::BatchMatmul {
+            adj_x: o.adj_x(),
+            adj_y: o.adj_y(),
+        },
+        OperatorOptions::Svdf(o) => Options::Svdf {
+            rank: o.rank(),
+            activation: Activation(o.activation()),
+        },
+        OperatorOptions::Lstm(o) => Options::Lstm {
+            activation: Activation(o.activation()),
+            cell_clip: o.cell_clip(),
+            projection_clip: o.projection_clip(),
+            time_major: o.time_major(),
+        },
+    }
+}
+
+fn fused(activation: i8) -> Options {
+    Options::Fused {
+        activation: Activation(activation),
     }
 }
 

@@ -1,12 +1,20 @@
 //! From TFLite's operators to the program's: parameters resolved, sizes known, tensors not yet
 //! placed.
 
-mod add;
+mod blocks;
 mod convolution;
+mod elementwise;
+mod functions;
+mod gather;
+mod lookup;
+mod moves;
 mod pad;
 mod pool;
+mod resize;
 mod rows;
 mod scale;
+mod slices;
+mod strided;
 
 use apu_kernels::Sizes;
 use apu_proto::program::PARAMS;
@@ -19,8 +27,10 @@ use crate::{
 
 /// What an operator becomes.
 pub(crate) enum Step {
-    /// A record of the program.
-    Run(Box<Record>),
+    /// Records of the program, in the order in which they run.
+    Run(Vec<Record>),
+    /// Nothing to do: the outputs are known before the run.
+    Folded,
     /// Nothing to do: the output is the input's elements in another shape.
     View {
         /// Whose elements.
@@ -31,6 +41,7 @@ pub(crate) enum Step {
 }
 
 /// A record of the program whose operands have no address yet.
+#[derive(Clone)]
 pub(crate) struct Record {
     /// One of [`apu_proto::program::opcode`].
     pub opcode: u32,
@@ -47,6 +58,7 @@ pub(crate) struct Record {
 }
 
 /// What a record reads or writes.
+#[derive(Clone)]
 pub(crate) enum Operand {
     /// A tensor that it reads.
     Read(TensorId),
@@ -58,6 +70,13 @@ pub(crate) enum Operand {
     Packed(Vec<u8>),
     /// Memory for the time that it runs, in bytes.
     Scratch(u32),
+    /// Memory for the time that the records of one operator run.
+    Temporary {
+        /// Which of the operator's.
+        index: usize,
+        /// Bytes.
+        size: u64,
+    },
 }
 
 /// Lowers one operator.
@@ -66,26 +85,33 @@ pub(crate) enum Operand {
 /// The first constraint that it breaks.
 pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
     constraints::check(site)?;
-    let record = match site.operator.opcode {
-        Opcode::CONV_2D => convolution::conv_2d(site),
-        Opcode::DEPTHWISE_CONV_2D => convolution::depthwise_conv_2d(site),
-        Opcode::FULLY_CONNECTED => convolution::fully_connected(site),
-        Opcode::ADD => add::add(site),
-        Opcode::AVERAGE_POOL_2D | Opcode::MAX_POOL_2D => pool::pool_2d(site),
-        Opcode::SOFTMAX => rows::softmax(site),
-        Opcode::MEAN => rows::mean(site),
-        Opcode::QUANTIZE => scale::quantize(site),
-        Opcode::DEQUANTIZE => scale::dequantize(site),
-        Opcode::PAD | Opcode::PADV2 => pad::pad(site),
-        // The constraints let nothing else through but new shapes.
-        _ => {
+    let one = |record: Record| vec![record];
+    let records = match site.operator.opcode {
+        Opcode::CONV_2D => convolution::conv_2d(site).map(one),
+        Opcode::DEPTHWISE_CONV_2D => convolution::depthwise_conv_2d(site).map(one),
+        Opcode::FULLY_CONNECTED => convolution::fully_connected(site).map(one),
+        Opcode::AVERAGE_POOL_2D | Opcode::MAX_POOL_2D => pool::pool_2d(site).map(one),
+        Opcode::SOFTMAX => rows::softmax(site).map(one),
+        Opcode::MEAN | Opcode::SUM => rows::mean(site).map(one),
+        Opcode::QUANTIZE => scale::quantize(site).map(one),
+        Opcode::DEQUANTIZE => scale::dequantize(site).map(one),
+        Opcode::PAD | Opcode::PADV2 => pad::pad(site).map(one),
+        Opcode::RESHAPE | Opcode::SQUEEZE | Opcode::EXPAND_DIMS => {
             return Ok(Step::View {
                 input: site.input_id(0)?,
                 output: site.output_id()?,
             });
         }
+        Opcode::GATHER | Opcode::GATHER_ND | Opcode::RESIZE_NEAREST_NEIGHBOR => {
+            gather::gather(site).map(one)
+        }
+        Opcode::RESIZE_BILINEAR => resize::bilinear(site).map(one),
+        opcode if constraints::is_moving(opcode) => moves::lower(site),
+        opcode if constraints::is_broadcasting(opcode) => elementwise::binary(site).map(one),
+        Opcode::NEG | Opcode::SQUARE => elementwise::product(site).map(one),
+        _ => lookup::lookup(site).map(one),
     };
-    record.map(|record| Step::Run(Box::new(record)))
+    records.map(Step::Run)
 }
 
 /// A record, after the kernel has accepted its parameters and said how large each operand is.
@@ -109,6 +135,7 @@ fn record(
                 .map_or(0, |&id| site.graph.tensors[id].bytes()),
             Operand::Packed(bytes) => bytes.len() as u64,
             Operand::Scratch(bytes) => u64::from(*bytes),
+            Operand::Temporary { size, .. } => *size,
         };
         if got != u64::from(needed) {
             return Err(LIMITS.refuse(format!(

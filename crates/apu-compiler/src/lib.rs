@@ -30,6 +30,7 @@ mod plan;
 pub mod report;
 
 mod compile;
+mod fold;
 
 pub use compile::{Compiled, compile, compile_graph, inspect, inspect_graph};
 pub use error::{Error, UnplacedOperator};

@@ -39,6 +39,7 @@ pub(crate) struct Plan {
     pub lower_bound: u64,
     tensors: HashMap<TensorId, u64>,
     scratch: HashMap<usize, u64>,
+    temporaries: HashMap<(usize, usize), u64>,
 }
 
 impl Plan {
@@ -55,6 +56,7 @@ impl Plan {
             match owner {
                 Owner::Tensor(root) => plan.tensors.insert(root, offset),
                 Owner::Scratch(record) => plan.scratch.insert(record, offset),
+                Owner::Temporary(name) => plan.temporaries.insert(name, offset),
             };
         }
         plan
@@ -65,22 +67,31 @@ impl Plan {
         self.tensors.get(&root).copied().unwrap_or(0)
     }
 
+    /// Where a temporary lies, by its source operator and its number there.
+    pub fn temporary(&self, name: (usize, usize)) -> u64 {
+        self.temporaries.get(&name).copied().unwrap_or(0)
+    }
+
     /// Where a record's scratch lies.
     pub fn scratch(&self, record: usize) -> u64 {
         self.scratch.get(&record).copied().unwrap_or(0)
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+/// Whose a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Owner {
     Tensor(TensorId),
+    /// The record's.
     Scratch(usize),
+    /// The source operator's, by number.
+    Temporary((usize, usize)),
 }
 
 /// All blocks, in the order in which they are first needed.
 fn blocks(graph: &Graph, storage: &Storage) -> Vec<(Owner, Block)> {
     let mut blocks: Vec<(Owner, Block)> = Vec::new();
-    let mut known: HashMap<TensorId, usize> = HashMap::new();
+    let mut known: HashMap<Owner, usize> = HashMap::new();
     for (now, record) in storage.records.iter().enumerate() {
         for operand in &record.operands {
             let (owner, size) = match operand {
@@ -89,6 +100,9 @@ fn blocks(graph: &Graph, storage: &Storage) -> Vec<(Owner, Block)> {
                     _ => continue,
                 },
                 Operand::Scratch(size) => (Owner::Scratch(now), u64::from(*size)),
+                Operand::Temporary { index, size } => {
+                    (Owner::Temporary((record.source, *index)), *size)
+                }
                 Operand::Packed(_) | Operand::Output(_) => continue,
             };
             let block = Block {
@@ -96,15 +110,10 @@ fn blocks(graph: &Graph, storage: &Storage) -> Vec<(Owner, Block)> {
                 first: now,
                 last: now,
             };
-            match owner {
-                Owner::Tensor(root) => {
-                    let index = *known.entry(root).or_insert(blocks.len());
-                    match blocks.get_mut(index) {
-                        Some((_, block)) => block.last = now,
-                        None => blocks.push((owner, block)),
-                    }
-                }
-                Owner::Scratch(_) => blocks.push((owner, block)),
+            let index = *known.entry(owner).or_insert(blocks.len());
+            match blocks.get_mut(index) {
+                Some((_, block)) => block.last = now,
+                None => blocks.push((owner, block)),
             }
         }
     }

@@ -98,7 +98,7 @@ pub(crate) fn channel_ratio(input: f32, weight: f32, output: f32) -> f64 {
 }
 
 /// Least and largest stored value under a fused activation (`CalculateActivationRangeQuantized`).
-/// `None` for an activation that is no clamp, a type that isn't 8-bit, or a bound that doesn't fit
+/// `None` for an activation that is no clamp, a type that isn't quantised, or a bound that doesn't fit
 /// 32 bits.
 pub(crate) fn activation_range(
     activation: Activation,
@@ -106,7 +106,7 @@ pub(crate) fn activation_range(
     scale: f32,
     zero_point: i32,
 ) -> Option<(i32, i32)> {
-    let (low, high) = element.range8()?;
+    let (low, high) = element.range()?;
     let (least, largest) = activation.interval()?;
     let stored = |real: f32| {
         let steps = (real / scale).round();
@@ -119,26 +119,73 @@ pub(crate) fn activation_range(
     Some((least, largest))
 }
 
-/// ADD's three multipliers.
+/// The three multipliers of a function of two inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AddScales {
+pub(crate) struct BinaryScales {
     pub left_shift: u32,
     pub a: Multiplier,
     pub b: Multiplier,
     pub output: Multiplier,
 }
 
-impl AddScales {
-    /// Both inputs against twice the larger scale, with 20 bits of headroom (`add.cc`).
-    pub fn new(a: f32, b: f32, output: f32) -> Option<Self> {
-        const LEFT_SHIFT: u32 = 20;
+impl BinaryScales {
+    const NONE: Multiplier = Multiplier {
+        multiplier: 0,
+        shift: 0,
+    };
+
+    /// ADD and SUB: both inputs against twice the larger scale, with 20 bits of headroom, 15 for
+    /// int16 (`add.cc`, `sub.cc`).
+    pub fn sum(a: f32, b: f32, output: f32, wide: bool) -> Option<Self> {
+        let left_shift: u32 = if wide { 15 } else { 20 };
         let twice_max = f64::from(2.0 * a.max(b));
-        let unit = f64::from((1u32 << LEFT_SHIFT) as f32 * output);
+        let unit = f64::from((1u32 << left_shift) as f32 * output);
+        Some(Self {
+            left_shift,
+            a: Multiplier::new(f64::from(a) / twice_max)?,
+            b: Multiplier::new(f64::from(b) / twice_max)?,
+            output: Multiplier::new(twice_max / unit)?,
+        })
+    }
+
+    /// MUL (`mul.cc`).
+    pub fn product(a: f32, b: f32, output: f32) -> Option<Self> {
+        Some(Self {
+            left_shift: 0,
+            a: Self::NONE,
+            b: Self::NONE,
+            output: Multiplier::new(f64::from(a * b / output))?,
+        })
+    }
+
+    /// PRELU: the factor of inputs above zero is that of `a` (`activations.cc`).
+    pub fn prelu(a: f32, alpha: f32, output: f32) -> Option<Self> {
+        Some(Self {
+            a: Multiplier::new(f64::from(a / output))?,
+            ..Self::product(a, alpha, output)?
+        })
+    }
+
+    /// SQUARED_DIFFERENCE, with 7 bits of headroom before the square (`squared_difference.cc`).
+    pub fn squared_difference(a: f32, b: f32, output: f32) -> Option<Self> {
+        const LEFT_SHIFT: u32 = 7;
+        let twice_max = f64::from(2.0 * a.max(b));
+        let unit = f64::from((1u32 << (2 * LEFT_SHIFT)) as f32 * output);
         Some(Self {
             left_shift: LEFT_SHIFT,
             a: Multiplier::new(f64::from(a) / twice_max)?,
             b: Multiplier::new(f64::from(b) / twice_max)?,
-            output: Multiplier::new(twice_max / unit)?,
+            output: Multiplier::new(twice_max * twice_max / unit)?,
+        })
+    }
+
+    /// Comparisons: each input by its own scale, with 8 bits of headroom (`comparisons.cc`).
+    pub fn comparison(a: f32, b: f32) -> Option<Self> {
+        Some(Self {
+            left_shift: 8,
+            a: Multiplier::new(a.into())?,
+            b: Multiplier::new(b.into())?,
+            output: Self::NONE,
         })
     }
 }

@@ -172,8 +172,67 @@ tables! {
     SoftmaxOptions {
         beta: f32 = 0, 0.0;
     }
-    AddOptions {
+    FusedOptions {
         activation: i8 = 0, 0;
+    }
+    ConcatenationOptions {
+        axis: i32 = 0, 0;
+        activation: i8 = 1, 0;
+    }
+    LeakyReluOptions {
+        alpha: f32 = 0, 0.0;
+    }
+    GeluOptions {
+        approximate: bool = 0, false;
+    }
+    StackOptions {
+        axis: i32 = 1, 0;
+    }
+    BlockOptions {
+        block_size: i32 = 0, 0;
+    }
+    GatherOptions {
+        axis: i32 = 0, 0;
+        batch_dims: i32 = 1, 0;
+    }
+    MirrorPadOptions {
+        mode: i8 = 0, 0;
+    }
+    ResizeBilinearOptions {
+        align_corners: bool = 2, false;
+        half_pixel_centers: bool = 3, false;
+    }
+    ResizeNearestNeighborOptions {
+        align_corners: bool = 0, false;
+        half_pixel_centers: bool = 1, false;
+    }
+    StridedSliceOptions {
+        begin_mask: i32 = 0, 0;
+        end_mask: i32 = 1, 0;
+        ellipsis_mask: i32 = 2, 0;
+        new_axis_mask: i32 = 3, 0;
+        shrink_axis_mask: i32 = 4, 0;
+        offset: bool = 5, false;
+    }
+    TransposeConvOptions {
+        padding: i8 = 0, 0;
+        stride_w: i32 = 1, 0;
+        stride_h: i32 = 2, 0;
+        activation: i8 = 3, 0;
+    }
+    BatchMatMulOptions {
+        adj_x: bool = 0, false;
+        adj_y: bool = 1, false;
+    }
+    SvdfOptions {
+        rank: i32 = 0, 0;
+        activation: i8 = 1, 0;
+    }
+    LstmOptions {
+        activation: i8 = 0, 0;
+        cell_clip: f32 = 1, 0.0;
+        projection_clip: f32 = 2, 0.0;
+        time_major: bool = 3, false;
     }
 }
 
@@ -182,9 +241,29 @@ pub(crate) enum OperatorOptions<'a> {
     Conv2D(Conv2DOptions<'a>),
     DepthwiseConv2D(DepthwiseConv2DOptions<'a>),
     Pool2D(Pool2DOptions<'a>),
+    Svdf(SvdfOptions<'a>),
     FullyConnected(FullyConnectedOptions<'a>),
     Softmax(SoftmaxOptions<'a>),
-    Add(AddOptions<'a>),
+    Concatenation(ConcatenationOptions<'a>),
+    Add(FusedOptions<'a>),
+    L2Norm(FusedOptions<'a>),
+    ResizeBilinear(ResizeBilinearOptions<'a>),
+    SpaceToDepth(BlockOptions<'a>),
+    Mul(FusedOptions<'a>),
+    Gather(GatherOptions<'a>),
+    Sub(FusedOptions<'a>),
+    Div(FusedOptions<'a>),
+    StridedSlice(StridedSliceOptions<'a>),
+    TransposeConv(TransposeConvOptions<'a>),
+    Pack(StackOptions<'a>),
+    Unpack(StackOptions<'a>),
+    Lstm(LstmOptions<'a>),
+    ResizeNearestNeighbor(ResizeNearestNeighborOptions<'a>),
+    LeakyRelu(LeakyReluOptions<'a>),
+    MirrorPad(MirrorPadOptions<'a>),
+    DepthToSpace(BlockOptions<'a>),
+    BatchMatMul(BatchMatMulOptions<'a>),
+    Gelu(GeluOptions<'a>),
 }
 
 /// Field number of the attributes; the field before it says which table they are.
@@ -227,7 +306,27 @@ options! {
     1 => Conv2D(Conv2DOptions),
     2 => DepthwiseConv2D(DepthwiseConv2DOptions),
     5 => Pool2D(Pool2DOptions),
+    6 => Svdf(SvdfOptions),
     8 => FullyConnected(FullyConnectedOptions),
     9 => Softmax(SoftmaxOptions),
-    11 => Add(AddOptions),
+    10 => Concatenation(ConcatenationOptions),
+    11 => Add(FusedOptions),
+    12 => L2Norm(FusedOptions),
+    15 => ResizeBilinear(ResizeBilinearOptions),
+    19 => SpaceToDepth(BlockOptions),
+    21 => Mul(FusedOptions),
+    23 => Gather(GatherOptions),
+    28 => Sub(FusedOptions),
+    29 => Div(FusedOptions),
+    32 => StridedSlice(StridedSliceOptions),
+    49 => TransposeConv(TransposeConvOptions),
+    59 => Pack(StackOptions),
+    64 => Unpack(StackOptions),
+    71 => Lstm(LstmOptions),
+    74 => ResizeNearestNeighbor(ResizeNearestNeighborOptions),
+    75 => LeakyRelu(LeakyReluOptions),
+    77 => MirrorPad(MirrorPadOptions),
+    94 => DepthToSpace(BlockOptions),
+    101 => BatchMatMul(BatchMatMulOptions),
+    116 => Gelu(GeluOptions),
 }

@@ -38,7 +38,8 @@ impl Storage {
             match step {
                 // Steps come in running order, so the input's root is final.
                 Step::View { input, output } => roots[output] = roots[input],
-                Step::Run(record) => records.push(*record),
+                Step::Run(run) => records.extend(run),
+                Step::Folded => {}
             }
         }
         let mut homes = vec![Home::Arena; graph.tensors.len()];
@@ -48,7 +49,10 @@ impl Storage {
             .enumerate()
             .filter(|(_, t)| t.data.is_some())
         {
-            debug_assert_eq!(tensor.bytes(), tensor.data.map_or(0, |d| d.len() as u64));
+            debug_assert_eq!(
+                tensor.bytes(),
+                tensor.elements().map_or(0, |d| d.len() as u64)
+            );
             homes[id] = Home::Constant;
         }
         for (index, &id) in graph.inputs.iter().enumerate().rev() {

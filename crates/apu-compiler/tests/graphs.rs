@@ -8,7 +8,7 @@ use apu_compiler::{Error, Numerics, Options, compile, inspect, report::Placement
 use apu_firmware::{Program, View};
 use apu_kernels::Isa;
 use apu_proto::program::Header;
-use toy::{ADD, CUSTOM, FLOAT32, INT32, LOGISTIC, MAX_POOL_2D, Model, RESHAPE, STRING, bytes};
+use toy::{ADD, CUSTOM, FLOAT32, INT32, MAX_POOL_2D, Model, RESHAPE, STRING, UNIQUE, bytes};
 use zerocopy::FromBytes;
 
 /// Compiles, validates and runs a model.
@@ -146,8 +146,8 @@ fn an_unplaced_operator_says_which_constraint_it_breaks() {
         change(&mut model);
         broken(&model)
     };
-    let logistic = with(&|m| m.operators[0].0 = LOGISTIC);
-    assert_eq!(logistic, ("operator", "LOGISTIC".into()));
+    let unique = with(&|m| m.operators[0].0 = UNIQUE);
+    assert_eq!(unique, ("operator", "UNIQUE".into()));
     assert_eq!(with(&|m| m.operators[0].0 = CUSTOM).0, "operator");
     assert_eq!(with(&|m| m.operators[0].1 = vec![0]).0, "operand count");
     assert_eq!(with(&|m| m.tensors[1] = bytes(&[4]).of(FLOAT32)).0, "types");

@@ -1,32 +1,98 @@
 //! An operator's attributes, from the runtime's structures to the compiler's: one row for each
 //! kind that the compiler can place.
 
-use apu_compiler::graph::{Activation, Opcode, Options, Padding, Sliding};
+use apu_compiler::graph::{Activation, Opcode, Options, Padding, Sliding, StridedSlice};
 use tflite_delegate::{Node, params};
 
 /// Reads one kind's attributes; `None` when the node has none.
 type Read = fn(&Node) -> Option<Options>;
 
 const ROWS: &[(Opcode, Read)] = &[
-    (Opcode::ADD, |node| node.params().map(add)),
+    (Opcode::ABS, nothing),
+    (Opcode::ADD, |node| node.params().map(fused)),
     (Opcode::AVERAGE_POOL_2D, |node| node.params().map(pool_2d)),
+    (Opcode::BATCH_TO_SPACE_ND, nothing),
+    (Opcode::BROADCAST_TO, nothing),
+    (Opcode::CONCATENATION, |node| {
+        node.params().map(concatenation)
+    }),
     (Opcode::CONV_2D, |node| node.params().map(conv_2d)),
     (Opcode::DEPTHWISE_CONV_2D, |node| {
         node.params().map(depthwise_conv_2d)
     }),
+    (Opcode::DEPTH_TO_SPACE, |node| node.params().map(block)),
     (Opcode::DEQUANTIZE, nothing),
+    (Opcode::DIV, |node| node.params().map(fused)),
+    (Opcode::ELU, nothing),
+    (Opcode::EQUAL, nothing),
+    (Opcode::EXP, nothing),
     (Opcode::EXPAND_DIMS, nothing),
+    (Opcode::FILL, nothing),
+    (Opcode::FLOOR_DIV, nothing),
+    (Opcode::FLOOR_MOD, nothing),
     (Opcode::FULLY_CONNECTED, |node| {
         node.params().map(fully_connected)
     }),
+    (Opcode::GATHER, |node| node.params().map(gather)),
+    (Opcode::GATHER_ND, nothing),
+    (Opcode::GELU, |node| node.params().map(gelu)),
+    (Opcode::GREATER, nothing),
+    (Opcode::GREATER_EQUAL, nothing),
+    (Opcode::HARD_SWISH, nothing),
+    (Opcode::LEAKY_RELU, |node| node.params().map(leaky_relu)),
+    (Opcode::LESS, nothing),
+    (Opcode::LESS_EQUAL, nothing),
+    (Opcode::LOG, nothing),
+    (Opcode::LOGICAL_AND, nothing),
+    (Opcode::LOGICAL_NOT, nothing),
+    (Opcode::LOGICAL_OR, nothing),
+    (Opcode::LOGISTIC, nothing),
+    (Opcode::MAXIMUM, nothing),
     (Opcode::MAX_POOL_2D, |node| node.params().map(pool_2d)),
     (Opcode::MEAN, nothing),
+    (Opcode::MINIMUM, nothing),
+    (Opcode::MIRROR_PAD, |node| node.params().map(mirror_pad)),
+    (Opcode::MUL, |node| node.params().map(fused)),
+    (Opcode::NEG, nothing),
+    (Opcode::NOT_EQUAL, nothing),
+    (Opcode::PACK, |node| node.params().map(stack)),
     (Opcode::PAD, nothing),
     (Opcode::PADV2, nothing),
+    (Opcode::PRELU, nothing),
     (Opcode::QUANTIZE, nothing),
+    (Opcode::RANK, nothing),
+    (Opcode::RELU, nothing),
+    (Opcode::RELU6, nothing),
+    (Opcode::RELU_0_TO_1, nothing),
+    (Opcode::RELU_N1_TO_1, nothing),
     (Opcode::RESHAPE, nothing),
+    (Opcode::RESIZE_BILINEAR, |node| node.params().map(resize)),
+    (Opcode::RESIZE_NEAREST_NEIGHBOR, |node| {
+        node.params().map(resize)
+    }),
+    (Opcode::REVERSE_V2, nothing),
+    (Opcode::RSQRT, nothing),
+    (Opcode::SHAPE, nothing),
+    (Opcode::SLICE, nothing),
     (Opcode::SOFTMAX, |node| node.params().map(softmax)),
+    (Opcode::SPACE_TO_BATCH_ND, nothing),
+    (Opcode::SPACE_TO_DEPTH, |node| node.params().map(block)),
+    (Opcode::SPLIT, nothing),
+    (Opcode::SPLIT_V, nothing),
+    (Opcode::SQRT, nothing),
+    (Opcode::SQUARE, nothing),
+    (Opcode::SQUARED_DIFFERENCE, nothing),
     (Opcode::SQUEEZE, nothing),
+    (Opcode::STRIDED_SLICE, |node| {
+        node.params().map(strided_slice)
+    }),
+    (Opcode::SUB, |node| node.params().map(fused)),
+    (Opcode::SUM, nothing),
+    (Opcode::TANH, nothing),
+    (Opcode::TILE, nothing),
+    (Opcode::TRANSPOSE, nothing),
+    (Opcode::UNPACK, |node| node.params().map(stack)),
+    (Opcode::ZEROS_LIKE, nothing),
 ];
 
 /// The attributes of a node; `None` when there is no row for its kind, or it lacks them.
@@ -42,10 +108,68 @@ fn nothing(_: &Node) -> Option<Options> {
     Some(Options::None)
 }
 
-fn add(params: params::Add) -> Options {
-    Options::Add {
+fn fused(params: params::Fused) -> Options {
+    Options::Fused {
         activation: activation(params.activation),
     }
+}
+
+fn concatenation(params: params::Concatenation) -> Options {
+    Options::Concatenation {
+        axis: params.axis,
+        activation: activation(params.activation),
+    }
+}
+
+fn leaky_relu(params: params::LeakyRelu) -> Options {
+    Options::LeakyRelu {
+        alpha: params.alpha,
+    }
+}
+
+fn gelu(params: params::Gelu) -> Options {
+    Options::Gelu {
+        approximate: params.approximate != 0,
+    }
+}
+
+fn stack(params: params::Stack) -> Options {
+    Options::Stack { axis: params.axis }
+}
+
+fn block(params: params::Block) -> Options {
+    Options::Block { size: params.size }
+}
+
+fn gather(params: params::Gather) -> Options {
+    Options::Gather {
+        axis: params.axis,
+        batch_dims: params.batch_dims,
+    }
+}
+
+fn mirror_pad(params: params::MirrorPad) -> Options {
+    Options::MirrorPad {
+        symmetric: params.mode == params::MODE_SYMMETRIC,
+    }
+}
+
+fn resize(params: params::Resize) -> Options {
+    Options::Resize {
+        align_corners: params.align_corners != 0,
+        half_pixel_centers: params.half_pixel_centers != 0,
+    }
+}
+
+fn strided_slice(params: params::StridedSlice) -> Options {
+    Options::StridedSlice(StridedSlice {
+        begin: params.begin_mask,
+        end: params.end_mask,
+        ellipsis: params.ellipsis_mask,
+        new_axis: params.new_axis_mask,
+        shrink_axis: params.shrink_axis_mask,
+        offset: params.offset != 0,
+    })
 }
 
 fn conv_2d(params: params::Conv) -> Options {
@@ -115,11 +239,12 @@ mod tests {
 
     #[test]
     fn every_kind_that_the_compiler_places_has_a_row() {
-        let missing = |opcode: &&Opcode| !ROWS.iter().any(|(known, _)| known == *opcode);
+        let missing = |opcode: &Opcode| !ROWS.iter().any(|(known, _)| known == opcode);
         let missing: Vec<String> = SUPPORTED
             .iter()
+            .map(|kind| kind.opcode)
             .filter(missing)
-            .map(Opcode::to_string)
+            .map(|opcode| opcode.to_string())
             .collect();
         assert!(missing.is_empty(), "no row for {missing:?}");
     }

@@ -1,6 +1,6 @@
 //! From the runtime's graph to the compiler's.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use apu_compiler::graph::{
     Element, Graph, Opcode, Operator, Options, Quantization, Tensor, TensorId,
@@ -72,7 +72,10 @@ fn tensor(from: tflite::Tensor<'_>) -> Tensor<'_> {
                 axis,
             },
         ),
-        data: from.constant().filter(|_| !from.is_sparse()),
+        data: from
+            .constant()
+            .filter(|_| !from.is_sparse())
+            .map(Cow::Borrowed),
         sparse: from.is_sparse(),
         variable: from.is_variable(),
     }

@@ -4,11 +4,12 @@ use crate::memory::overlap;
 use crate::{Layout, OpError};
 use apu_kernels::pool_2d::Pooling;
 use apu_kernels::{
-    Isa, add, conv_2d, copy, depthwise_conv_2d, dequantize, mean, pad, pool_2d, quantize, softmax,
+    Isa, conv_2d, copy, depthwise_conv_2d, dequantize, elementwise, gather, lookup, mean, pad,
+    pool_2d, quantize, resize_bilinear, softmax, strided_copy,
 };
 use apu_proto::program::{
-    Add, Conv2d, DepthwiseConv2d, Dequantize, MAX_OPERANDS, Mean, Op, Operand, Pad, Pool2d,
-    Quantize, Softmax, opcode,
+    Conv2d, DepthwiseConv2d, Dequantize, Elementwise, Gather, Lookup, MAX_OPERANDS, Mean, Op,
+    Operand, Pad, Pool2d, Quantize, ResizeBilinear, Softmax, StridedCopy, opcode,
 };
 use core::ops::Range;
 use zerocopy::FromBytes;
@@ -21,7 +22,7 @@ pub const MAX_READS: usize = 3;
 enum Kernel {
     Conv2d(Conv2d),
     DepthwiseConv2d(DepthwiseConv2d),
-    Add(Add),
+    Elementwise(Elementwise),
     AveragePool2d(Pool2d),
     MaxPool2d(Pool2d),
     Copy,
@@ -30,6 +31,10 @@ enum Kernel {
     Dequantize(Dequantize),
     Pad(Pad),
     Mean(Mean),
+    Lookup(Lookup),
+    StridedCopy(StridedCopy),
+    Gather(Gather),
+    ResizeBilinear(ResizeBilinear),
 }
 
 /// The memory of an operator's operands.
@@ -93,7 +98,8 @@ impl Operator {
     /// Computes the output.
     ///
     /// # Errors
-    /// The kernel's, which only come if the operands' sizes are not those of the record.
+    /// The kernel's: an index among the data is out of range, or the operands' sizes are not those of
+    /// the record.
     pub fn run(&self, isa: Isa, operands: Operands<'_>) -> Result<(), OpError> {
         self.kernel.run(isa, operands).map_err(OpError::Parameter)
     }
@@ -104,7 +110,7 @@ impl Kernel {
         Ok(match op.opcode {
             opcode::CONV_2D => Self::Conv2d(params(op)?),
             opcode::DEPTHWISE_CONV_2D => Self::DepthwiseConv2d(params(op)?),
-            opcode::ADD => Self::Add(params(op)?),
+            opcode::ELEMENTWISE => Self::Elementwise(params(op)?),
             opcode::AVERAGE_POOL_2D => Self::AveragePool2d(params(op)?),
             opcode::MAX_POOL_2D => Self::MaxPool2d(params(op)?),
             opcode::COPY => params(op).map(|()| Self::Copy)?,
@@ -113,6 +119,10 @@ impl Kernel {
             opcode::DEQUANTIZE => Self::Dequantize(params(op)?),
             opcode::PAD => Self::Pad(params(op)?),
             opcode::MEAN => Self::Mean(params(op)?),
+            opcode::LOOKUP => Self::Lookup(params(op)?),
+            opcode::STRIDED_COPY => Self::StridedCopy(params(op)?),
+            opcode::GATHER => Self::Gather(params(op)?),
+            opcode::RESIZE_BILINEAR => Self::ResizeBilinear(params(op)?),
             got => return Err(OpError::Opcode { got }),
         })
     }
@@ -121,7 +131,7 @@ impl Kernel {
     fn reads(&self) -> usize {
         match self {
             Self::Conv2d(_) | Self::DepthwiseConv2d(_) => 3,
-            Self::Add(_) => 2,
+            Self::Elementwise(_) | Self::Lookup(_) | Self::Gather(_) => 2,
             Self::AveragePool2d(_)
             | Self::MaxPool2d(_)
             | Self::Copy
@@ -129,7 +139,9 @@ impl Kernel {
             | Self::Quantize(_)
             | Self::Dequantize(_)
             | Self::Pad(_)
-            | Self::Mean(_) => 1,
+            | Self::Mean(_)
+            | Self::StridedCopy(_)
+            | Self::ResizeBilinear(_) => 1,
         }
     }
 
@@ -146,13 +158,17 @@ impl Kernel {
         let of_params = match self {
             Self::Conv2d(params) => conv_2d::sizes(params),
             Self::DepthwiseConv2d(params) => depthwise_conv_2d::sizes(params),
-            Self::Add(params) => add::sizes(params),
+            Self::Elementwise(params) => elementwise::sizes(params),
             Self::AveragePool2d(params) | Self::MaxPool2d(params) => pool_2d::sizes(params),
             Self::Softmax(params) => softmax::sizes(params),
             Self::Quantize(params) => quantize::sizes(params),
             Self::Dequantize(params) => dequantize::sizes(params),
             Self::Pad(params) => pad::sizes(params),
             Self::Mean(params) => mean::sizes(params),
+            Self::Lookup(params) => lookup::sizes(params),
+            Self::StridedCopy(params) => strided_copy::sizes(params),
+            Self::Gather(params) => gather::sizes(params),
+            Self::ResizeBilinear(params) => resize_bilinear::sizes(params),
             Self::Copy => {
                 let size = op.operands[0].size;
                 return Ok([size, size, 0, 0, 0, 0]);
@@ -174,7 +190,7 @@ impl Kernel {
         match self {
             Self::Conv2d(params) => conv_2d::run(isa, params, a, b, c, output, scratch),
             Self::DepthwiseConv2d(params) => depthwise_conv_2d::run(isa, params, a, b, c, output),
-            Self::Add(params) => add::run(isa, params, a, b, output),
+            Self::Elementwise(params) => elementwise::run(isa, params, a, b, output),
             Self::AveragePool2d(params) => pool_2d::run(isa, Pooling::Average, params, a, output),
             Self::MaxPool2d(params) => pool_2d::run(isa, Pooling::Max, params, a, output),
             Self::Copy => copy::run(a, output),
@@ -183,6 +199,10 @@ impl Kernel {
             Self::Dequantize(params) => dequantize::run(isa, params, a, output),
             Self::Pad(params) => pad::run(isa, params, a, output),
             Self::Mean(params) => mean::run(isa, params, a, output, scratch),
+            Self::Lookup(params) => lookup::run(isa, params, a, b, output),
+            Self::StridedCopy(params) => strided_copy::run(isa, params, a, output),
+            Self::Gather(params) => gather::run(isa, params, a, b, output),
+            Self::ResizeBilinear(params) => resize_bilinear::run(isa, params, a, output),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use apu_kernels::{Isa, add, conv_2d, depthwise_conv_2d};
+use apu_kernels::{Isa, conv_2d, depthwise_conv_2d, elementwise};
 use apu_proto::program::{self, DType, Rounding, Window};
 use divan::Bencher;
 use std::{fmt, sync::LazyLock};
@@ -24,7 +24,7 @@ struct Layer {
 enum Kind {
     Conv(program::Conv2d),
     Depthwise(program::DepthwiseConv2d),
-    Add(program::Add),
+    Elementwise(program::Elementwise),
 }
 
 impl Layer {
@@ -67,7 +67,8 @@ impl Layer {
 
     fn add(side: u32, channels: u32) -> Self {
         let stride = [0, 0, 0, 0, 0, 1];
-        let p = program::Add {
+        let p = program::Elementwise {
+            function: program::Function::ADD,
             dtype: DType::UInt8 as u32,
             a_zero_point: 120,
             b_zero_point: 130,
@@ -88,9 +89,9 @@ impl Layer {
         let name = format!("add {side}x{side}x{channels}");
         Self::new(
             name,
-            Kind::Add(p),
+            Kind::Elementwise(p),
             0,
-            add::sizes(&p).unwrap().as_slice(),
+            elementwise::sizes(&p).unwrap().as_slice(),
             &[2],
         )
     }
@@ -122,7 +123,7 @@ impl Layer {
             (Kind::Depthwise(p), [input, weights, table]) => {
                 depthwise_conv_2d::run(isa, p, input, weights, table, output)
             }
-            (Kind::Add(p), [a, b]) => add::run(isa, p, a, b, output),
+            (Kind::Elementwise(p), [a, b]) => elementwise::run(isa, p, a, b, output),
             _ => unreachable!(),
         }
         .unwrap();

@@ -46,6 +46,14 @@ pub enum Error {
         /// The most bytes an operand can have.
         max: u32,
     },
+    /// An index that is computed in the run points outside its dimension.
+    #[error("index {got} is outside a dimension of {size}")]
+    Index {
+        /// The index.
+        got: i64,
+        /// Size of the dimension.
+        size: u32,
+    },
     /// An operand has another size than the parameters say.
     #[error("{operand} has {got} bytes, the parameters ask for {needed}")]
     Operand {

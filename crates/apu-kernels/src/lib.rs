@@ -11,18 +11,24 @@
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod add;
 pub mod conv_2d;
 pub mod copy;
 pub mod depthwise_conv_2d;
 pub mod dequantize;
+pub mod elementwise;
+pub mod fixed_point;
+pub mod gather;
+pub mod lookup;
 pub mod mean;
 pub mod pad;
 pub mod pool_2d;
 pub mod quantize;
 pub mod requant;
+pub mod resize_bilinear;
 pub mod softmax;
+pub mod strided_copy;
 
+mod broadcast;
 mod byte;
 mod channel_table;
 mod error;

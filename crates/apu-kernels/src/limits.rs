@@ -80,6 +80,20 @@ pub(crate) fn bytes(operand: &'static str, factors: &[u32]) -> Result<u32, Error
         })
 }
 
+/// Checks that a parameter is the size of an element: 1, 2, 4 or 8 bytes.
+pub(crate) fn element_size(field: &'static str, got: u32) -> Result<(), Error> {
+    if matches!(got, 1 | 2 | 4 | 8) {
+        Ok(())
+    } else {
+        Err(Error::Contradiction {
+            field,
+            got: got.into(),
+            other: "1, 2, 4 or 8",
+            needed: 1,
+        })
+    }
+}
+
 /// Checks the size of an operand.
 pub(crate) fn exactly(operand: &'static str, slice: &[u8], needed: u32) -> Result<(), Error> {
     if slice.len() == needed as usize {

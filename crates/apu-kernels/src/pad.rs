@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Isa, Sizes,
-    limits::{MAX_BYTES, bytes, exactly, within},
+    limits::{MAX_BYTES, bytes, element_size, exactly, within},
 };
 use apu_proto::program::{self, OP_RANK};
 
@@ -19,15 +19,7 @@ struct Pad {
 
 impl Pad {
     fn new(p: &program::Pad) -> Result<Self, Error> {
-        if !matches!(p.element_size, 1 | 2 | 4 | 8) {
-            let got = p.element_size.into();
-            return Err(Error::Contradiction {
-                field: "element_size",
-                got,
-                other: "1, 2, 4 or 8",
-                needed: 1,
-            });
-        }
+        element_size("element_size", p.element_size)?;
         let mut out_shape = [0; OP_RANK];
         for (dim, out) in out_shape.iter_mut().enumerate() {
             within("in_shape", p.in_shape[dim], 1, MAX_BYTES.into())?;

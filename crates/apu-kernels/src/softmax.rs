@@ -1,15 +1,13 @@
 //! SOFTMAX over the innermost dimension, in fixed point.
 
-mod fixed_point;
-
 use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
+    fixed_point::{Reciprocal, exp_on_negative_values},
     limits::{bytes, exactly, within},
     requant::{doubling_high_mul, rounding_divide_by_pot},
 };
 use apu_proto::program;
-use fixed_point::{Reciprocal, exp_on_negative_values};
 
 /// Integer bits of the sum of exponentials: it is Q12.19.
 const SUM_INTEGER_BITS: u32 = 12;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use apu_kernels::{Isa, add, conv_2d, depthwise_conv_2d, mean, pool_2d, quantize};
+use apu_kernels::{Isa, conv_2d, depthwise_conv_2d, elementwise, mean, pool_2d, quantize};
 use apu_proto::program::{self, DType, OP_RANK, Rounding, Window};
 use proptest::prelude::*;
 
@@ -133,8 +133,8 @@ proptest! {
     }
 
     #[test]
-    fn add(
-        shape in prop::array::uniform6(1..4u32), columns in 1..90u32, broadcast in any::<[u8; 2]>(),
+    fn elementwise(
+        function in 0..=program::Function::GREATER_EQUAL, shape in prop::array::uniform6(1..4u32), columns in 1..90u32, broadcast in any::<[u8; 2]>(),
         dtype in byte(), offsets in offsets(), multipliers in prop::array::uniform3(1 << 30..i32::MAX),
         shifts in prop::array::uniform3(-20..2i32), seed in any::<u64>(),
     ) {
@@ -148,16 +148,16 @@ proptest! {
             strides
         });
         let [a_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
-        let p = program::Add {
-            dtype, a_zero_point, b_zero_point: least(dtype) + 77, output_zero_point, left_shift: 20,
+        let p = program::Elementwise {
+            function, dtype, a_zero_point, b_zero_point: least(dtype) + 77, output_zero_point, left_shift: 20,
             a_multiplier: multipliers[0], a_shift: shifts[0], b_multiplier: multipliers[1], b_shift: shifts[1],
             output_multiplier: multipliers[2], output_shift: shifts[2], clamp_min, clamp_max,
             shape, a_stride: strides[0], b_stride: strides[1],
         };
-        let sizes = add::sizes(&p).unwrap();
+        let sizes = elementwise::sizes(&p).unwrap();
         let &[a, b, output] = sizes.as_slice() else { unreachable!() };
         let (a, b) = (noise(seed, a), noise(seed ^ 1, b));
-        same_on_all(output, |isa, output| add::run(isa, &p, &a, &b, output).unwrap());
+        same_on_all(output, |isa, output| elementwise::run(isa, &p, &a, &b, output).unwrap());
     }
 
     #[test]

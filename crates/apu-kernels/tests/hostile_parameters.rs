@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use apu_kernels::{
-    Error, Isa, Sizes, add, conv_2d, copy, depthwise_conv_2d, dequantize, mean, pad, pool_2d,
-    quantize, softmax,
+    Error, Isa, Sizes, conv_2d, copy, depthwise_conv_2d, dequantize, elementwise, gather, lookup,
+    mean, pad, pool_2d, quantize, resize_bilinear, softmax, strided_copy,
 };
 use apu_proto::program;
 use proptest::{prelude::*, sample::select};
@@ -91,7 +91,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
-    fn never_panic(opcode in 0..10u32, words in words()) {
+    fn never_panic(opcode in 0..14u32, words in words()) {
         let words = &words;
         match opcode {
             0 => {
@@ -109,9 +109,9 @@ proptest! {
                 });
             }
             2 => {
-                let p: program::Add = parameters(words);
-                try_run(add::sizes(&p), |isa, operands| match operands {
-                    [a, b, output] => add::run(isa, &p, a, b, output),
+                let p: program::Elementwise = parameters(words);
+                try_run(elementwise::sizes(&p), |isa, operands| match operands {
+                    [a, b, output] => elementwise::run(isa, &p, a, b, output),
                     _ => unreachable!(),
                 });
             }
@@ -148,6 +148,37 @@ proptest! {
                 let p: program::Pad = parameters(words);
                 try_run(pad::sizes(&p), |isa, operands| match operands {
                     [input, output] => pad::run(isa, &p, input, output),
+                    _ => unreachable!(),
+                });
+            }
+            9 => {
+                let p: program::Lookup = parameters(words);
+                try_run(lookup::sizes(&p), |isa, operands| match operands {
+                    [input, table, output] => lookup::run(isa, &p, input, table, output),
+                    _ => unreachable!(),
+                });
+            }
+            10 => {
+                let p: program::StridedCopy = parameters(words);
+                try_run(strided_copy::sizes(&p), |isa, operands| match operands {
+                    [input, output] => strided_copy::run(isa, &p, input, output),
+                    _ => unreachable!(),
+                });
+            }
+            11 => {
+                let p: program::Gather = parameters(words);
+                try_run(gather::sizes(&p), |isa, operands| match operands {
+                    [input, indices, output] => {
+                        indices.fill(0);
+                        gather::run(isa, &p, input, indices, output)
+                    }
+                    _ => unreachable!(),
+                });
+            }
+            12 => {
+                let p: program::ResizeBilinear = parameters(words);
+                try_run(resize_bilinear::sizes(&p), |isa, operands| match operands {
+                    [input, output] => resize_bilinear::run(isa, &p, input, output),
                     _ => unreachable!(),
                 });
             }
@@ -192,4 +223,27 @@ fn refuses_operands_of_other_sizes() {
             needed: 3
         }
     );
+}
+
+#[test]
+fn an_index_outside_its_dimension_fails_the_run() {
+    let p = program::Gather {
+        batches: 1,
+        outer: 1,
+        count: 2,
+        depth: 1,
+        inner: 1,
+        index_dtype: program::DType::Int32 as u32,
+        dims: [3, 1, 1, 1, 1, 1],
+    };
+    for (index, want) in [
+        (2i32, Ok(())),
+        (3, Err(3)),
+        (-1, Err(-1)),
+        (i32::MIN, Err(i32::MIN.into())),
+    ] {
+        let indices = [0i32.to_le_bytes(), index.to_le_bytes()].concat();
+        let got = gather::run(Isa::plain(), &p, &[7, 8, 9], &indices, &mut [0; 2]);
+        assert_eq!(got, want.map_err(|got| Error::Index { got, size: 3 }));
+    }
 }

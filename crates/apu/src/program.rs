@@ -376,7 +376,7 @@ fn kind(opcode: u32) -> &'static str {
     match opcode {
         opcode::CONV_2D => "CONV_2D",
         opcode::DEPTHWISE_CONV_2D => "DEPTHWISE_CONV_2D",
-        opcode::ADD => "ADD",
+        opcode::ELEMENTWISE => "ELEMENTWISE",
         opcode::AVERAGE_POOL_2D => "AVERAGE_POOL_2D",
         opcode::MAX_POOL_2D => "MAX_POOL_2D",
         opcode::COPY => "COPY",
@@ -385,6 +385,10 @@ fn kind(opcode: u32) -> &'static str {
         opcode::DEQUANTIZE => "DEQUANTIZE",
         opcode::PAD => "PAD",
         opcode::MEAN => "MEAN",
+        opcode::LOOKUP => "LOOKUP",
+        opcode::STRIDED_COPY => "STRIDED_COPY",
+        opcode::GATHER => "GATHER",
+        opcode::RESIZE_BILINEAR => "RESIZE_BILINEAR",
         _ => "(unknown)",
     }
 }

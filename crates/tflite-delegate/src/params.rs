@@ -70,12 +70,59 @@ params! {
     Softmax of 25 {
         beta: f32,
     }
-    /// ADD.
-    Add of 0 {
+    /// ADD, MUL, SUB and DIV.
+    Fused of 0 | 18 | 41 | 42 {
         activation: i32,
+    }
+    /// CONCATENATION.
+    Concatenation of 2 {
+        axis: i32,
+        activation: i32,
+    }
+    /// LEAKY_RELU.
+    LeakyRelu of 98 {
+        alpha: f32,
+    }
+    /// GELU.
+    Gelu of 150 {
+        approximate: u8,
+    }
+    /// PACK and UNPACK.
+    Stack of 83 | 88 {
+        count: i32,
+        axis: i32,
+    }
+    /// DEPTH_TO_SPACE and SPACE_TO_DEPTH.
+    Block of 5 | 26 {
+        size: i32,
+    }
+    /// GATHER.
+    Gather of 36 {
+        axis: i32,
+        batch_dims: i32,
+    }
+    /// MIRROR_PAD.
+    MirrorPad of 100 {
+        mode: i32,
+    }
+    /// RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR.
+    Resize of 23 | 97 {
+        align_corners: u8,
+        half_pixel_centers: u8,
+    }
+    /// STRIDED_SLICE.
+    StridedSlice of 45 {
+        begin_mask: i32,
+        end_mask: i32,
+        ellipsis_mask: i32,
+        new_axis_mask: i32,
+        shrink_axis_mask: i32,
+        offset: u8,
     }
 }
 
+/// `mode`: the edge itself is repeated.
+pub const MODE_SYMMETRIC: i32 = 2;
 /// `padding`: as much as keeps `ceil(size / stride)` windows.
 pub const PADDING_SAME: i32 = 1;
 /// `padding`: none.

@@ -63,6 +63,39 @@ def probe(rng, tensor):
     return np.concatenate([uniform, extremes, constant]).astype(tensor.dtype)
 
 
+def values(rng, dtype, shape):
+    """Anything that an element can hold; floats and wide integers of a moderate size."""
+    if dtype == "bool":
+        return rng.integers(0, 2, shape).astype(bool)
+    if dtype == "float32":
+        return np.asarray(rng.normal(0, 10, shape)).astype(np.float32)
+    low, high = limits(dtype) if np.dtype(dtype).itemsize < 4 else (-1000, 1000)
+    return np.asarray(rng.integers(low, high + 1, shape)).astype(dtype)
+
+
+def moved(rng, operator, inputs, outputs, **parameters):
+    """A case whose inputs may be of any type."""
+    variable = [t for t in inputs if t is not None and t.data is None]
+    drawn = [values(rng, t.dtype, (RUNS, *t.shape)) for t in variable]
+    return Case(parameters, build(operator, inputs, outputs), drawn)
+
+
+def quantised(rng, dtype):
+    """Scale and zero point for the types that have them; int16 is symmetric."""
+    if dtype == "int16":
+        return dict(scales=log_uniform(rng, 1e-4, 1e-3), zero_point=0)
+    if dtype not in ("int8", "uint8"):
+        return {}
+    return dict(scales=log_uniform(rng, 0.01, 0.1), zero_point=zero_point(rng, dtype))
+
+
+def options(table, **fields):
+    """An object of the schema with these fields."""
+    for name, value in fields.items():
+        setattr(table, name, value)
+    return table
+
+
 def pick(rng, options):
     """One of a list of any things."""
     return options[int(rng.integers(len(options)))]

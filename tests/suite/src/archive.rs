@@ -133,6 +133,14 @@ pub fn bytes<R: Read>(array: NpyFile<R>) -> Vec<u8> {
     match (dtype.type_char(), dtype.size_field()) {
         (TypeChar::Uint, 1) => array.into_vec::<u8>().expect(read),
         (TypeChar::Int, 1) => little_endian(array.into_vec().expect(read), i8::to_le_bytes),
+        (TypeChar::Bool, 1) => array
+            .into_vec::<bool>()
+            .expect(read)
+            .into_iter()
+            .map(u8::from)
+            .collect(),
+        (TypeChar::Int, 2) => little_endian(array.into_vec().expect(read), i16::to_le_bytes),
+        (TypeChar::Int, 8) => little_endian(array.into_vec().expect(read), i64::to_le_bytes),
         (TypeChar::Int, 4) => little_endian(array.into_vec().expect(read), i32::to_le_bytes),
         (TypeChar::Float, 4) => little_endian(array.into_vec().expect(read), f32::to_le_bytes),
         (kind, size) => panic!("an array of {kind:?} with {size} bytes"),

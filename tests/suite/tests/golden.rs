@@ -31,6 +31,38 @@ operators! {
     pad { int8, uint8, float32, v2_int8, v2_uint8, v2_float32 }
     mean { int8, uint8 }
     reshape { int8, uint8, float32, int32 }
+    unary {
+        gelu_int8, hard_swish_int8, leaky_relu_int8, logistic_int8, relu_int8, relu6_int8,
+        relu_n1_to_1_int8, relu_0_to_1_int8, tanh_int8, abs_int8, elu_int8, exp_int8, log_int8,
+        rsqrt_int8, sqrt_int8, gelu_uint8, hard_swish_uint8, leaky_relu_uint8, logistic_uint8,
+        relu_uint8, relu6_uint8, relu_n1_to_1_uint8, relu_0_to_1_uint8, tanh_uint8,
+    }
+    binary {
+        add_int16, add_float32, add_int32, add_int64, sub_int8, sub_uint8, sub_int16, sub_float32,
+        sub_int32, sub_int64, mul_int8, mul_uint8, mul_int16, mul_float32, mul_int32, mul_int64,
+        div_float32, div_int32, floor_div_float32, floor_div_int32, floor_mod_float32,
+        floor_mod_int32, floor_mod_int64, minimum_int8, minimum_uint8, minimum_int16,
+        minimum_float32, minimum_int32, minimum_int64, maximum_int8, maximum_uint8, maximum_int16,
+        maximum_float32, maximum_int32, maximum_int64, prelu_int8, prelu_uint8, prelu_float32,
+        squared_difference_int8, squared_difference_float32, squared_difference_int32,
+        logical_and_bool, logical_or_bool, equal_int8, equal_uint8, equal_float32, equal_int32,
+        equal_int64, not_equal_int8, not_equal_uint8, not_equal_float32, not_equal_int32,
+        not_equal_int64, less_int8, less_uint8, less_float32, less_int32, less_int64,
+        less_equal_int8, less_equal_uint8, less_equal_float32, less_equal_int32, less_equal_int64,
+        greater_int8, greater_uint8, greater_float32, greater_int32, greater_int64,
+        greater_equal_int8, greater_equal_uint8, greater_equal_float32, greater_equal_int32,
+        greater_equal_int64,
+    }
+    moves {
+        transpose_int8, slice_int8, strided_slice_int8, concatenation_int8, pack_int8,
+        unpack_int8, split_int8, split_v_int8, tile_int8, broadcast_to_int8, reverse_v2_int8,
+        mirror_pad_int8, depth_to_space_int8, space_to_depth_int8, space_to_batch_nd_int8,
+        batch_to_space_nd_int8, gather_int8, gather_nd_int8, resize_nearest_neighbor_int8,
+        concatenation_int32, strided_slice_int32, gather_int32,
+    }
+    resize_bilinear {
+        int8, uint8, int16, float32,
+    }
 }
 
 #[test]

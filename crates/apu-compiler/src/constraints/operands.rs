@@ -1,26 +1,22 @@
 //! Operands that must be there, be constant, or have certain types.
 
-use super::{PADDING, Site, WEIGHTED};
+use super::{PADDING, Site, support::kind};
 use crate::{
     constants,
-    graph::{Element, Opcode, Tensor},
+    graph::{Element, Tensor},
 };
 
 pub(super) fn count(site: &Site) -> Option<String> {
-    let opcode = site.operator.opcode;
-    let (least, most) = match opcode {
-        o if WEIGHTED.contains(&o) => (2, 3),
-        Opcode::RESHAPE => (1, 2),
-        Opcode::ADD | Opcode::EXPAND_DIMS | Opcode::MEAN | Opcode::PAD => (2, 2),
-        Opcode::PADV2 => (3, 3),
-        _ => (1, 1),
-    };
-    let inputs = &site.operator.inputs;
+    let kind = kind(site.operator.opcode)?;
+    let ((least, most), (fewest, largest)) = (kind.inputs, kind.outputs);
+    let inputs = site.operator.inputs.len();
     let outputs = site.operator.outputs.len();
-    if !(least..=most).contains(&inputs.len()) || outputs != 1 {
-        return Some(format!("{} inputs and {outputs} outputs", inputs.len()));
+    if !(least..=most).contains(&inputs) || !(fewest..=largest).contains(&outputs) {
+        return Some(format!("{inputs} inputs and {outputs} outputs"));
     }
-    (0..least)
+    // Of any number of inputs none may be left out.
+    let needed = if most == usize::MAX { inputs } else { least };
+    (0..needed)
         .find(|&i| site.input(i).is_none())
         .map(|i| format!("no input {i}"))
 }
@@ -34,14 +30,28 @@ pub(super) fn storage(site: &Site) -> Option<String> {
     })
 }
 
-pub(super) fn one_8bit_type(site: &Site) -> Option<String> {
-    let wanted = site.output()?.element;
-    if wanted.range8().is_none() {
-        return Some(typed(site.output()?));
-    }
-    site.activations_in()
-        .find(|t| t.element != wanted)
-        .map(|t| format!("{}, and {}", typed(t), typed_output(site)))
+/// Whether activations and outputs have one type among these.
+pub(super) fn one_type_of(site: &Site, types: &[Element]) -> Option<String> {
+    let wanted = site.activations_in().next()?.element;
+    site.activations()
+        .find(|t| t.element != wanted || !types.contains(&t.element))
+        .map(|t| {
+            if types.contains(&wanted) {
+                format!("{} beside {}", typed(t), wanted.name())
+            } else {
+                typed(t)
+            }
+        })
+}
+
+/// Whether the activations have one type among these, and the outputs another.
+pub(super) fn types_from_to(site: &Site, from: &[Element], to: Element) -> Option<String> {
+    let wanted = site.activations_in().next()?.element;
+    let mut inputs = site.activations_in();
+    inputs
+        .find(|t| t.element != wanted || !from.contains(&t.element))
+        .or_else(|| site.outputs().find(|t| t.element != to))
+        .map(typed)
 }
 
 pub(super) fn quantize_types(site: &Site) -> Option<String> {
@@ -63,10 +73,32 @@ pub(super) fn dequantize_types(site: &Site) -> Option<String> {
     (site.output()?.element != Element::FLOAT32).then(|| typed_output(site))
 }
 
+/// Whether activations and outputs have one type that the program knows.
 pub(super) fn one_plain_type(site: &Site) -> Option<String> {
-    let input = site.input(0)?;
-    (input.element.dtype().is_none() || input.element != site.output()?.element)
-        .then(|| format!("{}, and {}", typed(input), typed_output(site)))
+    let wanted = site.activations_in().next()?.element;
+    site.activations()
+        .find(|t| t.element != wanted || t.element.dtype().is_none())
+        .map(|t| format!("{} beside {}", typed(t), wanted.name()))
+}
+
+pub(super) fn integer_output(site: &Site) -> Option<String> {
+    let output = site.output()?;
+    (!matches!(output.element, Element::INT32 | Element::INT64)).then(|| typed(output))
+}
+
+pub(super) fn indices(site: &Site) -> Option<String> {
+    let indices = site.input(1)?;
+    (!matches!(indices.element, Element::INT32 | Element::INT64)).then(|| typed(indices))
+}
+
+/// Operands that only say what to do must be known before the run.
+pub(super) fn arguments(site: &Site) -> Option<String> {
+    let (from, to) = kind(site.operator.opcode)?.data;
+    (0..site.operator.inputs.len())
+        .filter(|index| !(from..to).contains(index))
+        .filter_map(|index| site.input(index))
+        .find(|argument| constants::integers(argument).is_none())
+        .map(|argument| format!("{}, computed or no integers", typed(argument)))
 }
 
 pub(super) fn weights(site: &Site) -> Option<String> {

@@ -4,15 +4,16 @@ use super::Site;
 use crate::graph::{Element, Tensor};
 
 pub(super) fn activations(site: &Site) -> Option<String> {
-    // A new shape leaves the elements alone, whatever they mean.
-    if super::RESHAPING.contains(&site.operator.opcode) {
+    // What only moves elements leaves them alone, whatever they mean.
+    let opcode = site.operator.opcode;
+    if super::RESHAPING.contains(&opcode) || super::MOVING.contains(&opcode) {
         return None;
     }
     site.activations().find_map(activation)
 }
 
 fn activation(tensor: &Tensor) -> Option<String> {
-    let (low, high) = tensor.element.range8()?;
+    let (low, high) = tensor.element.range()?;
     let Some((scale, zero_point)) = tensor.per_tensor() else {
         let scales = tensor.quantization.as_ref().map_or(0, |q| q.scales.len());
         return Some(format!("{} with {scales} scales", tensor.label()));
@@ -88,4 +89,16 @@ pub(super) fn softmax_output(site: &Site) -> Option<String> {
     let step = 1.0f32 / 256.0;
     (output.element == Element::INT8 && (zero_point != -128 || (scale - step).abs() > 0.001 * step))
         .then(|| format!("scale {scale} and zero point {zero_point}"))
+}
+
+/// Kinds whose kernels in TFLite are written for one output quantisation.
+pub(super) fn fixed_output(site: &Site, int8: (f32, i64), uint8: (f32, i64)) -> Option<String> {
+    let output = site.output()?;
+    let wanted = match output.element {
+        Element::INT8 => int8,
+        Element::UINT8 => uint8,
+        _ => return None,
+    };
+    let got = output.per_tensor()?;
+    (got != wanted).then(|| format!("scale {} and zero point {}", got.0, got.1))
 }

@@ -2,7 +2,7 @@
 
 use apu_proto::program::OP_RANK;
 
-use super::{RESHAPING, Site};
+use super::{BROADCASTING, MOVING, RESHAPING, Site};
 use crate::{
     constants,
     graph::{Opcode, Options, Tensor},
@@ -65,7 +65,8 @@ pub(super) fn reshaping(site: &Site) -> Option<String> {
 
 /// The output's shape as stored must be what TFLite would resize it to.
 pub(super) fn output(site: &Site) -> Option<String> {
-    if RESHAPING.contains(&site.operator.opcode) {
+    let opcode = site.operator.opcode;
+    if RESHAPING.contains(&opcode) || MOVING.contains(&opcode) {
         return None;
     }
     let stored = &site.output()?.shape;
@@ -82,9 +83,10 @@ fn expected(site: &Site) -> Option<Vec<u32>> {
         Opcode::CONV_2D | Opcode::DEPTHWISE_CONV_2D => windows(site, site.channels()?),
         Opcode::AVERAGE_POOL_2D | Opcode::MAX_POOL_2D => windows(site, last(input)?),
         Opcode::FULLY_CONNECTED => fully_connected(site),
-        Opcode::ADD => broadcast(&input.shape, &site.input(1)?.shape),
+        opcode if BROADCASTING.contains(&opcode) => broadcast(&input.shape, &site.input(1)?.shape),
         Opcode::PAD | Opcode::PADV2 => padded(input, &constants::integers(site.input(1)?)?),
-        Opcode::MEAN => reduced(site),
+        Opcode::MEAN | Opcode::SUM => reduced(site),
+        Opcode::RESIZE_BILINEAR => resized(site),
         _ => Some(input.shape.clone()),
     }
 }
@@ -162,6 +164,22 @@ fn reduced(site: &Site) -> Option<Vec<u32>> {
     } else {
         kept
     })
+}
+
+fn resized(site: &Site) -> Option<Vec<u32>> {
+    let &[batch, _, _, channels] = site.input(0)?.shape.as_slice() else {
+        return None;
+    };
+    let size = constants::integers(site.input(1)?)?;
+    let &[h, w] = size.as_slice() else {
+        return None;
+    };
+    Some(vec![
+        batch,
+        h.try_into().ok()?,
+        w.try_into().ok()?,
+        channels,
+    ])
 }
 
 fn last(tensor: &Tensor) -> Option<u32> {

@@ -1,6 +1,6 @@
 //! An operator in its graph, with names for its operands.
 
-use super::{LIMITS, Refusal};
+use super::{LIMITS, Refusal, support::kind};
 use crate::graph::{
     Activation, Element, Graph, Opcode, Operator, Options, Sliding, Tensor, TensorId,
 };
@@ -31,19 +31,24 @@ impl<'a> Site<'a> {
             .and_then(|&id| self.graph.tensors.get(id))
     }
 
+    /// All outputs.
+    pub fn outputs(&self) -> impl Iterator<Item = &'a Tensor<'a>> {
+        self.operator
+            .outputs
+            .iter()
+            .filter_map(|&id| self.graph.tensors.get(id))
+    }
+
     /// Inputs that carry activations.
     pub fn activations_in(&self) -> impl Iterator<Item = &'a Tensor<'a>> {
-        let count = if self.operator.opcode == Opcode::ADD {
-            2
-        } else {
-            1
-        };
-        (0..count).filter_map(|i| self.input(i))
+        let (from, to) = kind(self.operator.opcode).map_or((0, 1), |kind| kind.data);
+        let to = to.min(self.operator.inputs.len());
+        (from..to).filter_map(|i| self.input(i))
     }
 
     /// Inputs and outputs that carry activations.
     pub fn activations(&self) -> impl Iterator<Item = &'a Tensor<'a>> {
-        self.activations_in().chain(self.output())
+        self.activations_in().chain(self.outputs())
     }
 
     /// Weights of the operators that have some.
@@ -82,16 +87,18 @@ impl<'a> Site<'a> {
         self.weights()?.shape.get(self.channel_axis()).copied()
     }
 
-    /// The fused activation; ADD and FULLY_CONNECTED may leave their attributes out and then have
-    /// none.
+    /// The fused activation; operators that may leave their attributes out then have none.
     pub fn activation(&self) -> Activation {
         match self.operator.options {
             Options::Conv2d { activation, .. }
             | Options::DepthwiseConv2d { activation, .. }
             | Options::Pool2d { activation, .. }
             | Options::FullyConnected { activation, .. }
-            | Options::Add { activation } => activation,
-            Options::None | Options::Softmax { .. } => Activation(0),
+            | Options::Fused { activation }
+            | Options::Concatenation { activation, .. }
+            | Options::TransposeConv { activation, .. }
+            | Options::Svdf { activation, .. } => activation,
+            _ => Activation(0),
         }
     }
 

@@ -3,28 +3,152 @@
 use super::Site;
 use crate::graph::{Opcode, Options};
 
+/// A kind of operator that can be placed, and what its operands are.
+pub struct Kind {
+    /// Its number.
+    pub opcode: Opcode,
+    /// Least and most inputs; those behind the least may be left out.
+    pub inputs: (usize, usize),
+    /// Least and most outputs.
+    pub outputs: (usize, usize),
+    /// The first input that carries activations, and the first behind them that doesn't.
+    pub data: (usize, usize),
+}
+
+/// Any number of operands.
+const MANY: usize = usize::MAX;
+
+const fn unary(opcode: Opcode) -> Kind {
+    with_arguments(opcode, 1, 1)
+}
+
+const fn binary(opcode: Opcode) -> Kind {
+    Kind {
+        data: (0, 2),
+        ..with_arguments(opcode, 2, 2)
+    }
+}
+
+/// One input with activations, then others that say what to do with it.
+const fn with_arguments(opcode: Opcode, least: usize, most: usize) -> Kind {
+    Kind {
+        opcode,
+        inputs: (least, most),
+        outputs: (1, 1),
+        data: (0, 1),
+    }
+}
+
+/// Any number of inputs with activations.
+const fn gathering(opcode: Opcode) -> Kind {
+    Kind {
+        opcode,
+        inputs: (1, MANY),
+        outputs: (1, 1),
+        data: (0, MANY),
+    }
+}
+
+/// Parts of one input.
+const fn splitting(opcode: Opcode, inputs: usize, data: usize) -> Kind {
+    Kind {
+        opcode,
+        inputs: (inputs, inputs),
+        outputs: (1, MANY),
+        data: (data, data + 1),
+    }
+}
+
 /// The kinds that can be placed, by name.
-pub const SUPPORTED: [Opcode; 15] = [
-    Opcode::ADD,
-    Opcode::AVERAGE_POOL_2D,
-    Opcode::CONV_2D,
-    Opcode::DEPTHWISE_CONV_2D,
-    Opcode::DEQUANTIZE,
-    Opcode::EXPAND_DIMS,
-    Opcode::FULLY_CONNECTED,
-    Opcode::MAX_POOL_2D,
-    Opcode::MEAN,
-    Opcode::PAD,
-    Opcode::PADV2,
-    Opcode::QUANTIZE,
-    Opcode::RESHAPE,
-    Opcode::SOFTMAX,
-    Opcode::SQUEEZE,
+pub const SUPPORTED: &[Kind] = &[
+    unary(Opcode::ABS),
+    binary(Opcode::ADD),
+    unary(Opcode::AVERAGE_POOL_2D),
+    with_arguments(Opcode::BATCH_TO_SPACE_ND, 3, 3),
+    with_arguments(Opcode::BROADCAST_TO, 2, 2),
+    gathering(Opcode::CONCATENATION),
+    with_arguments(Opcode::CONV_2D, 2, 3),
+    with_arguments(Opcode::DEPTHWISE_CONV_2D, 2, 3),
+    unary(Opcode::DEPTH_TO_SPACE),
+    unary(Opcode::DEQUANTIZE),
+    binary(Opcode::DIV),
+    unary(Opcode::ELU),
+    binary(Opcode::EQUAL),
+    unary(Opcode::EXP),
+    with_arguments(Opcode::EXPAND_DIMS, 2, 2),
+    Kind {
+        data: (1, 2),
+        ..with_arguments(Opcode::FILL, 2, 2)
+    },
+    binary(Opcode::FLOOR_DIV),
+    binary(Opcode::FLOOR_MOD),
+    with_arguments(Opcode::FULLY_CONNECTED, 2, 3),
+    with_arguments(Opcode::GATHER, 2, 2),
+    with_arguments(Opcode::GATHER_ND, 2, 2),
+    unary(Opcode::GELU),
+    binary(Opcode::GREATER),
+    binary(Opcode::GREATER_EQUAL),
+    unary(Opcode::HARD_SWISH),
+    unary(Opcode::LEAKY_RELU),
+    binary(Opcode::LESS),
+    binary(Opcode::LESS_EQUAL),
+    unary(Opcode::LOG),
+    binary(Opcode::LOGICAL_AND),
+    unary(Opcode::LOGICAL_NOT),
+    binary(Opcode::LOGICAL_OR),
+    unary(Opcode::LOGISTIC),
+    binary(Opcode::MAXIMUM),
+    unary(Opcode::MAX_POOL_2D),
+    with_arguments(Opcode::MEAN, 2, 2),
+    binary(Opcode::MINIMUM),
+    with_arguments(Opcode::MIRROR_PAD, 2, 2),
+    binary(Opcode::MUL),
+    unary(Opcode::NEG),
+    binary(Opcode::NOT_EQUAL),
+    gathering(Opcode::PACK),
+    with_arguments(Opcode::PAD, 2, 2),
+    with_arguments(Opcode::PADV2, 3, 3),
+    binary(Opcode::PRELU),
+    unary(Opcode::QUANTIZE),
+    unary(Opcode::RANK),
+    unary(Opcode::RELU),
+    unary(Opcode::RELU6),
+    unary(Opcode::RELU_0_TO_1),
+    unary(Opcode::RELU_N1_TO_1),
+    with_arguments(Opcode::RESHAPE, 1, 2),
+    with_arguments(Opcode::RESIZE_BILINEAR, 2, 2),
+    with_arguments(Opcode::RESIZE_NEAREST_NEIGHBOR, 2, 2),
+    with_arguments(Opcode::REVERSE_V2, 2, 2),
+    unary(Opcode::RSQRT),
+    unary(Opcode::SHAPE),
+    with_arguments(Opcode::SLICE, 3, 3),
+    unary(Opcode::SOFTMAX),
+    with_arguments(Opcode::SPACE_TO_BATCH_ND, 3, 3),
+    unary(Opcode::SPACE_TO_DEPTH),
+    splitting(Opcode::SPLIT, 2, 1),
+    splitting(Opcode::SPLIT_V, 3, 0),
+    unary(Opcode::SQRT),
+    unary(Opcode::SQUARE),
+    binary(Opcode::SQUARED_DIFFERENCE),
+    unary(Opcode::SQUEEZE),
+    with_arguments(Opcode::STRIDED_SLICE, 4, 4),
+    binary(Opcode::SUB),
+    with_arguments(Opcode::SUM, 2, 2),
+    unary(Opcode::TANH),
+    with_arguments(Opcode::TILE, 2, 2),
+    with_arguments(Opcode::TRANSPOSE, 2, 2),
+    splitting(Opcode::UNPACK, 1, 0),
+    unary(Opcode::ZEROS_LIKE),
 ];
+
+/// The row of a kind, if it can be placed.
+pub(crate) fn kind(opcode: Opcode) -> Option<&'static Kind> {
+    SUPPORTED.iter().find(|kind| kind.opcode == opcode)
+}
 
 pub(super) fn operator(site: &Site) -> Option<String> {
     let opcode = site.operator.opcode;
-    (!SUPPORTED.contains(&opcode)).then(|| match &site.operator.custom {
+    kind(opcode).is_none().then(|| match &site.operator.custom {
         Some(name) if opcode == Opcode::CUSTOM => format!("CUSTOM \"{name}\""),
         _ => opcode.to_string(),
     })

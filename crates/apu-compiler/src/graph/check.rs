@@ -96,7 +96,7 @@ fn check_tensor(id: TensorId, tensor: &Tensor) -> Result<(), Error> {
             shape: tensor.shape.iter().map(|&d| d.cast_signed()).collect(),
         });
     }
-    match tensor.data {
+    match tensor.elements() {
         Some(data) if tensor.element.dtype().is_some() && data.len() as u64 != tensor.bytes() => {
             Err(Error::DataSize {
                 tensor: id,

@@ -180,7 +180,7 @@ impl<'a> Common<'a> {
     fn new(site: &Site<'a>) -> Result<Self, Refusal> {
         let (weights, output) = (site.need_input(1)?, site.need_output()?);
         let data = weights
-            .data
+            .elements()
             .ok_or_else(|| LIMITS.refuse("weights without data"))?;
         let (output_scale, output_zero_point) = quantisation(output)?;
         let clamp = requantise::activation_range(

@@ -44,12 +44,13 @@ fn sides(paddings: &[i64], side: usize) -> Result<[u32; OP_RANK], Refusal> {
 /// The element that fills the edges: PADV2's own, else the zero point, or zero.
 fn value(site: &Site) -> Result<[u8; 8], Refusal> {
     let mut value = [0; 8];
-    if let Some(data) = site.input(2).and_then(|tensor| tensor.data) {
+    if let Some(data) = site.input(2).and_then(|tensor| tensor.elements()) {
         let count = data.len().min(value.len());
         value[..count].copy_from_slice(&data[..count]);
-    } else if site.need_output()?.element.range8().is_some() {
-        // The low byte is the stored form of either 8-bit type.
-        value[0] = quantisation(site.need_output()?)?.1 as u8;
+    } else if site.need_output()?.element.range().is_some() {
+        // Its low bytes are the stored form of any quantised type.
+        let zero_point = quantisation(site.need_output()?)?.1;
+        value[..4].copy_from_slice(&zero_point.to_le_bytes());
     }
     Ok(value)
 }

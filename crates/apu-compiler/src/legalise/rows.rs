@@ -1,4 +1,4 @@
-//! Operators over whole dimensions: SOFTMAX and MEAN.
+//! Operators over whole dimensions: SOFTMAX, MEAN and SUM.
 
 use apu_kernels::{mean, softmax};
 use apu_proto::program::{Mean, OP_RANK, Softmax, opcode};
@@ -7,7 +7,7 @@ use super::{Operand, Record, dtype, quantisation, ratio_out_of_range, record, sc
 use crate::{
     constants,
     constraints::{LIMITS, Refusal, Site},
-    graph::Options,
+    graph::{Opcode, Options},
     requantise::{Multiplier, SoftmaxScale},
 };
 
@@ -55,7 +55,10 @@ pub(super) fn mean(site: &Site) -> Result<Record, Refusal> {
     let leading = OP_RANK.saturating_sub(input.shape.len());
     let count = input.count() / output.count().max(1);
     let multiplier = Multiplier::new(f64::from(input_scale) / f64::from(output_scale))
-        .and_then(|multiplier| multiplier.divided(count))
+        .and_then(|ratio| match site.operator.opcode {
+            Opcode::SUM => Some(ratio),
+            _ => ratio.divided(count),
+        })
         .ok_or_else(|| ratio_out_of_range(site))?;
     let params = Mean {
         dtype: dtype(input),

@@ -14,7 +14,7 @@ pub const INT8: i8 = 9;
 pub const ADD: i32 = 0;
 pub const RESHAPE: i32 = 22;
 pub const CUSTOM: i32 = 32;
-pub const LOGISTIC: i32 = 14;
+pub const UNIQUE: i32 = 103;
 pub const MAX_POOL_2D: i32 = 17;
 
 /// A tensor; int8 ones get a scale of 0.5 and a zero point of 0.

@@ -1,4 +1,4 @@
-//! Exponential and reciprocal in gemmlowp's fixed point. Qm.n has m integer and n fractional bits
+//! Exponential, reciprocal and inverse square root in gemmlowp's fixed point. Qm.n has m integer and n fractional bits
 //! and a sign.
 
 use crate::requant::{doubling_high_mul as mul, rounding_divide_by_pot};
@@ -7,7 +7,7 @@ use crate::requant::{doubling_high_mul as mul, rounding_divide_by_pot};
 const ARGUMENT_BITS: u32 = 26;
 
 /// `exp(a)` in Q0.31 for `a` in Q5.26, at most 0.
-pub(super) fn exp_on_negative_values(a: i32) -> i32 {
+pub(crate) fn exp_on_negative_values(a: i32) -> i32 {
     const QUARTER: i32 = 1 << (ARGUMENT_BITS - 2);
     // exp of −1/4, −1/2, −1, −2, −4, −8 and −16 in Q0.31, by the bits of what is left of `a`.
     const FACTORS: [i32; 7] = [
@@ -40,7 +40,7 @@ fn exp_of_small(a: i32) -> i32 {
 }
 
 /// `1 / x`, as a mantissa and an exponent.
-pub(super) struct Reciprocal {
+pub(crate) struct Reciprocal {
     /// The mantissa in Q0.31.
     pub scale: i32,
     /// The factor that is missing from `scale`, as a power of two.
@@ -82,4 +82,36 @@ fn shift_left_2(x: i32) -> i32 {
 /// `2x`, saturating: Q1.30 to Q0.31.
 fn shift_left_1(x: i32) -> i32 {
     x.saturating_mul(2)
+}
+
+/// `1 / √x` as a multiplier and a shift to the left, for [`Rescale`](crate::requant::Rescale): five
+/// steps of Newton's iteration, as TFLite's `GetInvSqrtQuantizedMultiplierExp`. 0 counts as 1.
+pub fn inverse_sqrt(x: i32) -> (i32, i32) {
+    const HALF_SQRT_2: i32 = 1518500250;
+    const ONE_AND_A_HALF: i32 = (1 << 28) + (1 << 27);
+    if x <= 1 {
+        return (i32::MAX, 0);
+    }
+    let (mut input, mut right) = (x, 11);
+    while input >= 1 << 29 {
+        input /= 4;
+        right += 1;
+    }
+    let pairs = (input.leading_zeros() as i32 - 1) / 2 - 1;
+    right -= pairs;
+    input <<= 2 * pairs;
+    // All in Q3.28 from here; a product of such numbers has more integer bits and is shifted back.
+    let half = rounding_divide_by_pot(input >> 1, 1);
+    let mut estimate = 1i32 << 28;
+    for _ in 0..5 {
+        let cube = mul(mul(estimate, estimate), estimate).saturating_mul(1 << 6);
+        let next = mul(ONE_AND_A_HALF, estimate) - mul(half, cube);
+        estimate = next.saturating_mul(1 << 3);
+    }
+    let multiplier = mul(estimate, HALF_SQRT_2);
+    if right < 0 {
+        (multiplier << -right, 0)
+    } else {
+        (multiplier, -right)
+    }
 }

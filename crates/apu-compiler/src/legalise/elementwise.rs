@@ -1,0 +1,208 @@
+//! Functions of two inputs with broadcasting.
+
+use apu_kernels::elementwise;
+use apu_proto::program::{Elementwise, Function, OP_RANK, opcode};
+
+use super::{Operand, Record, dtype, quantisation, ratio_out_of_range, record, six};
+use crate::{
+    constraints::{LIMITS, Refusal, Site},
+    graph::{Element, Opcode, Tensor},
+    requantise::{self, BinaryScales},
+};
+
+pub(super) fn binary(site: &Site) -> Result<Record, Refusal> {
+    let (a, b) = (site.need_input(0)?, site.need_input(1)?);
+    let plain = plain(
+        site,
+        function(site.operator.opcode),
+        [strides(a)?, strides(b)?],
+    )?;
+    let params = match a.element.range() {
+        Some(range) => quantised(site, plain, range)?,
+        None => unscaled(site, plain)?,
+    };
+    let b = Operand::Read(site.input_id(1)?);
+    elementwise(site, &params, b)
+}
+
+/// NEG as a product with −1, which is exact for floats too, and SQUARE as one with itself.
+pub(super) fn product(site: &Site) -> Result<Record, Refusal> {
+    let a = site.need_input(0)?;
+    let (b, b_stride) = match site.operator.opcode {
+        Opcode::SQUARE => (Operand::Read(site.input_id(0)?), strides(a)?),
+        _ => (Operand::Packed(minus_one(a.element)), [0; OP_RANK]),
+    };
+    let plain = plain(site, Function::MUL, [strides(a)?, b_stride])?;
+    elementwise(site, &unscaled(site, plain)?, b)
+}
+
+fn minus_one(element: Element) -> Vec<u8> {
+    match element {
+        Element::FLOAT32 => (-1f32).to_le_bytes().into(),
+        Element::INT64 => (-1i64).to_le_bytes().into(),
+        _ => (-1i32).to_le_bytes().into(),
+    }
+}
+
+fn elementwise(site: &Site, params: &Elementwise, b: Operand) -> Result<Record, Refusal> {
+    let operands = [
+        Operand::Read(site.input_id(0)?),
+        b,
+        Operand::Write(site.output_id()?),
+    ];
+    let sizes = elementwise::sizes(params);
+    record(site, opcode::ELEMENTWISE, params, sizes, operands, 0)
+}
+
+/// A function without scales or bounds.
+fn plain(site: &Site, function: u32, strides: [[u32; OP_RANK]; 2]) -> Result<Elementwise, Refusal> {
+    let [a_stride, b_stride] = strides;
+    Ok(Elementwise {
+        function,
+        dtype: dtype_of(site.need_input(0)?),
+        a_zero_point: 0,
+        b_zero_point: 0,
+        output_zero_point: 0,
+        left_shift: 0,
+        a_multiplier: 0,
+        a_shift: 0,
+        b_multiplier: 0,
+        b_shift: 0,
+        output_multiplier: 0,
+        output_shift: 0,
+        clamp_min: 0,
+        clamp_max: 0,
+        shape: six(&site.need_output()?.shape)?,
+        a_stride,
+        b_stride,
+    })
+}
+
+fn function(opcode: Opcode) -> u32 {
+    match opcode {
+        Opcode::SUB => Function::SUB,
+        Opcode::MUL => Function::MUL,
+        Opcode::DIV => Function::DIV,
+        // On bytes that are 0 or 1.
+        Opcode::MINIMUM | Opcode::LOGICAL_AND => Function::MINIMUM,
+        Opcode::MAXIMUM | Opcode::LOGICAL_OR => Function::MAXIMUM,
+        Opcode::SQUARED_DIFFERENCE => Function::SQUARED_DIFFERENCE,
+        Opcode::PRELU => Function::PRELU,
+        Opcode::EQUAL => Function::EQUAL,
+        Opcode::NOT_EQUAL => Function::NOT_EQUAL,
+        Opcode::LESS => Function::LESS,
+        Opcode::LESS_EQUAL => Function::LESS_EQUAL,
+        Opcode::GREATER => Function::GREATER,
+        Opcode::GREATER_EQUAL => Function::GREATER_EQUAL,
+        Opcode::FLOOR_DIV => Function::FLOOR_DIV,
+        Opcode::FLOOR_MOD => Function::FLOOR_MOD,
+        _ => Function::ADD,
+    }
+}
+
+/// Bools are stored as bytes.
+fn dtype_of(tensor: &Tensor) -> u32 {
+    match tensor.element {
+        Element::BOOL => apu_proto::program::DType::UInt8 as u32,
+        _ => dtype(tensor),
+    }
+}
+
+/// Zero points, multipliers and bounds of the quantised types.
+fn quantised(site: &Site, plain: Elementwise, range: (i32, i32)) -> Result<Elementwise, Refusal> {
+    let (a, b, output) = (
+        site.need_input(0)?,
+        site.need_input(1)?,
+        site.need_output()?,
+    );
+    let mut params = Elementwise {
+        clamp_min: range.0,
+        clamp_max: range.1,
+        ..plain
+    };
+    if matches!(plain.function, Function::MINIMUM | Function::MAXIMUM) {
+        return Ok(params);
+    }
+    let (a_scale, a_zero_point) = quantisation(a)?;
+    let (b_scale, b_zero_point) = quantisation(b)?;
+    let (output_scale, output_zero_point) = match output.element {
+        Element::BOOL => (1.0, 0),
+        _ => quantisation(output)?,
+    };
+    params.a_zero_point = a_zero_point;
+    params.b_zero_point = b_zero_point;
+    params.output_zero_point = output_zero_point;
+    let wide = a.element == Element::INT16;
+    let scales = match plain.function {
+        Function::MUL => BinaryScales::product(a_scale, b_scale, output_scale),
+        Function::PRELU => BinaryScales::prelu(a_scale, b_scale, output_scale),
+        Function::SQUARED_DIFFERENCE => {
+            BinaryScales::squared_difference(a_scale, b_scale, output_scale)
+        }
+        Function::ADD | Function::SUB => BinaryScales::sum(a_scale, b_scale, output_scale, wide),
+        _ => BinaryScales::comparison(a_scale, b_scale),
+    };
+    let scales = scales.ok_or_else(|| ratio_out_of_range(site))?;
+    params.left_shift = scales.left_shift;
+    [params.a_multiplier, params.a_shift] = scales.a.words();
+    [params.b_multiplier, params.b_shift] = scales.b.words();
+    [params.output_multiplier, params.output_shift] = scales.output.words();
+    if output.element != Element::BOOL {
+        (params.clamp_min, params.clamp_max) = requantise::activation_range(
+            site.activation(),
+            output.element,
+            output_scale,
+            output_zero_point,
+        )
+        .ok_or_else(|| LIMITS.refuse(format!("an activation bound in steps of {output_scale}")))?;
+    }
+    Ok(params)
+}
+
+/// Bounds of the types without scales.
+fn unscaled(site: &Site, plain: Elementwise) -> Result<Elementwise, Refusal> {
+    if site.need_input(0)?.element == Element::BOOL {
+        return Ok(Elementwise {
+            clamp_max: 255,
+            ..plain
+        });
+    }
+    let activation = site.activation();
+    let (least, largest) = activation
+        .interval()
+        .ok_or_else(|| LIMITS.refuse(activation.name()))?;
+    let (clamp_min, clamp_max) = if site.need_input(0)?.element == Element::FLOAT32 {
+        let bits = |bound: f32| bound.to_bits() as i32;
+        (
+            bits(least.unwrap_or(f32::NEG_INFINITY)),
+            bits(largest.unwrap_or(f32::INFINITY)),
+        )
+    } else {
+        (
+            least.map_or(i32::MIN, |bound| bound as i32),
+            largest.map_or(i32::MAX, |bound| bound as i32),
+        )
+    };
+    Ok(Elementwise {
+        clamp_min,
+        clamp_max,
+        ..plain
+    })
+}
+
+/// Elements between neighbours along each dimension of the output; 0 along those where the input
+/// has one.
+fn strides(tensor: &Tensor) -> Result<[u32; OP_RANK], Refusal> {
+    let shape: [u32; OP_RANK] = six(&tensor.shape)?;
+    let mut strides = [0; OP_RANK];
+    let mut step = 1u32;
+    for (stride, size) in strides.iter_mut().zip(shape).rev() {
+        if size > 1 {
+            *stride = step;
+        }
+        step = step
+            .checked_mul(size)
+            .ok_or_else(|| LIMITS.refuse(format!("shape {shape:?}")))?;
+    }
+    Ok(strides)
+}

@@ -1,0 +1,113 @@
+//! Functions of one input: a table of their 256 values for bytes.
+
+use apu_kernels::lookup;
+use apu_proto::program::{Lookup, opcode};
+
+use super::{
+    Operand, Record,
+    functions::{Scales, gelu, gelu_approximate},
+    quantisation, ratio_out_of_range, record, size,
+};
+use crate::{
+    constraints::{LIMITS, Refusal, Site},
+    graph::{Activation, Element, Opcode, Options},
+    requantise,
+};
+
+pub(super) fn lookup(site: &Site) -> Result<Record, Refusal> {
+    let table = if site.operator.opcode == Opcode::LOGICAL_NOT {
+        (0..=255u8).map(|x| u8::from(x == 0)).collect()
+    } else {
+        quantised(site)?
+    };
+    let params = Lookup {
+        count: size("elements", site.need_input(0)?.count())?,
+        entry_size: 1,
+    };
+    let operands = [
+        Operand::Read(site.input_id(0)?),
+        Operand::Packed(table),
+        Operand::Write(site.output_id()?),
+    ];
+    record(
+        site,
+        opcode::LOOKUP,
+        &params,
+        lookup::sizes(&params),
+        operands,
+        0,
+    )
+}
+
+/// The table for a quantised input.
+fn quantised(site: &Site) -> Result<Vec<u8>, Refusal> {
+    let (input, output) = (site.need_input(0)?, site.need_output()?);
+    let scales = Scales {
+        input: quantisation(input)?,
+        output: quantisation(output)?,
+    };
+    let (opcode, options) = (site.operator.opcode, site.operator.options);
+    let range = range(site)?;
+    let fill = |function: &dyn Fn(i32) -> i32| table(input.element, range, function);
+    let ratio = || ratio_out_of_range(site);
+    Ok(match opcode {
+        Opcode::LOGISTIC => fill(&scales.real(|x| 1.0 / (1.0 + (-x).exp()))),
+        Opcode::TANH => fill(&scales.real(f32::tanh)),
+        Opcode::EXP => fill(&scales.real(f32::exp)),
+        Opcode::ELU => fill(&scales.real(|x| if x < 0.0 { x.exp_m1() } else { x })),
+        Opcode::GELU => match options {
+            Options::Gelu { approximate: true } => fill(&scales.real(gelu_approximate)),
+            _ => fill(&scales.real(gelu)),
+        },
+        Opcode::LOG => {
+            let least = (-128 - scales.output.1) as f32 * scales.output.0;
+            fill(&scales.real(|x| if x <= 0.0 { least } else { x.ln() }))
+        }
+        Opcode::SQRT => fill(&scales.sqrt()),
+        Opcode::RSQRT => fill(&scales.rsqrt().ok_or_else(ratio)?),
+        Opcode::ABS => fill(&scales.abs().ok_or_else(ratio)?),
+        Opcode::HARD_SWISH => fill(&scales.hard_swish().ok_or_else(ratio)?),
+        Opcode::LEAKY_RELU => {
+            let Options::LeakyRelu { alpha } = options else {
+                return Err(LIMITS.refuse("no alpha"));
+            };
+            fill(&scales.leaky_relu(alpha).ok_or_else(ratio)?)
+        }
+        _ => fill(&scales.rescaled().ok_or_else(ratio)?),
+    })
+}
+
+/// What results are clamped to: all of the type, or less for RELU and its kin.
+fn range(site: &Site) -> Result<(i32, i32), Refusal> {
+    let output = site.need_output()?;
+    let (scale, zero_point) = quantisation(output)?;
+    let activation = match site.operator.opcode {
+        Opcode::RELU => Activation(1),
+        Opcode::RELU_N1_TO_1 => Activation(2),
+        Opcode::RELU6 => Activation(3),
+        _ => Activation(0),
+    };
+    let (least, largest) =
+        requantise::activation_range(activation, output.element, scale, zero_point)
+            .ok_or_else(|| LIMITS.refuse(format!("an activation bound in steps of {scale}")))?;
+    if site.operator.opcode == Opcode::RELU_0_TO_1 {
+        let one = zero_point.saturating_add((1.0 / scale).round() as i32);
+        return Ok((least.max(zero_point), largest.min(one)));
+    }
+    Ok((least, largest))
+}
+
+/// The values of a function in the order of the stored bytes.
+fn table(element: Element, range: (i32, i32), function: &dyn Fn(i32) -> i32) -> Vec<u8> {
+    let signed = element == Element::INT8;
+    (0..=255u8)
+        .map(|stored| {
+            if signed {
+                i32::from(stored as i8)
+            } else {
+                stored.into()
+            }
+        })
+        .map(|x| function(x).max(range.0).min(range.1) as u8)
+        .collect()
+}
