@@ -107,6 +107,7 @@ fn build(tree: &Tree, config: &Config, overlay: &Overlay, image: &Path) -> Resul
     let images = image.parent().context("an image has a folder")?;
     cache::publish_dir(images, |dir| {
         fs::copy(objects.join(".config"), dir.join("config"))?;
+        fs::copy(objects.join("scripts/dtc/dtc"), dir.join("dtc"))?;
         fs::copy(objects.join("linux"), dir.join("linux")).context("storing the image")?;
         Ok(())
     })?;

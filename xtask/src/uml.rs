@@ -1,5 +1,6 @@
 //! `uml run`: boots User Mode Linux with the driver and runs a program of the host inside.
 
+mod device_tree;
 mod host;
 mod ktap;
 mod log;
@@ -62,6 +63,9 @@ pub struct Vehicle {
     /// Adds to the kernel's command line
     #[arg(long, value_name = "ARGS")]
     append: Option<String>,
+    /// Boots with the hardware of this device tree source
+    #[arg(long, value_name = "FILE")]
+    device_tree: Option<PathBuf>,
 }
 
 /// What to run, and in what.
@@ -161,11 +165,16 @@ impl Run {
 
 impl Vehicle {
     fn guest(&self) -> Result<Guest> {
+        let image = match &self.image {
+            Some(image) => image.clone(),
+            None => kernel::image(&self.kernel)?,
+        };
+        let hardware = match &self.device_tree {
+            Some(source) => device_tree::arguments(source, &image)?,
+            None => Vec::new(),
+        };
         Ok(Guest {
-            image: match &self.image {
-                Some(image) => image.clone(),
-                None => kernel::image(&self.kernel)?,
-            },
+            image,
             memory: self.memory,
             cpus: self.cpus,
             timeout: Duration::from_secs(self.timeout),
@@ -174,6 +183,7 @@ impl Vehicle {
                 .iter()
                 .flat_map(|more| more.split_whitespace())
                 .map(str::to_owned)
+                .chain(hardware)
                 .collect(),
             log: match &self.kernel_log {
                 Some(log) => log.clone(),
