@@ -13,6 +13,7 @@ pub mod accel;
 pub mod archive;
 pub mod compare;
 pub mod device;
+pub mod emulator;
 pub mod golden;
 pub mod inference;
 pub mod litert;

@@ -58,6 +58,11 @@ pub fn all() -> Vec<Step> {
             "the command says the same in-process and through the kernel",
             cli,
         ),
+        step(
+            "mediatek",
+            "MediaTek's cores, with an emulated chip",
+            mediatek,
+        ),
         step("debug-kernel", "the kernel with all checks builds", || {
             Ok(vec![xtask(&["kernel", "build", "--debug-kernel"])?])
         }),
@@ -128,6 +133,20 @@ fn suite_in_guest(options: &[&str], any_device: &[&str]) -> Result<Vec<Command>>
         commands.push(run);
     }
     Ok(commands)
+}
+
+/// A guest for each device tree.
+fn mediatek() -> Result<Vec<Command>> {
+    let guest = |tree: &str| {
+        let mut run = xtask(&["uml", "run", "--no-daemon", "--device-tree"])?;
+        run.arg(format!("kernel/configs/device-trees/{tree}.dts"));
+        run.arg("--").arg(test_program("mediatek")?);
+        anyhow::Ok(run)
+    };
+    ["broken-apus", "mt8365-apu"]
+        .into_iter()
+        .map(guest)
+        .collect()
 }
 
 /// Builds one test program of the suite.
