@@ -14,6 +14,9 @@
 //! page is no longer reached. A job under way that needs an unmapped page ends with an address
 //! fault.
 //!
+//! How device addresses become memory is the device's to say ([`HelloAck::addressing`]): it is told
+//! of every mapping, or it walks page tables, or something outside of it translates.
+//!
 //! A later [`Hello`] is a reset: the firmware forgets all VMs and jobs, and no [`Done`] of an
 //! earlier job comes after the new [`HelloAck`].
 
@@ -110,6 +113,24 @@ pub struct HelloAck {
     pub vm_max: u32,
     /// Jobs that can be in flight at the same time, on all cores together, at least `core_count`.
     pub job_max: u32,
+    /// One of [`addressing`].
+    pub addressing: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+/// Values of [`HelloAck::addressing`]: how the device gets from a VM's addresses to memory.
+pub mod addressing {
+    /// Each [`super::Map`] carries a token by which the device reaches the pages.
+    pub const TOKENS: u32 = 0;
+    /// The device walks page tables (`pte.rs`), which begin at [`super::VmCreate::root`] and which
+    /// the host writes before it sends a job that needs them. There is no [`super::Map`]. The
+    /// device may remember entries that it found valid until [`super::Unmap`] names their
+    /// addresses.
+    pub const PAGE_TABLES: u32 = 1;
+    /// Something between device and memory translates, which the host programs by itself. There is
+    /// no [`super::Map`]; after an [`super::Unmap`] the device no longer reaches the range.
+    pub const EXTERNAL: u32 = 2;
 }
 
 /// Host to firmware: a new, empty address space.
@@ -120,6 +141,9 @@ pub struct VmCreate {
     pub vm: u32,
     /// Zero.
     pub pad: u32,
+    /// Bus address of the first page table with [`addressing::PAGE_TABLES`], page aligned and not
+    /// 0; else 0.
+    pub root: u64,
 }
 
 /// Host to firmware: forget an address space with all that is mapped in it.
@@ -135,7 +159,8 @@ pub struct VmDestroy {
 /// The device may only read through the mapping.
 pub const MAP_READ_ONLY: u32 = 1 << 0;
 
-/// Host to firmware: pages appear at a device address where nothing is mapped.
+/// Host to firmware: pages appear at a device address where nothing is mapped. Only with
+/// [`addressing::TOKENS`].
 /// A device that lacks the means leaves the range unmapped, and jobs that need it fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -298,11 +323,13 @@ const _: () = {
     use core::mem::{offset_of, size_of};
     assert!(size_of::<Header>() == 8);
     assert!(size_of::<Hello>() == 8);
-    assert!(size_of::<HelloAck>() == 80);
+    assert!(size_of::<HelloAck>() == 88);
     assert!(offset_of!(HelloAck, va_start) == 16);
     assert!(offset_of!(HelloAck, target) == 40);
     assert!(offset_of!(HelloAck, vm_max) == 72);
-    assert!(size_of::<VmCreate>() == 8);
+    assert!(offset_of!(HelloAck, addressing) == 80);
+    assert!(size_of::<VmCreate>() == 16);
+    assert!(offset_of!(VmCreate, root) == 8);
     assert!(size_of::<VmDestroy>() == 8);
     assert!(size_of::<Map>() == 32);
     assert!(size_of::<Unmap>() == 24);

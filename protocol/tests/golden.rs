@@ -6,7 +6,7 @@
 
 use apu_proto::message::{
     Cancel, Done, Fault, Header, Hello, HelloAck, MAGIC, MAP_READ_ONLY, MAX_MESSAGE, MAX_SEGMENTS,
-    Map, Run, Segment, Sync, SyncAck, Unmap, VmCreate, VmDestroy, kind, reject, status,
+    Map, Run, Segment, Sync, SyncAck, Unmap, VmCreate, VmDestroy, addressing, kind, reject, status,
 };
 use std::path::Path;
 use zerocopy::{Immutable, IntoBytes};
@@ -28,7 +28,11 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
         version_min: 1,
         version_max: 2,
     };
-    let vm_create = VmCreate { vm: 3, pad: 0 };
+    let vm_create = VmCreate {
+        vm: 3,
+        pad: 0,
+        root: 0x9697_9899_9a9b_9000,
+    };
     let vm_destroy = VmDestroy { vm: 4, pad: 0 };
     let map = Map {
         vm: 5,
@@ -75,6 +79,8 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
         target: *b"k4n16\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
         vm_max: 0x6263_6465,
         job_max: 0x6667_6869,
+        addressing: addressing::EXTERNAL,
+        pad: 0,
     };
     let sync_ack = SyncAck {
         cookie: 0x6a6b_6c6d_6e6f_7071,

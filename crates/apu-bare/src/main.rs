@@ -11,7 +11,7 @@ use apu_firmware::frame::{Body, Frame, MessageError};
 use apu_firmware::memory::Memory;
 use apu_firmware::{Action, Device, Error, Program, Server, Slots, View, run};
 use apu_kernels::Isa;
-use apu_proto::message::{Hello, Map, Sync, Unmap, VERSION_MAX, VERSION_MIN, VmCreate};
+use apu_proto::message::{Hello, Map, Sync, Unmap, VERSION_MAX, VERSION_MIN, VmCreate, addressing};
 use zerocopy::IntoBytes;
 
 /// Jobs that this firmware can hold, one of them for the only core's own use.
@@ -22,7 +22,7 @@ static SLOTS: Slots<JOBS> = Slots::new();
 struct NoMemory;
 
 impl Memory for NoMemory {
-    fn create(&mut self, _vm: u32) {}
+    fn create(&mut self, _vm: u32, _root: u64) {}
     fn destroy(&mut self, _vm: u32) {}
     fn map(&mut self, _map: &Map) {}
     fn unmap(&mut self, _unmap: &Unmap) {}
@@ -35,6 +35,7 @@ fn greet() -> Result<usize, MessageError> {
         core_count: 1,
         va: 0x1_0000..0x10_0000,
         page_size: 4096,
+        addressing: addressing::TOKENS,
     };
     let mut server: Server<'_, NoMemory, 1, JOBS> = Server::new(device, NoMemory, &SLOTS);
     let mut answered = 0;
@@ -48,7 +49,11 @@ fn greet() -> Result<usize, MessageError> {
         version_min: VERSION_MIN,
         version_max: VERSION_MAX,
     }))?;
-    tell(frame(&VmCreate { vm: 1, pad: 0 }))?;
+    tell(frame(&VmCreate {
+        vm: 1,
+        pad: 0,
+        root: 0,
+    }))?;
     tell(frame(&Sync { cookie: 1 }))?;
     Ok(answered)
 }
@@ -112,7 +117,7 @@ mod tests {
     #[test]
     fn it_greets_and_infers() {
         // HELLO_ACK and SYNC_ACK.
-        assert_eq!(greet(), Ok(88 + 16));
+        assert_eq!(greet(), Ok(96 + 16));
         assert_eq!(infer(&IMAGE), Ok([70, 40]));
     }
 }

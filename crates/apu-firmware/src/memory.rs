@@ -146,8 +146,9 @@ pub trait AddressSpace {
 
 /// All address spaces, seen from the message side.
 pub trait Memory {
-    /// Makes an empty address space named `vm`; the name is free.
-    fn create(&mut self, vm: u32);
+    /// Makes an empty address space named `vm`; the name is free. Its page tables begin at `root`,
+    /// which is 0 where there are none.
+    fn create(&mut self, vm: u32, root: u64);
 
     /// Forgets `vm`, which exists, as [`unmap`](Memory::unmap) of all of it does.
     fn destroy(&mut self, vm: u32);
@@ -156,7 +157,8 @@ pub trait Memory {
     /// can't be done the range stays unmapped.
     fn map(&mut self, map: &Map);
 
-    /// Takes pages away; returns when no core reaches them any more. A job that goes on to need them
+    /// Takes pages away, and forgets what is remembered of page tables; returns when no core reaches
+    /// them any more. A job that goes on to need them
     /// gets an [`AddressFault`].
     fn unmap(&mut self, unmap: &Unmap);
 

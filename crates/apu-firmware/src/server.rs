@@ -6,7 +6,7 @@ use crate::memory::Memory;
 use crate::{FEATURES, TARGET};
 use apu_proto::message::{
     Cancel, Hello, HelloAck, MAP_READ_ONLY, MAX_SEGMENTS, Map, Run, Sync, SyncAck, Unmap,
-    VERSION_MAX, VERSION_MIN, VmCreate, VmDestroy, kind, reject, status,
+    VERSION_MAX, VERSION_MIN, VmCreate, VmDestroy, addressing, kind, reject, status,
 };
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +20,8 @@ pub struct Device {
     pub va: Range<u64>,
     /// Granularity of mappings in bytes, a power of two.
     pub page_size: u64,
+    /// How it gets from device addresses to memory, one of [`addressing`].
+    pub addressing: u32,
 }
 
 /// What is left to do after a message.
@@ -172,6 +174,8 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
             target: TARGET.0,
             vm_max: VMS as u32,
             job_max: (JOBS as u32).saturating_sub(self.device.core_count),
+            addressing: self.device.addressing,
+            pad: 0,
         }))
     }
 
@@ -203,6 +207,7 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
 
     fn vm_create(&mut self, create: &VmCreate) -> Result<(), MessageError> {
         zero(kind::VM_CREATE, create.pad)?;
+        self.root(create.root)?;
         if create.vm == 0 || self.vms.contains(&create.vm) {
             return Err(handle(kind::VM_CREATE, "vm", create.vm.into(), "in use"));
         }
@@ -210,7 +215,7 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
             return Err(full(kind::VM_CREATE, "VMs", VMS));
         };
         *free = create.vm;
-        self.memory.create(create.vm);
+        self.memory.create(create.vm, create.root);
         Ok(())
     }
 
@@ -225,6 +230,9 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
     }
 
     fn map(&mut self, map: &Map) -> Result<(), MessageError> {
+        if self.device.addressing != addressing::TOKENS {
+            return Err(MessageError::Kind { kind: kind::MAP });
+        }
         self.known_vm(kind::MAP, map.vm)?;
         if map.flags & !MAP_READ_ONLY != 0 {
             return Err(field(kind::MAP, "flags", map.flags.into()));
@@ -282,6 +290,19 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
             return Ok(());
         }
         Err(handle(kind, "vm", vm.into(), "unknown"))
+    }
+
+    /// Checks where a VM's page tables begin, which it has only if the device walks some.
+    fn root(&self, root: u64) -> Result<(), MessageError> {
+        let fits = if self.device.addressing == addressing::PAGE_TABLES {
+            root != 0 && root.is_multiple_of(self.device.page_size)
+        } else {
+            root == 0
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(field(kind::VM_CREATE, "root", root))
     }
 
     /// Checks a range of whole pages within the device's addresses.

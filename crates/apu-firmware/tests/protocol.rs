@@ -10,7 +10,7 @@ use apu_firmware::{Action, Device, Job, Server, Slots};
 use apu_kernels::Isa;
 use apu_proto::message::{
     Cancel, Done, Hello, HelloAck, MAP_READ_ONLY, MAX_SEGMENTS, Map, NO_OP, Run, Segment, Sync,
-    SyncAck, Unmap, VERSION_MAX, VmCreate, VmDestroy, kind, reject, status,
+    SyncAck, Unmap, VERSION_MAX, VmCreate, VmDestroy, addressing, kind, reject, status,
 };
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -21,7 +21,7 @@ use support::{Ram, Source, copy, operand, through_the_arena};
 struct Notes(Vec<String>);
 
 impl Memory for Notes {
-    fn create(&mut self, vm: u32) {
+    fn create(&mut self, vm: u32, _root: u64) {
         self.0.push(format!("create {vm}"));
     }
     fn destroy(&mut self, vm: u32) {
@@ -50,6 +50,7 @@ fn new_server(slots: &Slots<JOBS>) -> TestServer<'_> {
         core_count: 1,
         va: 0x1_0000..0x10_0000,
         page_size: 4096,
+        addressing: addressing::TOKENS,
     };
     Server::new(device, Notes::default(), slots)
 }
@@ -80,7 +81,11 @@ const HELLO: Hello = Hello {
 };
 
 const fn create(vm: u32) -> VmCreate {
-    VmCreate { vm, pad: 0 }
+    VmCreate {
+        vm,
+        pad: 0,
+        root: 0,
+    }
 }
 
 /// A server that has been greeted and knows VM 1.

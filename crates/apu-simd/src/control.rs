@@ -4,6 +4,7 @@
 //! pages of that MAP.
 
 use crate::Error;
+use crate::wire::Wire;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -51,11 +52,16 @@ impl Control {
         Self { messages, pages }
     }
 
-    /// Waits for a message; [`None`] when the device is gone.
-    ///
+    /// What the pages of a MAP are mapped from.
+    pub fn pages(&self) -> BorrowedFd<'_> {
+        self.pages.as_fd()
+    }
+}
+
+impl Wire for Control {
     /// # Errors
     /// [`Error::Control`].
-    pub fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error> {
+    fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error> {
         loop {
             match rustix::io::read(&self.messages, &mut *buffer) {
                 Ok(0) | Err(Errno::NODEV | Errno::CONNRESET) => return Ok(None),
@@ -71,27 +77,22 @@ impl Control {
         }
     }
 
-    /// Sends one message.
-    ///
     /// # Errors
-    /// [`Error::Control`] with `EPROTO` if the kernel finds it malformed; [`Error::Torn`].
-    pub fn send(&self, message: &[u8]) -> Result<(), Error> {
+    /// [`Error::Control`] with `EPROTO` if the kernel finds it malformed; [`Error::Torn`];
+    /// [`Error::Gone`].
+    fn send(&self, message: &[u8]) -> Result<(), Error> {
         match rustix::io::retry_on_intr(|| rustix::io::write(&self.messages, message)) {
             Ok(taken) if taken == message.len() => Ok(()),
             Ok(taken) => Err(Error::Torn {
                 taken,
                 length: message.len(),
             }),
+            Err(Errno::NODEV | Errno::PIPE | Errno::CONNRESET) => Err(Error::Gone),
             Err(errno) => Err(Error::Control {
                 what: "the kernel refuses a message",
                 errno,
             }),
         }
-    }
-
-    /// What the pages of a MAP are mapped from.
-    pub fn pages(&self) -> BorrowedFd<'_> {
-        self.pages.as_fd()
     }
 }
 

@@ -1,11 +1,11 @@
 //! The cores: one thread each, which runs the jobs it is given in order.
 
+use crate::Error;
 use crate::inject::{Injector, hostile_messages};
-use crate::space::Space;
-use crate::{Control, Error};
+use crate::wire::Wire;
+use apu_firmware::memory::AddressSpace;
 use apu_firmware::{Job, Slots};
 use apu_kernels::Isa;
-use rustix::io::Errno;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -37,10 +37,9 @@ impl InFlight {
 }
 
 /// What all cores share.
-#[derive(Debug)]
 pub struct Shared {
     /// Where the ends of jobs are reported.
-    pub control: Arc<Control>,
+    pub wire: Arc<dyn Wire>,
     /// Which jobs are to be given up.
     pub slots: Slots<JOBS>,
     /// How many jobs there are.
@@ -60,16 +59,15 @@ impl Shared {
 }
 
 /// The cores of the device. They end when this is dropped, each after its last job.
-#[derive(Debug)]
-pub struct Cores {
-    queues: Vec<Sender<Task>>,
+pub struct Cores<S> {
+    queues: Vec<Sender<Task<S>>>,
     shared: Arc<Shared>,
 }
 
 /// A job and where it runs; no space if its VM has none.
-type Task = (Job, Option<Arc<Space>>);
+type Task<S> = (Job, Option<Arc<S>>);
 
-impl Cores {
+impl<S: AddressSpace + Send + Sync + 'static> Cores<S> {
     /// Starts `count` threads.
     ///
     /// # Errors
@@ -91,7 +89,7 @@ impl Cores {
     }
 
     /// Queues a job on its core.
-    pub fn queue(&self, job: Job, space: Option<Arc<Space>>) {
+    pub fn queue(&self, job: Job, space: Option<Arc<S>>) {
         self.shared.in_flight.add(1);
         let core = self.queues.get(job.core());
         if core.is_none_or(|queue| queue.send((job, space)).is_err()) {
@@ -102,7 +100,7 @@ impl Cores {
     }
 }
 
-fn work(shared: &Shared, tasks: &Receiver<Task>) {
+fn work<S: AddressSpace>(shared: &Shared, tasks: &Receiver<Task<S>>) {
     for (job, space) in tasks {
         run(shared, &job, space.as_deref());
         shared.slots.release(job);
@@ -110,7 +108,7 @@ fn work(shared: &Shared, tasks: &Receiver<Task>) {
     }
 }
 
-fn run(shared: &Shared, job: &Job, space: Option<&Space>) {
+fn run(shared: &Shared, job: &Job, space: Option<&impl AddressSpace>) {
     let garbage = shared.injector.begin();
     let start = shared.now_ns();
     let done = match space {
@@ -126,14 +124,17 @@ fn run(shared: &Shared, job: &Job, space: Option<&Space>) {
         }
     };
     if garbage {
-        send_garbage(&shared.control);
+        send_garbage(&*shared.wire);
     }
-    report(shared.control.send(done.as_bytes()));
+    report(shared.wire.send(done.as_bytes()));
 }
 
-fn send_garbage(control: &Control) {
+fn send_garbage(wire: &dyn Wire) {
+    for what in wire.garble() {
+        info!(what, "garbled");
+    }
     for (what, message) in hostile_messages() {
-        match control.send(&message) {
+        match wire.send(&message) {
             Ok(()) => info!(what, "hostile message taken"),
             Err(error) => info!(what, %error, "hostile message refused"),
         }
@@ -143,11 +144,7 @@ fn send_garbage(control: &Control) {
 /// When the device goes away while a job ends, the reader hears of it too.
 fn report(sent: Result<(), Error>) {
     match sent {
-        Ok(())
-        | Err(Error::Control {
-            errno: Errno::NODEV | Errno::PIPE | Errno::CONNRESET,
-            ..
-        }) => {}
+        Ok(()) | Err(Error::Gone) => {}
         Err(error) => error!(%error, "the end of a job is lost"),
     }
 }

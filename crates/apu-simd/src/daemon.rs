@@ -1,9 +1,11 @@
 //! The message side of the device: reads what the driver sends and acts on it.
 
+use crate::Error;
 use crate::cores::{Cores, InFlight, JOBS, Shared};
 use crate::inject::{Faults, Injector};
+use crate::platform::Platform;
 use crate::vms::Vms;
-use crate::{Control, Error};
+use crate::wire::Wire;
 use apu_firmware::frame::Frame;
 use apu_firmware::{Action, Device, Server, Slots};
 use apu_kernels::Isa;
@@ -31,15 +33,19 @@ pub struct Options {
     pub faults: Faults,
 }
 
-/// Is the device until the kernel takes it away. Calls `online` after the first HELLO_ACK.
+/// Is the device until the driver goes away. Calls `online` after the first HELLO_ACK.
 ///
 /// # Errors
-/// The control node fails, or there is no thread for a core.
-pub fn serve(control: Control, options: &Options, online: impl FnOnce()) -> Result<(), Error> {
-    let control = Arc::new(control);
+/// The wire fails, or there is no thread for a core.
+pub fn serve<P: Platform>(
+    wire: Arc<dyn Wire>,
+    platform: P,
+    options: &Options,
+    online: impl FnOnce(),
+) -> Result<(), Error> {
     let in_flight = Arc::new(InFlight::default());
     let shared = Arc::new(Shared {
-        control: Arc::clone(&control),
+        wire: Arc::clone(&wire),
         slots: Slots::new(),
         in_flight: Arc::clone(&in_flight),
         injector: Injector::new(options.faults),
@@ -51,25 +57,27 @@ pub fn serve(control: Control, options: &Options, online: impl FnOnce()) -> Resu
         core_count: options.cores,
         va: VA,
         page_size: PAGE_SIZE,
+        addressing: P::ADDRESSING,
     };
-    let vms = Vms::new(Arc::clone(&control), in_flight, VA);
-    let mut server: Server<'_, Vms, VMS, JOBS> = Server::new(device, vms, &shared.slots);
+    let vms = Vms::new(platform, in_flight);
+    let mut server: Server<'_, Vms<P>, VMS, JOBS> = Server::new(device, vms, &shared.slots);
 
     let mut online = Some(online);
     let mut buffer = [0; MAX_MESSAGE];
-    while let Some(message) = control.receive(&mut buffer)? {
+    while let Some(message) = wire.receive(&mut buffer)? {
         match server.handle(message) {
             Ok(Action::Nothing) => {}
             Ok(Action::Reply(reply)) => {
-                control.send(reply.as_bytes())?;
+                wire.send(reply.as_bytes())?;
                 if let (true, Some(online)) = (server.is_online(), online.take()) {
+                    wire.settle()?;
                     online();
                 }
             }
             Ok(Action::Start(job)) => cores.queue(job, server.memory().space(job.vm())),
             Err(error) => {
                 error!(%error, "the driver broke the protocol: waiting for its HELLO");
-                control.send(Frame::new(&error.fault()).as_bytes())?;
+                wire.send(Frame::new(&error.fault()).as_bytes())?;
             }
         }
     }

@@ -40,6 +40,36 @@ pub enum Error {
         /// The system's error.
         errno: Errno,
     },
+    /// The driver is gone.
+    #[error("the driver is gone")]
+    Gone,
+    /// The socket for the host's kernel or virtual machine can't be used.
+    #[error("{} can't be served: {reason}", path.display())]
+    #[diagnostic(help(
+        "the folder of the socket must exist and be writable, and the socket not be in use"
+    ))]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// The reason that vhost-user gives.
+        reason: String,
+    },
+    /// A queue of the virtio device is not as it must be.
+    #[error("the virtio queue {queue}: {reason}")]
+    Queue {
+        /// "input" or "output", as the driver sees it.
+        queue: &'static str,
+        /// What is wrong with it.
+        reason: virtio_queue::Error,
+    },
+    /// A message that doesn't fit the buffer that the driver has for it.
+    #[error("a message of {length} bytes, and {room} bytes of room for it")]
+    TooLong {
+        /// Bytes of the message.
+        length: usize,
+        /// Bytes of the buffer after its header.
+        room: usize,
+    },
     /// A message was written in part.
     #[error("the control node took {taken} of a message's {length} bytes")]
     Torn {

@@ -88,6 +88,8 @@ pub fn hostile_messages() -> Vec<(&'static str, Vec<u8>)> {
         target: [0xff; 32],
         vm_max: 0,
         job_max: 0,
+        addressing: u32::MAX,
+        pad: u32::MAX,
     };
     vec![
         ("no header", vec![0x41]),

@@ -2,23 +2,31 @@
 
 use apu_kernels::Isa;
 use apu_simd::inject::Faults;
-use apu_simd::{Control, Options, serve};
+use apu_simd::tokens::Tokens;
+use apu_simd::vhost_user::serve_at;
+use apu_simd::{Control, Options, VA, serve};
 use clap::Parser;
 use miette::{IntoDiagnostic, WrapErr};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tracing::{info, level_filters::LevelFilter};
 
-/// The hardware behind the APU driver's simulated device.
+/// The hardware behind the APU driver.
 ///
-/// Opens the control node and answers the driver until the device goes away, or SIGTERM or SIGINT
-/// comes. Prints "online" once the driver has been greeted.
+/// Opens the control node of the driver's simulated device, or waits at a vhost-user socket for a
+/// machine whose remote core it is to be. Answers the driver until the device goes away, or SIGTERM
+/// or SIGINT comes. Prints "listening" once the socket is there, and "online" once the driver has
+/// been greeted.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
     /// Control node of the simulated device.
     #[arg(long, value_name = "FILE", default_value = "/dev/apu-sim0")]
     control: PathBuf,
+    /// Be a remote core, a virtio rpmsg device, behind this vhost-user socket instead.
+    #[arg(long, value_name = "SOCKET", conflicts_with = "control")]
+    vhost_user: Option<PathBuf>,
     /// Cores that run jobs, one thread each.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     cores: u32,
@@ -55,9 +63,18 @@ fn main() -> miette::Result<()> {
     ctrlc::set_handler(|| std::process::exit(0))
         .into_diagnostic()
         .wrap_err("signals can't be caught")?;
-    let control = Control::open(&arguments.control)?;
-    serve(control, &options(&arguments), say_online)?;
-    Ok(())
+    let options = options(&arguments);
+    if let Some(socket) = &arguments.vhost_user {
+        return Ok(serve_at(
+            socket,
+            &options,
+            || say("listening"),
+            || say("online"),
+        )?);
+    }
+    let control = Arc::new(Control::open(&arguments.control)?);
+    let platform = Tokens::new(Arc::clone(&control), VA);
+    Ok(serve(control, platform, &options, || say("online"))?)
 }
 
 fn options(arguments: &Arguments) -> Options {
@@ -77,10 +94,10 @@ fn options(arguments: &Arguments) -> Options {
 }
 
 /// Whoever started this process may wait for the line; if nobody listens, so be it.
-fn say_online() {
-    info!("online");
+fn say(what: &str) {
+    info!("{what}");
     let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "online").and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "{what}").and_then(|()| stdout.flush());
 }
 
 /// A core that has panicked loses its jobs; the driver must see dead hardware rather than wait.

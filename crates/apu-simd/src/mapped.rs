@@ -17,7 +17,36 @@ struct Entry {
     write: bool,
 }
 
+/// Whether an address is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Covered {
+    /// It is.
+    Yes {
+        /// Whether it may be written.
+        write: bool,
+    },
+    /// It isn't.
+    No {
+        /// First address after it that is, or the limit.
+        end: u64,
+    },
+}
+
 impl Mapped {
+    /// Whether an address below `limit` is mapped.
+    pub fn covered(&self, address: u64, limit: u64) -> Covered {
+        match self.ranges.range(..=address).next_back() {
+            Some((_, entry)) if entry.end > address => Covered::Yes { write: entry.write },
+            _ => Covered::No {
+                end: self
+                    .ranges
+                    .range(address..)
+                    .next()
+                    .map_or(limit, |(start, _)| *start),
+            },
+        }
+    }
+
     /// Adds a range that shares no address with any other.
     pub fn insert(&mut self, range: Range<u64>, write: bool) {
         let Range { start, end } = range;

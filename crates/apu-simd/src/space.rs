@@ -15,6 +15,7 @@
 //! mapped twice. So their content may change under the operators, which is why the firmware copies
 //! what it checks, and why kernels neither panic nor leave their operands whatever bytes they read.
 
+pub use crate::mapped::Covered;
 use crate::mapped::Mapped;
 use apu_firmware::memory::{AddressFault, AddressSpace, MAX_RANGES, Ranges, Reach, View, overlap};
 use rustix::fd::BorrowedFd;
@@ -71,6 +72,12 @@ impl State {
                 (reach.write || other.write) && overlap(&other.range(), &reach.range())
             })
         })
+    }
+
+    /// Whether all `ranges` are mapped as they are wanted; else the first address that isn't.
+    fn check(&self, ranges: &Ranges) -> Result<(), AddressFault> {
+        let mut ranges = ranges.as_slice().iter();
+        ranges.try_for_each(|reach| self.mapped.check(reach))
     }
 
     fn reached(&self) -> impl Iterator<Item = &Reach> {
@@ -164,6 +171,34 @@ impl Space {
         }
     }
 
+    /// Whether a device address is mapped.
+    pub fn covered(&self, address: u64) -> Covered {
+        let end = self.va.end;
+        self.lock().mapped.covered(address, end)
+    }
+
+    /// As [`reach`](AddressSpace::reach), but asks `miss` to map what isn't; its error is the end.
+    ///
+    /// # Errors
+    /// Those of `miss`.
+    pub fn reach_or<R>(
+        &self,
+        ranges: &Ranges,
+        miss: impl FnMut(AddressFault) -> Result<(), AddressFault>,
+        work: impl FnOnce(&mut [View<'_>]) -> R,
+    ) -> Result<R, AddressFault> {
+        let in_use = InUse::new(self, ranges, miss)?;
+        let mut views: [View<'_>; MAX_RANGES] = array::from_fn(|_| View::default());
+        for (view, reach) in views.iter_mut().zip(ranges.as_slice()) {
+            // SAFETY: in_use lists the range, as long as the views live, and has seen that it is
+            // mapped. Ranges promises that no other of them overlaps one that is written.
+            *view = unsafe { self.view(reach) };
+        }
+        let result = work(&mut views[..ranges.as_slice().len()]);
+        drop(in_use);
+        Ok(result)
+    }
+
     /// Takes all pages away.
     pub fn clear(&self) {
         self.unmap(&self.va);
@@ -237,16 +272,7 @@ impl AddressSpace for Space {
         ranges: &Ranges,
         work: impl FnOnce(&mut [View<'_>]) -> R,
     ) -> Result<R, AddressFault> {
-        let in_use = InUse::new(self, ranges)?;
-        let mut views: [View<'_>; MAX_RANGES] = array::from_fn(|_| View::default());
-        for (view, reach) in views.iter_mut().zip(ranges.as_slice()) {
-            // SAFETY: in_use lists the range, as long as the views live, and has seen that it is
-            // mapped. Ranges promises that no other of them overlaps one that is written.
-            *view = unsafe { self.view(reach) };
-        }
-        let result = work(&mut views[..ranges.as_slice().len()]);
-        drop(in_use);
-        Ok(result)
+        self.reach_or(ranges, Err, work)
     }
 }
 
@@ -257,12 +283,17 @@ struct InUse<'s> {
 }
 
 impl<'s> InUse<'s> {
-    fn new(space: &'s Space, ranges: &Ranges) -> Result<Self, AddressFault> {
-        let mut state = space.wait_while(space.lock(), |state| {
-            state.leaving > 0 || state.conflicts(ranges)
-        });
-        for reach in ranges.as_slice() {
-            state.mapped.check(reach)?;
+    fn new(
+        space: &'s Space,
+        ranges: &Ranges,
+        mut miss: impl FnMut(AddressFault) -> Result<(), AddressFault>,
+    ) -> Result<Self, AddressFault> {
+        let free = |state: &State| state.leaving == 0 && !state.conflicts(ranges);
+        let mut state = space.wait_while(space.lock(), |state| !free(state));
+        while let Err(fault) = state.check(ranges) {
+            drop(state);
+            miss(fault)?;
+            state = space.wait_while(space.lock(), |state| !free(state));
         }
         state.last_ticket += 1;
         let ticket = state.last_ticket;

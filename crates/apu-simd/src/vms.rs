@@ -1,44 +1,40 @@
 //! All VMs of the device.
 
-use crate::Control;
 use crate::cores::InFlight;
-use crate::space::Space;
+use crate::daemon::VA;
+use crate::platform::Platform;
 use apu_firmware::memory::Memory;
-use apu_proto::message::{MAP_READ_ONLY, Map, Unmap};
+use apu_proto::message::{Map, Unmap};
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 use tracing::{debug, warn};
 
 /// The VMs by the number that the host gave them.
-#[derive(Debug)]
-pub struct Vms {
-    control: Arc<Control>,
+pub struct Vms<P: Platform> {
+    platform: P,
     in_flight: Arc<InFlight>,
-    va: Range<u64>,
-    spaces: HashMap<u32, Arc<Space>>,
+    spaces: HashMap<u32, Arc<P::Space>>,
 }
 
-impl Vms {
-    /// No VMs yet. Each will have the device addresses `va`.
-    pub fn new(control: Arc<Control>, in_flight: Arc<InFlight>, va: Range<u64>) -> Self {
+impl<P: Platform> Vms<P> {
+    /// No VMs yet.
+    pub fn new(platform: P, in_flight: Arc<InFlight>) -> Self {
         Self {
-            control,
+            platform,
             in_flight,
-            va,
             spaces: HashMap::new(),
         }
     }
 
     /// The space of a VM. A VM that no room could be reserved for has none.
-    pub fn space(&self, vm: u32) -> Option<Arc<Space>> {
+    pub fn space(&self, vm: u32) -> Option<Arc<P::Space>> {
         self.spaces.get(&vm).cloned()
     }
 }
 
-impl Memory for Vms {
-    fn create(&mut self, vm: u32) {
-        match Space::reserve(self.va.clone()) {
+impl<P: Platform> Memory for Vms<P> {
+    fn create(&mut self, vm: u32, root: u64) {
+        match self.platform.create(root) {
             Ok(space) => {
                 debug!(vm, "created");
                 self.spaces.insert(vm, Arc::new(space));
@@ -50,7 +46,7 @@ impl Memory for Vms {
     fn destroy(&mut self, vm: u32) {
         debug!(vm, "destroyed");
         if let Some(space) = self.spaces.remove(&vm) {
-            space.clear();
+            self.platform.unmap(&space, &VA);
         }
     }
 
@@ -58,10 +54,8 @@ impl Memory for Vms {
         let Some(space) = self.spaces.get(&map.vm) else {
             return;
         };
-        let write = map.flags & MAP_READ_ONLY == 0;
-        debug!(map.vm, va = %format_args!("{:#x}", map.va), map.size, write, "map");
-        let range = map.va..map.va + map.size;
-        if let Err(errno) = space.map(range, write, self.control.pages(), map.token) {
+        debug!(map.vm, va = %format_args!("{:#x}", map.va), map.size, map.flags, "map");
+        if let Err(errno) = self.platform.map(space, map) {
             let Map { vm, va, token, .. } = *map;
             warn!(vm, va, token, %errno, "pages stay unmapped: jobs that need them will fault");
         }
@@ -70,7 +64,8 @@ impl Memory for Vms {
     fn unmap(&mut self, unmap: &Unmap) {
         debug!(unmap.vm, va = %format_args!("{:#x}", unmap.va), unmap.size, "unmap");
         if let Some(space) = self.spaces.get(&unmap.vm) {
-            space.unmap(&(unmap.va..unmap.va + unmap.size));
+            let range = unmap.va..unmap.va + unmap.size;
+            self.platform.unmap(space, &range);
         }
     }
 

@@ -12,11 +12,13 @@ use apu_proto::message::{
     Sync, SyncAck, Unmap, VmCreate, VmDestroy, kind, reject, status,
 };
 use apu_simd::inject::{Faults, hostile_messages};
-use apu_simd::{Control, Error, Options, serve};
+use apu_simd::tokens::Tokens;
+use apu_simd::{Control, Error, Options, VA as VA_RANGE, serve};
 use rustix::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::{pread, pwrite, read, write};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use std::sync::Arc;
 use std::thread::{JoinHandle, spawn};
 use support::{Source, copy, operand, through_the_arena};
 
@@ -43,7 +45,9 @@ impl Host {
             isa: Isa::plain(),
             faults,
         };
-        let device = spawn(move || serve(control, &options, || {}));
+        let control = Arc::new(control);
+        let platform = Tokens::new(Arc::clone(&control), VA_RANGE);
+        let device = spawn(move || serve(control, platform, &options, || {}));
         Self {
             messages,
             pages,
@@ -80,7 +84,11 @@ impl Host {
     }
 
     fn create(&self, vm: u32) {
-        self.tell(&VmCreate { vm, pad: 0 });
+        self.tell(&VmCreate {
+            vm,
+            pad: 0,
+            root: 0,
+        });
     }
 
     fn map(&self, vm: u32, flags: u32, va: u64, size: u64, token: u64) {

@@ -13,7 +13,10 @@ use crate::workspace;
 /// Folders of `kernel/` that are not part of a Linux tree.
 const OURS: [&str; 2] = ["patches", "configs"];
 /// Files of the checkout that go into a tree under another name.
-const SHARED: [(&str, &str); 1] = [("protocol/src/message.rs", "drivers/accel/apu/message.rs")];
+const SHARED: [(&str, &str); 2] = [
+    ("protocol/src/message.rs", "drivers/accel/apu/message.rs"),
+    ("protocol/src/pte.rs", "drivers/accel/apu/pte.rs"),
+];
 
 /// Everything that is added.
 #[derive(Clone, Default)]

@@ -7,27 +7,47 @@
 //! * [`link`]: one connection to the firmware, from greeting to loss.
 //! * [`envelope`]: messages on their way; [`message`] is the protocol itself, one source for kernel
 //!   and firmware.
-//! * [`transport`]: what carries messages and makes memory reachable; [`sim`] is a process that
-//!   plays the device.
+//! * [`transport`]: what carries messages; [`sim`] is a process that plays the device, [`rpmsg`] a
+//!   remote processor.
+//! * [`memory`]: how the device reaches pages: by [`tokens`], or by a [`page_table`] as [`pte`] has
+//!   it. Nothing above knows which.
 
 mod driver;
 mod envelope;
 mod ioctl;
 mod link;
+mod memory;
 #[allow(
     dead_code,
     unreachable_pub,
     reason = "It is also the source of a crate, whose users need more of it."
 )]
 mod message;
+mod module;
+mod page_table;
 mod payload;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "It is also the source of a crate, whose users need more of it."
+)]
+mod pte;
+#[cfg(CONFIG_RPMSG = "y")]
+mod rpmsg;
 mod sim;
+mod tokens;
 mod transport;
 
 kernel::prelude::module! {
-    type: sim::Module,
+    type: module::Module,
     name: "apu",
     authors: ["The TinyAPU authors"],
     description: "APU accelerator driver",
     license: "GPL",
+    params: {
+        sim: bool {
+            default: true,
+            description: "Make a simulated device: a node for clients and one for its hardware",
+        },
+    },
 }

@@ -5,6 +5,11 @@
 use crate::{
     envelope::Blank,
     link::Link,
+    memory::{
+        Memory,
+        Pages,
+        Space, //
+    },
     message::{
         Cancel,
         Map,
@@ -19,7 +24,10 @@ use crate::{
 };
 use core::ops::Range;
 use kernel::{
-    device::DeviceContext,
+    device::{
+        self,
+        DeviceContext, //
+    },
     drm::{
         self,
         accel::tiny::{
@@ -33,7 +41,6 @@ use kernel::{
             Placement, //
         }, //
     },
-    faux,
     prelude::*,
     sync::Arc, //
 };
@@ -43,26 +50,30 @@ use kernel::{
 pub(crate) struct Apu {
     #[pin]
     pub(crate) link: Link,
+    memory: Arc<dyn Memory>,
 }
 
 /// A VM that the firmware knows since `connection`.
 pub(crate) struct Vm {
     id: u32,
     connection: u64,
+    space: KBox<dyn Space>,
     /// Lets the VM go even without memory: the VM_DESTROY and its SYNC.
     farewell: Option<(Blank, Blank)>,
 }
 
-/// Memory that the device can be told of by a token.
+/// Memory that the device can reach, and be told of by a token if that is its way.
 pub(crate) struct Mapping {
-    token: u64,
-    flags: u32,
-    transport: Arc<dyn Transport>,
+    pages: Arc<Pages>,
+    token: Option<u64>,
+    memory: Arc<dyn Memory>,
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        self.transport.unshare(self.token);
+        if let Some(token) = self.token {
+            self.memory.unshare(token);
+        }
     }
 }
 
@@ -74,9 +85,13 @@ pub(crate) struct Job {
 }
 
 impl Apu {
-    pub(crate) fn new(transport: Arc<dyn Transport>) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        memory: Arc<dyn Memory>,
+    ) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            link <- Link::new(transport),
+            link <- Link::new(transport, memory.clone()),
+            memory,
         })
     }
 }
@@ -99,10 +114,15 @@ impl Driver for Apu {
         let vm = Vm {
             id,
             connection: self.link.connection()?,
+            space: self.memory.vm_create()?,
             farewell: Some((Blank::new()?, Blank::new()?)),
         };
-        self.link
-            .send(vm.connection, &VmCreate { vm: id, pad: 0 })?;
+        let create = VmCreate {
+            vm: id,
+            pad: 0,
+            root: vm.space.root(),
+        };
+        self.link.send(vm.connection, &create)?;
         Ok(vm)
     }
 
@@ -114,26 +134,32 @@ impl Driver for Apu {
     }
 
     fn share(&self, range: BoRange<Self>) -> Result<Mapping> {
-        let flags = if range.writable() { 0 } else { MAP_READ_ONLY };
+        let pages = Pages::pin(range)?;
         Ok(Mapping {
-            token: self.link.transport.share(range)?,
-            flags,
-            transport: self.link.transport.clone(),
+            token: self.memory.share(pages.clone())?,
+            pages,
+            memory: self.memory.clone(),
         })
     }
 
     fn map(&self, vm: &mut Vm, va: Range<u64>, mapping: &Mapping) -> Result {
+        vm.space.map(va.clone(), &mapping.pages)?;
+        let Some(token) = mapping.token else {
+            return Ok(());
+        };
+        let writable = mapping.pages.writable();
         let map = Map {
             vm: vm.id,
-            flags: mapping.flags,
+            flags: if writable { 0 } else { MAP_READ_ONLY },
             va: va.start,
             size: va.end - va.start,
-            token: mapping.token,
+            token,
         };
         self.link.send(vm.connection, &map)
     }
 
     fn unmap(&self, vm: &mut Vm, va: Range<u64>) -> Result {
+        vm.space.unmap(va.clone())?;
         let unmap = Unmap {
             vm: vm.id,
             pad: 0,
@@ -173,7 +199,7 @@ impl drm::Driver for Apu {
     type RegistrationData<'a> = ();
     type Object = Bo<Self>;
     type File = File<Self>;
-    type ParentDevice<Ctx: DeviceContext> = faux::Device<Ctx>;
+    type ParentDevice<Ctx: DeviceContext> = device::Device<Ctx>;
 
     const INFO: drm::DriverInfo = drm::DriverInfo {
         major: 1,

@@ -12,6 +12,7 @@ use crate::{
         Body,
         Envelope, //
     },
+    memory::Memory,
     message::{
         kind,
         status,
@@ -58,13 +59,11 @@ use zerocopy::{
 /// Longest time from a SYNC to its answer. An unmap waits for the running operator at most.
 const SYNC_TIMEOUT_MS: u32 = 5000;
 
-/// Device addresses end here at the latest: half of what a signed 64-bit offset can name.
-const VA_END_MAX: u64 = 1 << 62;
-
 /// The driver's end of the connection.
 #[pin_data]
 pub(crate) struct Link {
     pub(crate) transport: Arc<dyn Transport>,
+    memory: Arc<dyn Memory>,
     #[pin]
     state: Mutex<State>,
     #[pin]
@@ -88,9 +87,13 @@ enum Phase {
 }
 
 impl Link {
-    pub(crate) fn new(transport: Arc<dyn Transport>) -> impl PinInit<Self> {
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        memory: Arc<dyn Memory>,
+    ) -> impl PinInit<Self> {
         pin_init!(Self {
             transport,
+            memory,
             state <- new_mutex!(State {
                 connection: 0,
                 phase: Phase::Closed,
@@ -218,7 +221,15 @@ impl Link {
             );
             return Err(EPROTO);
         }
-        let online = describe(&ack).ok_or(EPROTO)?;
+        if ack.addressing != self.memory.addressing() {
+            pr_err!(
+                "addressing: the host has {}, the firmware {}\n",
+                self.memory.addressing(),
+                ack.addressing
+            );
+            return Err(EPROTO);
+        }
+        let online = describe(&ack, self.memory.va_end()).ok_or(EPROTO)?;
         let open = || {
             let mut state = self.state.lock();
             if state.connection == connection {
@@ -259,10 +270,10 @@ fn parse<B: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<B> {
 }
 
 /// What the framework needs to know of a device, or None when it can't be true.
-fn describe(ack: &HelloAck) -> Option<Online> {
+fn describe(ack: &HelloAck, va_end: u64) -> Option<Online> {
     let page = PAGE_SIZE as u64;
     let va_ok = ack.va_start < ack.va_end
-        && ack.va_end <= VA_END_MAX
+        && ack.va_end <= va_end
         && ack.va_start.is_multiple_of(page)
         && ack.va_end.is_multiple_of(page);
     let counts_ok =

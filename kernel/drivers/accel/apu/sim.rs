@@ -11,17 +11,13 @@ use crate::{
     driver::Apu,
     envelope::Envelope,
     message::MAX_MESSAGE,
+    tokens::Tokens,
     transport::Transport, //
 };
 use kernel::{
     drm::{
         self,
-        accel::tiny::{
-            self,
-            BoData,
-            BoRange, //
-        },
-        gem::shmem::PinnedPages, //
+        accel::tiny, //
     },
     faux,
     fs::{
@@ -47,26 +43,19 @@ use kernel::{
         VmaNew, //
     },
     new_condvar,
-    new_mutex,
     new_spinlock,
     page::PAGE_SHIFT,
     prelude::*,
-    rbtree::RBTree,
     sync::{
         aref::ARef,
         Arc,
         CondVar,
-        Mutex,
         SpinLock, //
     }, //
 };
 
 /// Cores that a simulated device can have.
 const CORES: u32 = 4;
-/// A token is the number of a share, shifted by this: each has its own window of file offsets.
-const WINDOW_BITS: u32 = 32;
-/// Numbers of shares stay below this, so that a token is a valid file offset.
-const SHARE_END: u32 = 1 << 30;
 /// Refused messages that are logged for one connection.
 const MAX_COMPLAINTS: u32 = 10;
 
@@ -77,8 +66,6 @@ pub(crate) struct Sim {
     outbox: SpinLock<Outbox>,
     #[pin]
     readable: CondVar,
-    #[pin]
-    shares: Mutex<Shares>,
 }
 
 struct Outbox {
@@ -92,26 +79,6 @@ struct Outbox {
     complaints: u32,
 }
 
-struct Shares {
-    last: u32,
-    ranges: RBTree<u32, Arc<Share>>,
-}
-
-/// What one token stands for.
-struct Share {
-    pages: PinnedPages<BoData<Apu>>,
-    range: BoRange<Apu>,
-}
-
-impl Share {
-    /// Maps all of it.
-    fn map(&self, vma: &VmaNew) -> Result {
-        let first = usize::try_from(self.range.offset)? >> PAGE_SHIFT;
-        let end = usize::try_from(self.range.offset + self.range.size)? >> PAGE_SHIFT;
-        self.pages.map_into(vma, first..end)
-    }
-}
-
 impl Sim {
     fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
@@ -123,10 +90,6 @@ impl Sim {
                 complaints: 0,
             }),
             readable <- new_condvar!(),
-            shares <- new_mutex!(Shares {
-                last: 0,
-                ranges: RBTree::new(),
-            }),
         })
     }
 
@@ -184,16 +147,6 @@ impl Sim {
     fn put_back(&self, envelope: ListArc<Envelope>) {
         self.outbox.lock().messages.push_front(envelope);
     }
-
-    /// What a token stands for, or [`EINVAL`].
-    fn find(&self, token: u64) -> Result<Arc<Share>> {
-        let number = u32::try_from(token >> WINDOW_BITS).map_err(|_| EINVAL)?;
-        if u64::from(number) << WINDOW_BITS != token {
-            return Err(EINVAL);
-        }
-        let shares = self.shares.lock();
-        Ok(shares.ranges.get(&number).ok_or(EINVAL)?.clone())
-    }
 }
 
 impl Transport for Sim {
@@ -216,53 +169,19 @@ impl Transport for Sim {
         drop(outbox);
         drop(unread);
     }
-
-    fn share(&self, range: BoRange<Apu>) -> Result<u64> {
-        let pages = range.bo.pin_pages()?;
-        let share = Arc::new(Share { pages, range }, GFP_KERNEL_ACCOUNT)?;
-        let mut shares = self.shares.lock();
-        let number = shares.unused();
-        shares
-            .ranges
-            .try_create_and_insert(number, share, GFP_KERNEL_ACCOUNT)?;
-        Ok(u64::from(number) << WINDOW_BITS)
-    }
-
-    fn unshare(&self, token: u64) {
-        let share = self.shares.lock().remove(token);
-        drop(share);
-    }
-}
-
-impl Shares {
-    fn unused(&mut self) -> u32 {
-        loop {
-            self.last = if self.last + 1 < SHARE_END {
-                self.last + 1
-            } else {
-                1
-            };
-            if self.ranges.get(&self.last).is_none() {
-                return self.last;
-            }
-        }
-    }
-
-    fn remove(&mut self, token: u64) -> Option<Arc<Share>> {
-        // CAST: the number was a `u32` when the token was made.
-        self.ranges.remove(&((token >> WINDOW_BITS) as u32))
-    }
 }
 
 /// What the control node is a node of.
 struct Hardware {
     sim: Arc<Sim>,
+    tokens: Arc<Tokens>,
     device: ARef<drm::Device<Apu>>,
 }
 
 /// The control node as a process has it open.
 struct Control {
     sim: Arc<Sim>,
+    tokens: Arc<Tokens>,
     device: ARef<drm::Device<Apu>>,
     nonblock: bool,
 }
@@ -273,10 +192,15 @@ impl MiscDevice for Control {
     type RegistrationData = Hardware;
 
     fn open(file: &File, misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
-        let Hardware { sim, device } = misc.data();
+        let Hardware {
+            sim,
+            tokens,
+            device,
+        } = misc.data();
         let control = KBox::new(
             Self {
                 sim: sim.clone(),
+                tokens: tokens.clone(),
                 device: device.clone(),
                 nonblock: file.flags() & O_NONBLOCK != 0,
             },
@@ -329,32 +253,31 @@ impl MiscDevice for Control {
     }
 
     fn mmap(control: &Self, _file: &File, vma: &VmaNew) -> Result {
-        let share = control.sim.find((vma.pgoff() as u64) << PAGE_SHIFT)?;
+        let pages = control.tokens.find((vma.pgoff() as u64) << PAGE_SHIFT)?;
         let length = (vma.end() - vma.start()) as u64;
-        if vma.flags() & vm_flags::SHARED == 0 || length != share.range.size {
+        if vma.flags() & vm_flags::SHARED == 0 || length != pages.size() {
             return Err(EINVAL);
         }
-        if !share.range.writable() {
+        if !pages.writable() {
             vma.try_clear_maywrite().map_err(|_| EACCES)?;
         }
         vma.set_dontcopy();
         vma.set_dontexpand();
         vma.set_dontdump();
-        share.map(vma)
+        pages.pinned().map_into(vma, pages.numbers()?)
     }
 }
 
-/// The simulated device as long as the module lives. The order of the fields is the order in which
-/// they go.
+/// A simulated device. The order of the fields is the order in which they go.
 #[pin_data]
-pub(crate) struct Module {
+pub(crate) struct Simulator {
     #[pin]
     node: MiscDeviceRegistration<Control>,
     _parent: faux::Registration,
 }
 
-impl kernel::InPlaceModule for Module {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+impl Simulator {
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
         pin_init::pin_init_scope(|| {
             let parent = faux::Registration::new(c"apu-sim", None)?;
             let hardware = Hardware::new(&parent)?;
@@ -369,13 +292,15 @@ impl kernel::InPlaceModule for Module {
 
 impl Hardware {
     fn new(parent: &faux::Registration) -> Result<Self> {
-        let parent = parent.as_ref();
+        let parent = parent.as_ref().as_ref();
         let sim = Arc::pin_init(Sim::new(), GFP_KERNEL)?;
-        let state = tiny::Device::new(parent.as_ref(), CORES, Apu::new(sim.clone()));
+        let tokens = Arc::pin_init(Tokens::new(), GFP_KERNEL)?;
+        let state = tiny::Device::new(parent, CORES, Apu::new(sim.clone(), tokens.clone()));
         let device = drm::UnregisteredDevice::new(parent, state)?;
         Ok(Self {
             sim,
-            device: tiny::Device::register(parent.as_ref(), device)?,
+            tokens,
+            device: tiny::Device::register(parent, device)?,
         })
     }
 }

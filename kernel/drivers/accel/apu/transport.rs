@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What carries messages to the firmware and makes memory reachable for it.
+//! What carries messages to the firmware.
 
-use crate::{
-    driver::Apu,
-    envelope::Envelope, //
-};
+use crate::envelope::Envelope;
 use kernel::{
-    drm::accel::tiny::BoRange,
     list::ListArc,
     prelude::*, //
 };
@@ -23,10 +19,4 @@ pub(crate) trait Transport: Send + Sync {
 
     /// Ends the connection: the device gets nothing more and its messages are refused.
     fn cut(&self);
-
-    /// Makes memory reachable under the token that a MAP carries.
-    fn share(&self, range: BoRange<Apu>) -> Result<u64>;
-
-    /// Ends what [`share`](Self::share) began.
-    fn unshare(&self, token: u64);
 }

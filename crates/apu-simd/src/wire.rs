@@ -1,0 +1,31 @@
+//! What carries messages between the driver and this process.
+
+use crate::Error;
+
+/// A way to the driver. It keeps messages whole and in order.
+pub trait Wire: Send + Sync + 'static {
+    /// Waits for a message; [`None`] when the driver is gone.
+    ///
+    /// # Errors
+    /// The wire is broken.
+    fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error>;
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// [`Error::Gone`] when nobody takes it any more; whatever the wire or the driver has against it.
+    fn send(&self, message: &[u8]) -> Result<(), Error>;
+
+    /// Returns when the driver has dealt with all that was sent.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    fn settle(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Sends what is malformed below the level of messages, and returns what that was.
+    fn garble(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+}

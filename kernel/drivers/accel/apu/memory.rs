@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How the device gets from the device addresses of a VM to the pages behind them.
+
+use crate::driver::Apu;
+use core::ops::Range;
+use kernel::{
+    drm::{
+        accel::tiny::{
+            BoData,
+            BoRange, //
+        },
+        gem::shmem::PinnedPages, //
+    },
+    io::PhysAddr,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    sync::Arc, //
+};
+
+/// Device addresses end here at the latest: half of what a signed 64-bit offset can name.
+const VA_END_MAX: u64 = 1 << 62;
+
+/// One way to make memory reachable. Its methods may sleep and allocate.
+pub(crate) trait Memory: Send + Sync {
+    /// One of the protocol's `addressing`; the device must say the same of itself.
+    fn addressing(&self) -> u32;
+
+    /// First device address past those that can be mapped this way.
+    fn va_end(&self) -> u64 {
+        VA_END_MAX
+    }
+
+    /// Makes the host's side of an empty address space.
+    fn vm_create(&self) -> Result<KBox<dyn Space>>;
+
+    /// Makes pages known to the device before they are mapped, if it works that way: returns the
+    /// token that MAP messages carry.
+    fn share(&self, pages: Arc<Pages>) -> Result<Option<u64>> {
+        let _ = pages;
+        Ok(None)
+    }
+
+    /// Ends what [`share`](Self::share) began with a token.
+    fn unshare(&self, token: u64) {
+        let _ = token;
+    }
+}
+
+/// The host's side of one address space.
+///
+/// It is dropped when the device no longer reaches it.
+pub(crate) trait Space: Send {
+    /// Where the device finds it, or 0 where it needn't.
+    fn root(&self) -> u64;
+
+    /// Maps all of `pages` at `va`, where nothing is mapped, or changes nothing.
+    fn map(&mut self, va: Range<u64>, pages: &Pages) -> Result;
+
+    /// Unmaps `va`. The device may remember what was there until it is told to forget it.
+    fn unmap(&mut self, va: Range<u64>) -> Result;
+}
+
+/// Part of a buffer object, with its pages pinned.
+pub(crate) struct Pages {
+    pinned: PinnedPages<BoData<Apu>>,
+    range: BoRange<Apu>,
+}
+
+impl Pages {
+    /// Pins the pages of `range`.
+    pub(crate) fn pin(range: BoRange<Apu>) -> Result<Arc<Self>> {
+        let pinned = range.bo.pin_pages()?;
+        Ok(Arc::new(Self { pinned, range }, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    /// Bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.range.size
+    }
+
+    /// Whether the device may write.
+    pub(crate) fn writable(&self) -> bool {
+        self.range.writable()
+    }
+
+    /// The pinned pages of the whole object.
+    pub(crate) fn pinned(&self) -> &PinnedPages<BoData<Apu>> {
+        &self.pinned
+    }
+
+    /// Which pages of the object these are.
+    pub(crate) fn numbers(&self) -> Result<Range<usize>> {
+        let first = usize::try_from(self.range.offset)? >> PAGE_SHIFT;
+        let end = usize::try_from(self.range.offset + self.range.size)? >> PAGE_SHIFT;
+        Ok(first..end)
+    }
+
+    /// Each page's device address, if the first one's is `va`, and its physical address.
+    pub(crate) fn addresses(
+        &self,
+        va: u64,
+    ) -> Result<impl Iterator<Item = Result<(u64, PhysAddr)>> + '_> {
+        let vas = (va..).step_by(PAGE_SIZE);
+        let pages = self.numbers()?;
+        Ok(vas
+            .zip(pages)
+            .map(|(va, number)| Ok((va, self.pinned.physical_address(number)?))))
+    }
+}

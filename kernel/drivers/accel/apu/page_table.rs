@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory by page tables: the host writes them, as [`pte`] has them, and the device walks them.
+
+use crate::{
+    memory::{
+        Memory,
+        Pages,
+        Space, //
+    },
+    message::addressing,
+    pte, //
+};
+use core::ops::Range;
+use kernel::{
+    mm::phys,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed,
+        Release, //
+    }, //
+};
+
+const _: () = assert!(PAGE_SIZE == 1 << pte::PAGE_BITS);
+
+/// Page tables for a device that reaches all memory by its physical addresses.
+pub(crate) struct PageTables;
+
+impl Memory for PageTables {
+    fn addressing(&self) -> u32 {
+        addressing::PAGE_TABLES
+    }
+
+    fn va_end(&self) -> u64 {
+        pte::VA_END
+    }
+
+    fn vm_create(&self) -> Result<KBox<dyn Space>> {
+        let tree = Tree {
+            root: Table::new(0)?,
+        };
+        Ok(KBox::new(tree, GFP_KERNEL_ACCOUNT)?)
+    }
+}
+
+/// The page tables of one address space.
+struct Tree {
+    root: Table,
+}
+
+/// A table and those that its entries point to.
+struct Table {
+    entries: KBox<Entries>,
+    /// One for each entry, or none in the last level.
+    next: KVec<Option<KBox<Table>>>,
+}
+
+/// What the device reads.
+#[repr(C, align(4096))]
+struct Entries {
+    list: [Atomic<u64>; pte::ENTRIES],
+}
+
+impl Entries {
+    /// The entry that a walk to `va` uses in `level`.
+    fn at(&self, va: u64, level: u32) -> Result<&Atomic<u64>> {
+        self.list.get(pte::index(va, level)).ok_or(EINVAL)
+    }
+}
+
+impl Table {
+    fn new(level: u32) -> Result<Self> {
+        let entries = KBox::init(zeroed_entries(), GFP_KERNEL_ACCOUNT)?;
+        let mut next = KVec::new();
+        if level + 1 < pte::LEVELS {
+            next.reserve(pte::ENTRIES, GFP_KERNEL_ACCOUNT)?;
+            for _ in 0..pte::ENTRIES {
+                next.push(None, GFP_KERNEL_ACCOUNT)?;
+            }
+        }
+        Ok(Self { entries, next })
+    }
+
+    fn address(&self) -> u64 {
+        phys::address(&self.entries)
+    }
+}
+
+/// Entries none of which is valid.
+fn zeroed_entries() -> impl Init<Entries, Error> {
+    init!(Entries {
+        list <- pin_init::init_array_from_fn(|_| Atomic::new(0)),
+    }? Error)
+}
+
+impl Tree {
+    /// The last table on the way to `va`; what is missing on the way is made.
+    fn make(&mut self, va: u64) -> Result<&Table> {
+        let mut table = &mut self.root;
+        for level in 0..pte::LEVELS - 1 {
+            let next = table.next.get_mut(pte::index(va, level)).ok_or(EINVAL)?;
+            let next = match next {
+                Some(next) => next,
+                None => {
+                    let new = KBox::new(Table::new(level + 1)?, GFP_KERNEL_ACCOUNT)?;
+                    let entry = new.address() | pte::VALID;
+                    // The new table is empty before the device can see it.
+                    table.entries.at(va, level)?.store(entry, Release);
+                    next.insert(new)
+                }
+            };
+            table = next;
+        }
+        Ok(table)
+    }
+
+    /// The last table on the way to `va`, if there is one.
+    fn find(&self, va: u64) -> Option<&Table> {
+        let mut table = &self.root;
+        for level in 0..pte::LEVELS - 1 {
+            table = table.next.get(pte::index(va, level))?.as_ref()?;
+        }
+        Some(table)
+    }
+
+    fn write(&mut self, va: u64, pages: &Pages) -> Result {
+        let flags = if pages.writable() {
+            pte::VALID
+        } else {
+            pte::VALID | pte::READ_ONLY
+        };
+        for page in pages.addresses(va)? {
+            let (va, address) = page?;
+            let entries = &self.make(va)?.entries;
+            entries
+                .at(va, pte::LEVELS - 1)?
+                .store(address | flags, Relaxed);
+        }
+        Ok(())
+    }
+}
+
+impl Space for Tree {
+    fn root(&self) -> u64 {
+        self.root.address()
+    }
+
+    fn map(&mut self, va: Range<u64>, pages: &Pages) -> Result {
+        let written = self.write(va.start, pages);
+        if written.is_err() {
+            self.unmap(va)?;
+        }
+        written
+    }
+
+    fn unmap(&mut self, va: Range<u64>) -> Result {
+        for va in va.step_by(PAGE_SIZE) {
+            if let Some(table) = self.find(va) {
+                table.entries.at(va, pte::LEVELS - 1)?.store(0, Relaxed);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A remote processor that announces the channel `apu`.
+//!
+//! The device lives as long as the channel does: when that goes, because the processor has crashed
+//! or is stopped, it is lost, and its node goes. A processor that comes back announces a new
+//! channel and is a new device.
+
+use crate::{
+    driver::Apu,
+    envelope::Envelope,
+    memory::Memory,
+    message::MAX_MESSAGE,
+    page_table::PageTables,
+    transport::Transport, //
+};
+use kernel::{
+    device::{
+        Bound,
+        Core, //
+    },
+    drm::{
+        self,
+        accel::tiny, //
+    },
+    impl_has_work,
+    list::{
+        List,
+        ListArc, //
+    },
+    new_mutex,
+    new_work,
+    prelude::*,
+    rpmsg,
+    sync::{
+        aref::ARef,
+        Arc,
+        Mutex, //
+    },
+    workqueue::{
+        self,
+        Work,
+        WorkItem, //
+    }, //
+};
+
+/// Cores that a remote processor can have.
+const CORES: u32 = 4;
+/// Refused messages that are logged for one channel.
+const MAX_COMPLAINTS: u32 = 10;
+/// There is one connection for each channel.
+const CONNECTION: u64 = 1;
+
+kernel::rpmsg_device_table!(ID_TABLE, (), [(rpmsg::DeviceId::new(c"apu"), ())]);
+
+/// The driver of the channel.
+pub(crate) struct Channel;
+
+impl rpmsg::Driver for Channel {
+    type Data<'bound> = Self;
+    const ID_TABLE: rpmsg::IdTable = &ID_TABLE;
+
+    fn probe<'bound>(
+        channel: &'bound rpmsg::Device<Core<'_>>,
+    ) -> impl PinInit<Self, Error> + 'bound {
+        bring_up(channel).map(|()| Self)
+    }
+}
+
+/// Makes a device of a channel. It goes with the channel, all of it.
+fn bring_up(channel: &rpmsg::Device<Bound>) -> Result {
+    let parent = channel.as_ref();
+    let memory: Arc<dyn Memory> = Arc::new(PageTables, GFP_KERNEL)?;
+    let outbox = Arc::pin_init(Outbox::new(), GFP_KERNEL)?;
+    let wire = Arc::new(Wire(outbox.clone()), GFP_KERNEL)?;
+    let state = tiny::Device::new(parent, CORES, Apu::new(wire, memory));
+    let device = drm::UnregisteredDevice::<Apu>::new(parent, state)?;
+    let device = tiny::Device::<Apu>::register(parent, device)?;
+    let inbox = Arc::pin_init(Inbox::new(device.clone()), GFP_KERNEL)?;
+    // What was made last goes first: nothing arrives any more when the node goes.
+    outbox.state.lock().endpoint = Some(rpmsg::Endpoint::open(channel, inbox)?);
+    device.link.connect(CONNECTION)
+}
+
+/// Where messages from the processor go.
+#[pin_data]
+struct Inbox {
+    device: ARef<drm::Device<Apu>>,
+    /// Refused messages that may still be logged.
+    #[pin]
+    complaints: Mutex<u32>,
+}
+
+impl Inbox {
+    fn new(device: ARef<drm::Device<Apu>>) -> impl PinInit<Self> {
+        pin_init!(Self {
+            device,
+            complaints <- new_mutex!(MAX_COMPLAINTS),
+        })
+    }
+
+    /// Logs that a message was refused, the first times.
+    fn complain(&self, length: usize, error: Error) {
+        let mut complaints = self.complaints.lock();
+        if *complaints > 0 {
+            *complaints -= 1;
+            pr_warn!("refused a message of {} bytes: {:?}\n", length, error);
+        }
+    }
+}
+
+impl rpmsg::Receiver for Inbox {
+    fn receive(&self, message: rpmsg::Message<'_>) {
+        let mut buffer = [0; MAX_MESSAGE];
+        let taken = message
+            .copy_to(&mut buffer)
+            .and_then(|bytes| self.device.link.receive(&self.device, bytes));
+        if let Err(error) = taken {
+            self.complain(message.len(), error);
+        }
+    }
+}
+
+/// The way to the processor.
+struct Wire(Arc<Outbox>);
+
+/// Messages that no buffer was free for.
+#[pin_data]
+struct Outbox {
+    #[pin]
+    state: Mutex<State>,
+    #[pin]
+    work: Work<Self>,
+}
+
+struct State {
+    /// None before the channel is open and when it is cut.
+    endpoint: Option<Arc<rpmsg::Endpoint<Inbox>>>,
+    waiting: List<Envelope>,
+    /// Whether the work item sends what waits. Meanwhile all else has to wait, too.
+    working: bool,
+}
+
+impl_has_work! {
+    impl HasWork<Self> for Outbox { self.work }
+}
+
+impl Outbox {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            state <- new_mutex!(State {
+                endpoint: None,
+                waiting: List::new(),
+                working: false,
+            }),
+            work <- new_work!("apu::rpmsg"),
+        })
+    }
+
+    /// The next message that waits, and where to send it.
+    fn next(&self) -> Option<(Arc<rpmsg::Endpoint<Inbox>>, ListArc<Envelope>)> {
+        let mut state = self.state.lock();
+        let next = match &state.endpoint {
+            Some(endpoint) => Some(endpoint.clone()),
+            None => None,
+        };
+        let next = next.and_then(|endpoint| Some((endpoint, state.waiting.pop_front()?)));
+        state.working = next.is_some();
+        next
+    }
+}
+
+impl WorkItem for Outbox {
+    type Pointer = Arc<Self>;
+
+    /// Sends all that waits, at the processor's pace.
+    fn run(this: Arc<Self>) {
+        while let Some((endpoint, envelope)) = this.next() {
+            if let Err(error) = endpoint.send(envelope.bytes()) {
+                // Whoever waits for the answer will find out, and cut the device off.
+                pr_err!("can't send: {:?}\n", error);
+            }
+        }
+    }
+}
+
+impl Transport for Wire {
+    fn post(&self, connection: u64, envelope: ListArc<Envelope>) -> Result {
+        let mut state = self.0.state.lock();
+        let endpoint = state.endpoint.as_ref().ok_or(ENODEV)?;
+        if connection != CONNECTION {
+            return Err(ENODEV);
+        }
+        if !state.working {
+            match endpoint.try_send(envelope.bytes()) {
+                // No buffer is free.
+                Err(ENOMEM) => {}
+                sent => return sent,
+            }
+            state.working = true;
+            let _ = workqueue::system_highpri().enqueue(self.0.clone());
+        }
+        state.waiting.push_back(envelope);
+        Ok(())
+    }
+
+    fn cut(&self) {
+        let mut state = self.0.state.lock();
+        let cut = (state.endpoint.take(), core::mem::take(&mut state.waiting));
+        drop(state);
+        drop(cut);
+    }
+}
