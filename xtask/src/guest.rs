@@ -3,19 +3,18 @@
 //! xtask itself is process 1 of the guest, whose root is the host's, so there is nothing to build
 //! or to install for it. Its standard error is the console and thereby ends up in the kernel log.
 
-mod daemon;
 mod health;
 mod line;
 mod mounts;
 mod program;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use rustix::system::{RebootCommand, reboot};
 
+use crate::daemon::{Daemon, ONLINE};
 use crate::uml::wire::{Frame, Job, Outcome};
-use daemon::Daemon;
 use line::Line;
 
 /// Does the guest's whole life. Returns only what went wrong before there was a line to say it on.
@@ -46,7 +45,14 @@ fn live() -> Result<()> {
 }
 
 fn work(job: &Job, line: &Line) -> Result<Outcome> {
-    let mut daemon = job.daemon.as_deref().map(Daemon::start).transpose()?;
+    let mut daemon = match &job.daemon {
+        Some(program) => {
+            let mut daemon = Daemon::start(Command::new(program))?;
+            daemon.expect(ONLINE)?;
+            Some(daemon)
+        }
+        None => None,
+    };
     let status = program::run(job, line)?;
     let mut complaints = Vec::new();
     if let Some(daemon) = &mut daemon {

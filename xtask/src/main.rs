@@ -8,6 +8,7 @@
 mod bare;
 mod cache;
 mod command;
+mod daemon;
 mod firmware;
 mod guest;
 mod kernel;

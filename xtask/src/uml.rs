@@ -9,13 +9,15 @@ pub mod wire;
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand, ValueEnum};
+use tempfile::TempDir;
 
+use crate::daemon::{Daemon, LISTENING};
 use crate::{command, kernel, workspace};
 use host::Guest;
 use wire::{Job, Outcome};
@@ -87,8 +89,10 @@ pub struct Run {
 /// Transports of the driver.
 #[derive(Clone, Copy, ValueEnum)]
 enum Transport {
-    /// A process plays the APU, over the driver's control node.
+    /// A process of the guest plays the APU, over the driver's control node
     Sim,
+    /// A process of the host is a remote core of the guest
+    Rpmsg,
 }
 
 /// Does `verb`.
@@ -106,7 +110,7 @@ pub fn main(verb: Verb) -> Result<ExitCode> {
 /// Boots with the unit tests on. The program is there to have an orderly end.
 fn kunit(mut vehicle: Vehicle) -> Result<ExitCode> {
     vehicle.kernel.debug_kernel = true;
-    let guest = vehicle.guest()?;
+    let mut guest = vehicle.guest()?;
     let ended = guest.run(&vehicle.job(vec!["true".into()], None)?)?;
     let tally = ktap::count(&fs::read_to_string(&guest.log)?);
     tally
@@ -147,20 +151,36 @@ fn verdict(guest: &Guest, ended: &Outcome) -> ExitCode {
 
 impl Run {
     fn main(self) -> Result<ExitCode> {
-        let Transport::Sim = self.transport;
         let mut guest = self.vehicle.guest()?;
         guest.arguments.push("kunit.autorun=0".into());
-        let daemon = match self.no_daemon {
-            true => None,
-            false => Some(
-                workspace::build_release(&["apu-simd", "apu-cli"])?
-                    .join("apu-simd")
-                    .into(),
-            ),
-        };
+        let mut daemon = None;
+        let sockets = TempDir::with_prefix("tinyapu-core-").context("creating a scratch folder")?;
+        if !self.no_daemon {
+            let simd = workspace::build_release(&["apu-simd", "apu-cli"])?.join("apu-simd");
+            match self.transport {
+                Transport::Sim => daemon = Some(simd.into()),
+                Transport::Rpmsg => attach_core(&mut guest, &simd, sockets.path())?,
+            }
+        }
         let ended = guest.run(&self.vehicle.job(self.command, daemon)?)?;
         Ok(verdict(&guest, &ended))
     }
+}
+
+/// Starts `simd` as a remote core of the guest: a virtio device of the kind that carries rpmsg.
+fn attach_core(guest: &mut Guest, simd: &Path, sockets: &Path) -> Result<()> {
+    const VIRTIO_ID_RPMSG: u32 = 7;
+    let socket = sockets.join("core");
+    let mut command = command::bound_to_us(simd.as_os_str(), "KILL");
+    command.arg("--vhost-user").arg(&socket);
+    let mut core = Daemon::start(command)?;
+    core.expect(LISTENING)?;
+    guest.core = Some(core);
+    let device = format!("{}:{VIRTIO_ID_RPMSG}", socket.display());
+    guest.arguments.push(format!("virtio_uml.device={device}"));
+    // The core's node is the first one then.
+    guest.arguments.push("apu.sim=0".into());
+    Ok(())
 }
 
 impl Vehicle {
@@ -189,6 +209,7 @@ impl Vehicle {
                 Some(log) => log.clone(),
                 None => log::fresh(&workspace::target()?.join("uml"))?,
             },
+            core: None,
         })
     }
 

@@ -22,6 +22,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use crate::command;
+use crate::daemon::{Daemon, ONLINE};
 
 use super::wire::{Frame, INPUT_CHUNK, Job, Outcome};
 use super::{TIMED_OUT, log, terminal};
@@ -47,11 +48,13 @@ pub struct Guest {
     pub arguments: Vec<String>,
     /// Where the kernel log goes.
     pub log: PathBuf,
+    /// The remote core on this side, which must be online before the job.
+    pub core: Option<Daemon>,
 }
 
 impl Guest {
     /// Boots, runs `job`, shuts down. What the kernel complained about is part of the outcome.
-    pub fn run(&self, job: &Job) -> Result<Outcome> {
+    pub fn run(&mut self, job: &Job) -> Result<Outcome> {
         let scratch = TempDir::with_prefix("tinyapu-uml-").context("creating a scratch folder")?;
         let (line, guest_line) = UnixStream::pair()?;
         let (console, guest_console) = pipe()?;
@@ -62,7 +65,11 @@ impl Guest {
         let outcome = self.converse(job, line.try_clone()?, &stopper);
         stopper.expect_end(&mut child)?;
         let _ = logged.join();
-        self.verdict(outcome, &stopper)
+        let mut outcome = self.verdict(outcome, &stopper)?;
+        if let Some(core) = &mut self.core {
+            outcome.complaints.extend(core.stop()?);
+        }
+        Ok(outcome)
     }
 
     fn boot(&self, scratch: &Path, line: OwnedFd, console: OwnedFd) -> Result<Child> {
@@ -105,12 +112,15 @@ impl Guest {
     }
 
     /// Sends the job and relays until the outcome.
-    fn converse(&self, job: &Job, mut line: UnixStream, stopper: &Stopper) -> Result<Outcome> {
+    fn converse(&mut self, job: &Job, mut line: UnixStream, stopper: &Stopper) -> Result<Outcome> {
         let _watch = stopper.watch(self.timeout)?;
         let _raw = job.terminal.map(|_| terminal::Raw::enter()).transpose()?;
         match Frame::read(&mut line).context("the guest did not come up")? {
             Frame::Ready => {}
             other => bail!("the guest began with {other:?}"),
+        }
+        if let Some(core) = &mut self.core {
+            core.expect(ONLINE)?;
         }
         let (taken, permits) = channel();
         let feeder = Feeder {
