@@ -4,6 +4,7 @@ mod ioctl;
 mod uapi;
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::Path;
 use std::ptr::NonNull;
@@ -181,8 +182,9 @@ impl Backend for Accel {
         });
     }
 
-    fn vm_create(&self) -> Result<u32> {
-        Ok(self.call(uapi::VmCreate::default())?.vm_id)
+    fn vm_create(&self) -> Result<(u32, Range<u64>)> {
+        let vm = self.call(uapi::VmCreate::default())?;
+        Ok((vm.vm_id, vm.va_start..vm.va_end.max(vm.va_start)))
     }
 
     fn vm_destroy(&self, vm: u32) {

@@ -5,6 +5,7 @@
 //! drop. A destroy can't fail in a way that its caller could mend, so it returns nothing.
 
 use std::fmt;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::time::Duration;
@@ -62,7 +63,8 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn bo_export(&self, bo: &Bo) -> Result<OwnedFd>;
     fn bo_close(&self, bo: &Bo);
 
-    fn vm_create(&self) -> Result<u32>;
+    /// A VM's number and the device addresses that are its own.
+    fn vm_create(&self) -> Result<(u32, Range<u64>)>;
     fn vm_destroy(&self, vm: u32);
     /// Maps all of `bo` at `range`, which is page aligned and free.
     fn vm_map(&self, vm: u32, bo: &Bo, range: Segment, access: Access) -> Result<()>;

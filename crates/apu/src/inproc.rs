@@ -9,6 +9,7 @@ mod space;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -81,8 +82,8 @@ impl Backend for InProcess {
         self.buffers.remove(bo.handle);
     }
 
-    fn vm_create(&self) -> Result<u32> {
-        Ok(self.vms.insert(Space::default()))
+    fn vm_create(&self) -> Result<(u32, Range<u64>)> {
+        Ok((self.vms.insert(Space::default()), ADDRESSES))
     }
 
     fn vm_destroy(&self, vm: u32) {

@@ -40,12 +40,11 @@ struct Shared {
 
 impl Vm {
     pub(crate) fn new(backend: Arc<dyn Backend>) -> Result<Self> {
-        let info = backend.query()?;
-        if info.state == DeviceState::Lost {
+        if backend.query()?.state == DeviceState::Lost {
             return Err(Error::DeviceLost);
         }
-        let id = backend.vm_create()?;
-        let addresses = Mutex::new(AddressSpace::new(info.addresses));
+        let (id, range) = backend.vm_create()?;
+        let addresses = Mutex::new(AddressSpace::new(range));
         Ok(Self {
             shared: Arc::new(Shared {
                 backend,

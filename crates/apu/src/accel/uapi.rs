@@ -63,12 +63,12 @@ uapi! {
         state: u32, protocol_version: u32, core_count: u32, page_size: u32,
         va_start: u64, va_end: u64, features: u64, target: [u8; 32],
         max_segments: u32, max_jobs: u32, max_syncs: u32, max_bind_ops: u32,
-        max_timeout_ms: u32, max_vms: u32, max_queues: u32, pad: u32,
+        max_timeout_ms: u32, max_vms: u32, max_queues: u32, flags: u32,
     }
     #[ioctl(read_write, COMMAND + 0x01, "BO_CREATE")]
     struct BoCreate { size: u64, flags: u32, handle: u32, mmap_offset: u64, }
     #[ioctl(read_write, COMMAND + 0x02, "VM_CREATE")]
-    struct VmCreate { flags: u32, vm_id: u32, }
+    struct VmCreate { flags: u32, vm_id: u32, va_start: u64, va_end: u64, }
     #[ioctl(read_write, COMMAND + 0x03, "VM_DESTROY")]
     struct VmDestroy { vm_id: u32, pad: u32, }
     struct VmBindOp {
@@ -118,7 +118,7 @@ const _: () = {
     assert!(size_of::<QueryDevice>() == 104);
     assert!(offset_of!(QueryDevice, target) == 40);
     assert!(size_of::<BoCreate>() == 24);
-    assert!(size_of::<VmCreate>() == 8);
+    assert!(size_of::<VmCreate>() == 24);
     assert!(size_of::<VmDestroy>() == 8);
     assert!(size_of::<VmBindOp>() == 40);
     assert!(size_of::<VmBind>() == 32);

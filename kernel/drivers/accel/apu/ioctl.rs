@@ -83,6 +83,9 @@ fn device_info(device: &Device) -> uapi::drm_apu_query_device {
         info.core_count = online.cores;
         info.va_start = ack.va_start;
         info.va_end = ack.va_end;
+        if online.windows > 1 {
+            info.flags = uapi::drm_apu_device_flags_DRM_APU_DEVICE_SHARED_SPACE;
+        }
         info.features = ack.features;
         info.target = ack.target;
     }
@@ -107,7 +110,9 @@ pub(crate) fn vm_create(
     file: &File,
 ) -> Result<u32> {
     must_be_zero(args.flags)?;
-    args.vm_id = file.inner().vm_create()?;
+    let (vm, va) = file.inner().vm_create()?;
+    args.vm_id = vm;
+    (args.va_start, args.va_end) = (va.start, va.end);
     Ok(0)
 }
 

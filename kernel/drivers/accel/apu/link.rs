@@ -281,6 +281,7 @@ fn describe(ack: &HelloAck, va_end: u64) -> Option<Online> {
     (va_ok && counts_ok).then_some(Online {
         cores: ack.core_count,
         va: ack.va_start..ack.va_end,
+        windows: 1,
         vms: ack.vm_max as usize,
     })
 }

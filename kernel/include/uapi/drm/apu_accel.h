@@ -64,6 +64,17 @@ enum drm_apu_device_state {
 };
 
 /**
+ * enum drm_apu_device_flags - Flags of &struct drm_apu_query_device.
+ */
+enum drm_apu_device_flags {
+	/**
+	 * @DRM_APU_DEVICE_SHARED_SPACE: the device has one address space. Each VM gets a part of it,
+	 * that no other VM has; see &struct drm_apu_vm_create.
+	 */
+	DRM_APU_DEVICE_SHARED_SPACE = 1 << 0,
+};
+
+/**
  * struct drm_apu_query_device - What the device is, and the limits of this interface.
  */
 struct drm_apu_query_device {
@@ -112,8 +123,8 @@ struct drm_apu_query_device {
 	/** @max_queues: limit of queues of one file. */
 	__u32 max_queues;
 
-	/** @pad: 0. */
-	__u32 pad;
+	/** @flags: of &enum drm_apu_device_flags. */
+	__u32 flags;
 };
 
 /**
@@ -142,6 +153,12 @@ struct drm_apu_vm_create {
 
 	/** @vm_id: Output: names the VM, never 0. */
 	__u32 vm_id;
+
+	/** @va_start: Output: first device address that can be bound in this VM. */
+	__u64 va_start;
+
+	/** @va_end: Output: first device address past those that can be bound. */
+	__u64 va_end;
 };
 
 /**

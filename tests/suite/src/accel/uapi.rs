@@ -58,12 +58,12 @@ structures! {
         state: u32, protocol_version: u32, core_count: u32, page_size: u32,
         va_start: u64, va_end: u64, features: u64, target: [u8; 32],
         max_segments: u32, max_jobs: u32, max_syncs: u32, max_bind_ops: u32,
-        max_timeout_ms: u32, max_vms: u32, max_queues: u32, pad: u32,
+        max_timeout_ms: u32, max_vms: u32, max_queues: u32, flags: u32,
     }
     #[ioctl(COMMAND + 1)]
     struct BoCreate(24) { size: u64, flags: u32, handle: u32, mmap_offset: u64 }
     #[ioctl(COMMAND + 2)]
-    struct VmCreate(8) { flags: u32, vm_id: u32 }
+    struct VmCreate(24) { flags: u32, vm_id: u32, va_start: u64, va_end: u64 }
     #[ioctl(COMMAND + 3)]
     struct VmDestroy(8) { vm_id: u32, pad: u32 }
     #[ioctl(COMMAND + 4)]

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     device,
     drm::sched::Scheduler,
+    page::PAGE_SIZE,
     prelude::*,
     sync::{
         aref::ARef,
@@ -58,6 +59,8 @@ pub(super) struct Spaces<D: Driver> {
     pub(super) list: KVec<Arc<Space<D>>>,
     /// What the device can map; kept while it is lost.
     pub(super) va: Option<Range<u64>>,
+    /// Parts of `va` for one VM each, see [`Online::windows`].
+    pub(super) windows: u32,
     /// VMs that the device can hold.
     pub(super) limit: usize,
     last_id: u32,
@@ -88,6 +91,7 @@ impl<D: Driver> Device<D> {
             spaces <- new_mutex!(Spaces {
                 list: KVec::new(),
                 va: None,
+                windows: 1,
                 limit: 0,
                 last_id: 0,
             }),
@@ -146,11 +150,16 @@ impl<D: Driver> Deref for Device<D> {
 impl<D: Driver> Spaces<D> {
     /// Returns what a new VM can map, or why there can be none.
     pub(super) fn admit(&self) -> Result<Range<u64>> {
-        let va = self.va.clone().ok_or(ENODEV)?;
+        let va = self.va.as_ref().ok_or(ENODEV)?;
         if self.list.len() >= self.limit {
             return Err(ENOSPC);
         }
-        Ok(va)
+        if self.windows <= 1 {
+            return Ok(va.clone());
+        }
+        let taken = |window: &Range<u64>| self.list.iter().any(|space| space.va == *window);
+        let mut windows = (0..self.windows).map(|index| window(va, self.windows, index));
+        windows.find(|window| !taken(window)).ok_or(ENOSPC)
     }
 
     /// A number that no living VM has, never 0.
@@ -167,6 +176,14 @@ impl<D: Driver> Spaces<D> {
     pub(super) fn remove(&mut self, space: &Arc<Space<D>>) {
         self.list.retain(|other| !Arc::ptr_eq(other, space));
     }
+}
+
+/// One of `count` parts of `va`, in whole pages.
+fn window(va: &Range<u64>, count: u32, index: u32) -> Range<u64> {
+    let pages = (va.end - va.start) / u64::from(count) / PAGE_SIZE as u64;
+    let size = pages * PAGE_SIZE as u64;
+    let start = va.start + u64::from(index) * size;
+    start..start + size
 }
 
 // Nothing in it is pinned in place.

@@ -31,6 +31,7 @@ use crate::{
         Mutex, //
     }, //
 };
+use core::ops::Range;
 
 /// The framework's state of one open file.
 #[pin_data(PinnedDrop)]
@@ -100,9 +101,10 @@ impl<D: Driver> File<D> {
     }
 
     /// Creates a VM and returns its handle.
-    pub fn vm_create(&self) -> Result<u32> {
+    pub fn vm_create(&self) -> Result<(u32, Range<u64>)> {
         let mut objects = self.objects.lock();
-        objects.vms.insert(|| Vm::new(&self.device))
+        let handle = objects.vms.insert(|| Vm::new(&self.device))?;
+        Ok((handle, objects.vms.get(handle)?.va()))
     }
 
     /// Destroys a VM; [`EBUSY`] while a queue of this file uses it.

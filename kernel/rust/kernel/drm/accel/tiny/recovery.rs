@@ -19,8 +19,11 @@ use core::ops::Range;
 pub struct Online {
     /// Cores that can run jobs.
     pub cores: u32,
-    /// Device addresses that a VM can map.
+    /// Device addresses that VMs can map.
     pub va: Range<u64>,
+    /// Equal parts of `va`, of which each VM gets one: more than one if the device has a single
+    /// address space for all of them.
+    pub windows: u32,
     /// VMs that it can hold at once.
     pub vms: usize,
 }
@@ -48,6 +51,7 @@ impl<D: Driver> Device<D> {
             space.replay(self)?;
         }
         spaces.va = Some(online.va.clone());
+        spaces.windows = online.windows;
         spaces.limit = online.vms;
         let mut engine = self.engine.lock();
         if engine.losses != losses {

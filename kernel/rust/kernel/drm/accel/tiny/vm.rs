@@ -75,6 +75,8 @@ pub(super) struct Vm<D: Driver> {
 #[pin_data]
 pub(super) struct Space<D: Driver> {
     id: u32,
+    /// Device addresses that it can map.
+    pub(super) va: Range<u64>,
     #[pin]
     state: Mutex<State<D>>,
 }
@@ -125,11 +127,13 @@ impl<D: Driver> Vm<D> {
         let mut spaces = device.spaces.lock();
         let va = spaces.admit()?;
         let root = Bo::<D>::new(device, PAGE_SIZE, shmem::ObjectConfig::default(), ())?;
-        let gpuvm = GpuVm::new::<Error, _>(c"accel-tiny", device, &*root, va, 0..0, Tree::new())?;
+        let gpuvm =
+            GpuVm::new::<Error, _>(c"accel-tiny", device, &*root, va.clone(), 0..0, Tree::new())?;
         let id = spaces.unused_id();
         let space = Arc::pin_init(
             pin_init!(Space {
                 id,
+                va,
                 state <- new_mutex!(State {
                     gpuvm,
                     hardware: None,
@@ -154,6 +158,11 @@ impl<D: Driver> Vm<D> {
     /// The number by which the device knows this VM.
     pub(super) fn id(&self) -> u32 {
         self.space.id()
+    }
+
+    /// Device addresses that it can map.
+    pub(super) fn va(&self) -> Range<u64> {
+        self.space.va.clone()
     }
 
     /// Does one change.
