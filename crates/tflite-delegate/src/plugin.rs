@@ -67,7 +67,7 @@ pub unsafe fn create<D: Delegate>(
         Ok(delegate) => into_c(delegate),
         Err(error) => {
             // SAFETY: by contract.
-            unsafe { report::to_loader(report, &error) };
+            unsafe { report::to_loader(report, D::NAME, &error) };
             ptr::null_mut()
         }
     }

@@ -1,7 +1,7 @@
 //! Errors on their way to the runtime.
 
 use core::ffi::c_char;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fmt::Write;
 
 use crate::delegate::Error;
@@ -43,11 +43,15 @@ pub(crate) unsafe fn to_context(context: *mut sys::Context, error: &Error) {
 ///
 /// # Safety
 /// `report` may be called with a C string.
-pub(crate) unsafe fn to_loader(report: Option<unsafe extern "C" fn(*const c_char)>, error: &Error) {
+pub(crate) unsafe fn to_loader(
+    report: Option<unsafe extern "C" fn(*const c_char)>,
+    name: &CStr,
+    error: &Error,
+) {
     let text = c_text(&line(error));
     match report {
         // SAFETY: by contract.
         Some(report) => unsafe { report(text.as_ptr()) },
-        None => eprintln!("{}", text.to_string_lossy()),
+        None => eprintln!("{}: {}", name.to_string_lossy(), text.to_string_lossy()),
     }
 }
