@@ -118,7 +118,7 @@ const KEYS: &[Key] = &[
         name: "timeout_ms",
         allowed: "a number of milliseconds from 1 to 60000",
         set: |settings, value| {
-            settings.context.queue.timeout = milliseconds(value)?;
+            settings.context.queue.timeout = milliseconds(value, 60_000)?;
             Some(())
         },
     },
@@ -126,14 +126,14 @@ const KEYS: &[Key] = &[
         name: "patience_ms",
         allowed: "a number of milliseconds from 1 to 600000",
         set: |settings, value| {
-            settings.context.patience = milliseconds(value)?;
+            settings.context.patience = milliseconds(value, 600_000)?;
             Some(())
         },
     },
 ];
 
-fn milliseconds(value: &str) -> Option<Duration> {
-    let number = value.parse().ok().filter(|n| (1..=60_000).contains(n));
+fn milliseconds(value: &str, most: u64) -> Option<Duration> {
+    let number = value.parse().ok().filter(|n| (1..=most).contains(n));
     number.map(Duration::from_millis)
 }
 
