@@ -12,6 +12,7 @@ mod daemon;
 mod firmware;
 mod guest;
 mod kernel;
+mod litert;
 mod progress;
 mod readme;
 mod series;
@@ -47,6 +48,9 @@ enum Verb {
     Bare(bare::Bare),
     /// Cuts the overlay into a series of patches on plain Linux, and checks it
     Series(series::Series),
+    /// Shows something, with everything it takes
+    #[command(subcommand)]
+    Demo(litert::Demo),
     /// Checks what the prose promises
     Tidy,
     /// Does everything above and the tests, on a bare machine
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Verb::Uml(verb) => uml::main(verb),
         Verb::Bare(bare) => bare::main(&bare),
         Verb::Series(series) => series::main(&series),
+        Verb::Demo(what) => litert::demo(&what),
         Verb::Tidy => tidy::main(),
         Verb::Test(test) => test::main(&test),
         Verb::Guest => guest::main(),

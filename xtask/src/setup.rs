@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::progress::Progress;
 use crate::{cache, command, kernel};
 
-pub use python::litert;
+pub use python::{litert, runtimes};
 pub use tools::rust_lib_src;
 
 /// The Linux that the overlay is made for.
@@ -50,7 +50,9 @@ pub fn main(setup: &Setup) -> Result<ExitCode> {
         "kernel source: {}",
         kernel::source(setup.kernel_src.as_deref())?.display()
     );
-    eprintln!("python with LiteRT: {}", litert()?.display());
+    for python in runtimes()? {
+        eprintln!("python with TFLite or LiteRT: {}", python.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 

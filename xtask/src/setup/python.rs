@@ -10,9 +10,27 @@ use super::packages;
 use crate::progress::Progress;
 use crate::{cache, command, workspace};
 
+/// What the newest LiteRT needs, and the golden vectors' script.
+const LITERT: &str = "tests/golden/requirements.txt";
+/// What the older runtimes need that a delegate has to work in.
+const OLDER: [&str; 2] = [
+    "tests/litert/tflite-runtime-2.14.txt",
+    "tests/litert/ai-edge-litert-1.4.txt",
+];
+
 /// The Python that has LiteRT, as `tests/golden/requirements.txt` pins it.
 pub fn litert() -> Result<PathBuf> {
-    let requirements = workspace::root().join("tests/golden/requirements.txt");
+    environment(LITERT)
+}
+
+/// A Python for each runtime that a delegate has to work in, the oldest first.
+pub fn runtimes() -> Result<Vec<PathBuf>> {
+    OLDER.into_iter().chain([LITERT]).map(environment).collect()
+}
+
+/// The Python that has what a file of requirements pins.
+fn environment(name: &str) -> Result<PathBuf> {
+    let requirements = workspace::root().join(name);
     let text =
         fs::read(&requirements).with_context(|| format!("reading {}", requirements.display()))?;
     let id = blake3::hash(&text).to_hex();
@@ -23,10 +41,7 @@ pub fn litert() -> Result<PathBuf> {
     let _lock = cache::Lock::take("python")?;
     if !complete.exists() {
         packages::require(packages::PYTHON)?;
-        eprintln!(
-            "installing tests/golden/requirements.txt from PyPI into {}",
-            environment.display()
-        );
+        eprintln!("installing {name} from PyPI into {}", environment.display());
         let _progress = Progress::start("making a Python environment");
         command::run(
             Command::new("python3")

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::step::Step;
+use crate::litert::Kit;
 use crate::{command, readme, setup, workspace};
 
 const NODE: &str = "/dev/accel/accel0";
@@ -43,6 +44,11 @@ pub fn all() -> Vec<Step> {
             suite_in_process,
         ),
         step(
+            "litert",
+            "the delegate in every runtime that it is for",
+            litert,
+        ),
+        step(
             "bare",
             "the firmware's crates without an operating system",
             || Ok(vec![xtask(&["bare"])?]),
@@ -62,6 +68,14 @@ pub fn all() -> Vec<Step> {
             "mediatek",
             "MediaTek's cores, with an emulated chip",
             mediatek,
+        ),
+        step(
+            "litert-accel",
+            "LiteRT on the APU through the kernel",
+            || {
+                let kit = Kit::build()?;
+                Ok(vec![kit.make_models(), kit.demo()?, kit.recovery()?])
+            },
         ),
         step("debug-kernel", "the kernel with all checks builds", || {
             Ok(vec![xtask(&["kernel", "build", "--debug-kernel"])?])
@@ -116,6 +130,13 @@ fn suite_in_process() -> Result<Vec<Command>> {
     cargo.args(ANY_DEVICE.iter().flat_map(|target| ["--test", target]));
     cargo.env("APU_LITERT_PYTHON", setup::litert()?);
     Ok(vec![cargo])
+}
+
+fn litert() -> Result<Vec<Command>> {
+    let kit = Kit::build()?;
+    let mut commands = vec![kit.make_models()];
+    commands.extend(setup::runtimes()?.iter().map(|python| kit.test(python)));
+    Ok(commands)
 }
 
 /// The suite's programs in a guest each, so that each has its own kernel log.

@@ -1,0 +1,142 @@
+"""The models that the delegate is tested with, and what LiteRT computes for the real ones.
+
+    make_models.py OUT FOLDER ...
+
+Writes OUT/NAME.npz for each model in the folders that there are, in the format of the golden vectors, and OUT/*.tflite: small
+models whose operators can't all be placed, or whose shapes change. Runs in the Python of
+tests/golden/requirements.txt.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+TESTS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TESTS / "golden"))
+
+from single_op import TYPES, Operator, Tensor, constant  # noqa: E402
+
+RUNS = 3
+
+
+def activation(name, shape, scale=0.5):
+    return Tensor(name, shape, np.int8, scales=scale)
+
+
+def build(steps, inputs, outputs, open_tensors=()):
+    """Bytes of a model. A step is an operator, its inputs and its output; `open_tensors` have a
+    shape that the file leaves open."""
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.subgraphs, model.buffers = 3, [graph], [schema.BufferT()]
+    tensors = list(inputs)
+    for _, read, made in steps:
+        tensors += [t for t in (*read, made) if t not in tensors]
+    graph.tensors = [table(model, t, t in open_tensors) for t in tensors]
+    graph.inputs, graph.outputs = [tensors.index(t) for t in inputs], [tensors.index(t) for t in outputs]
+    model.operatorCodes, graph.operators = [], []
+    for operator, read, made in steps:
+        code, entry = schema.OperatorCodeT(), schema.OperatorT()
+        code.builtinCode = getattr(schema.BuiltinOperator, operator.builtin)
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        code.version = operator.version
+        entry.opcodeIndex = len(model.operatorCodes)
+        entry.inputs, entry.outputs = [tensors.index(t) for t in read], [tensors.index(made)]
+        if operator.options is not None:
+            name = type(operator.options).__name__.removesuffix("T")
+            entry.builtinOptionsType = getattr(schema.BuiltinOptions, name)
+            entry.builtinOptions = operator.options
+        model.operatorCodes.append(code)
+        graph.operators.append(entry)
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def table(model, tensor, is_open):
+    result = schema.TensorT()
+    result.name, result.type = tensor.name, TYPES[np.dtype(tensor.dtype)]
+    result.shape, result.quantization = [int(n) for n in tensor.shape], tensor.quantization()
+    if is_open:
+        result.shapeSignature = [-1] * len(tensor.shape)
+    if tensor.data is not None:
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(tensor.data).tobytes(), np.uint8)
+        model.buffers.append(buffer)
+        result.buffer = len(model.buffers) - 1
+    return result
+
+
+def add():
+    return Operator("ADD", version=2, options=schema.AddOptionsT())
+
+
+def islands():
+    """A sine between two sums: no APU has that one, so there are two parts."""
+    x, sum_1, real, sine, again, sum_2 = (
+        activation("x", (1, 8)),
+        activation("sum_1", (1, 8)),
+        Tensor("real", (1, 8), np.float32),
+        Tensor("sine", (1, 8), np.float32),
+        activation("again", (1, 8), 1 / 128),
+        activation("sum_2", (1, 8), 1 / 64),
+    )
+    bias = constant("bias", np.arange(-4, 4, dtype=np.int8).reshape(1, 8), scales=0.5)
+    steps = [
+        (add(), [x, bias], sum_1),
+        (Operator("DEQUANTIZE", version=2), [sum_1], real),
+        (Operator("SIN"), [real], sine),
+        (Operator("QUANTIZE"), [sine], again),
+        (add(), [again, again], sum_2),
+    ]
+    return build(steps, [x], [sum_2])
+
+
+def open_shape():
+    """A shape that is an input, and a sum of what gets that shape."""
+    x, shape = activation("x", (2, 4)), Tensor("shape", (2,), np.int32)
+    shaped, total = activation("shaped", (1, 1)), activation("total", (1, 1))
+    steps = [(Operator("RESHAPE"), [x, shape], shaped), (add(), [shaped, shaped], total)]
+    return build(steps, [x, shape], [total], open_tensors=[shaped, total])
+
+
+def two_sums():
+    """Two sums in a row of one picture, or of more after a resize."""
+    x, once, twice = (activation(name, (1, 4, 4, 2)) for name in ("x", "once", "twice"))
+    return build([(add(), [x, x], once), (add(), [once, x], twice)], [x], [twice])
+
+
+def slow():
+    """Enough work that a device needs more than a millisecond for it."""
+    rng = np.random.default_rng(0)
+    options = schema.Conv2DOptionsT()
+    options.strideH = options.strideW = 1
+    images = [activation(f"image_{i}", (1, 96, 96, 64)) for i in range(5)]
+    steps = []
+    for i, (read, made) in enumerate(zip(images, images[1:])):
+        data = rng.integers(-127, 128, (64, 3, 3, 64), np.int8)
+        weights = constant(f"weights_{i}", data, scales=[0.01] * 64)
+        bias = constant(f"bias_{i}", np.zeros(64, np.int32), scales=[0.005] * 64)
+        steps.append((Operator("CONV_2D", version=3, options=options), [read, weights, bias], made))
+    return build(steps, images[:1], images[-1:])
+
+
+def main():
+    out, *folders = map(Path, sys.argv[1:])
+    out.mkdir(parents=True, exist_ok=True)
+    for made in (islands, open_shape, two_sums, slow):
+        (out / f"{made.__name__}.tflite").write_bytes(made())
+    for folder in folders:
+        if not folder.is_dir():
+            print(f"skipped: LiteRT's answers to the models in {folder}: there is no such folder")
+    for model in sorted(model for folder in folders for model in folder.glob("*.tflite")):
+        archive = out / f"{model.stem}.npz"
+        command = [sys.executable, TESTS / "suite/litert.py", model, archive, "--runs", str(RUNS)]
+        subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()
