@@ -103,6 +103,21 @@ def open_shape():
     return build(steps, [x, shape], [total], open_tensors=[shaped, total])
 
 
+def computed_shape():
+    """A shape computed from the input's: runtimes know it during the run alone."""
+    x, size, turned = activation("x", (2, 4)), Tensor("size", (2,), np.int32), Tensor("turned", (2,), np.int32)
+    axis = constant("axis", np.array([0], np.int32))
+    shaped = activation("shaped", (4, 2))
+    options = schema.ShapeOptionsT()
+    options.outType = schema.TensorType.INT32
+    steps = [
+        (Operator("SHAPE", options=options), [x], size),
+        (Operator("REVERSE_V2"), [size, axis], turned),
+        (Operator("RESHAPE"), [x, turned], shaped),
+    ]
+    return build(steps, [x], [shaped])
+
+
 def two_sums():
     """Two sums in a row of one picture, or of more after a resize."""
     x, once, twice = (activation(name, (1, 4, 4, 2)) for name in ("x", "once", "twice"))
@@ -127,7 +142,7 @@ def slow():
 def main():
     out, *folders = map(Path, sys.argv[1:])
     out.mkdir(parents=True, exist_ok=True)
-    for made in (islands, open_shape, two_sums, slow):
+    for made in (islands, open_shape, computed_shape, two_sums, slow):
         (out / f"{made.__name__}.tflite").write_bytes(made())
     for folder in folders:
         if not folder.is_dir():

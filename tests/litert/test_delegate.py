@@ -103,6 +103,11 @@ class Shapes(unittest.TestCase):
             inputs = [x, np.array(shape, np.int32)]
             np.testing.assert_array_equal(run(made, inputs)[0], run(want, inputs)[0])
 
+    def test_a_shape_that_the_compiler_knows_before_the_runtime_does(self):
+        model, x = MODELS / "computed_shape.tflite", random((2, 4))
+        made = interpreter(model, delegate(require_full=1))
+        np.testing.assert_array_equal(run(made, [x])[0], x.reshape(4, 2))
+
     def test_a_resized_input_is_compiled_for(self):
         model = MODELS / "two_sums.tflite"
         made, x = interpreter(model, delegate()), random((1, 4, 4, 2))

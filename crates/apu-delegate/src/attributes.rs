@@ -83,9 +83,7 @@ const ROWS: &[(Opcode, Read)] = &[
     (Opcode::SQUARE, nothing),
     (Opcode::SQUARED_DIFFERENCE, nothing),
     (Opcode::SQUEEZE, nothing),
-    (Opcode::STRIDED_SLICE, |node| {
-        node.params().map(strided_slice)
-    }),
+    (Opcode::STRIDED_SLICE, strided_slice),
     (Opcode::SUB, |node| node.params().map(fused)),
     (Opcode::SUM, nothing),
     (Opcode::TANH, nothing),
@@ -161,15 +159,18 @@ fn resize(params: params::Resize) -> Options {
     }
 }
 
-fn strided_slice(params: params::StridedSlice) -> Options {
-    Options::StridedSlice(StridedSlice {
+/// Only from version 8 on does the runtime's structure say whether ends count from the beginnings,
+/// and not every runtime's structure is that long.
+fn strided_slice(node: &Node) -> Option<Options> {
+    let params: params::StridedSlice = node.params().filter(|_| node.version() < 8)?;
+    Some(Options::StridedSlice(StridedSlice {
         begin: params.begin_mask,
         end: params.end_mask,
         ellipsis: params.ellipsis_mask,
         new_axis: params.new_axis_mask,
         shrink_axis: params.shrink_axis_mask,
-        offset: params.offset != 0,
-    })
+        offset: false,
+    }))
 }
 
 fn conv_2d(params: params::Conv) -> Options {

@@ -75,13 +75,28 @@ impl ApuKernel {
     }
 }
 
+impl ApuKernel {
+    /// Gives outputs their shape that the runtime knows none for: it would have worked it out in an
+    /// operator that isn't run now.
+    fn shape_outputs(&self, tensors: &mut Tensors) -> Result<(), tflite::Error> {
+        let outputs = self.part.outputs.iter();
+        for (&id, output) in outputs.zip(self.context.model().program().outputs()) {
+            if tensors.get(id).is_some_and(|tensor| tensor.is_dynamic()) {
+                let shape = output.shape.iter().map(|&d| i32::try_from(d));
+                tensors.resize(id, &shape.collect::<Result<Vec<_>, _>>()?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn load(device: &Device, settings: &Settings, program: Vec<u8>) -> apu::Result<Context> {
     let model = Model::load(device, Program::parse(program)?)?;
     model.context_with(settings.context)
 }
 
 impl Kernel for ApuKernel {
-    fn prepare(&mut self, tensors: &Tensors) -> Result<(), tflite::Error> {
+    fn prepare(&mut self, tensors: &mut Tensors) -> Result<(), tflite::Error> {
         let shapes = self.part.shapes(tensors);
         if shapes != self.shapes {
             let compiled = self
@@ -91,7 +106,7 @@ impl Kernel for ApuKernel {
             self.context = load(&self.device, &self.settings, compiled.program)?;
             self.shapes = shapes;
         }
-        Ok(())
+        self.shape_outputs(tensors)
     }
 
     fn invoke(&mut self, tensors: &mut Tensors) -> Result<(), tflite::Error> {

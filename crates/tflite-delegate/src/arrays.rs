@@ -3,6 +3,7 @@
 use core::ffi::c_int;
 use core::slice;
 
+use crate::delegate::Error;
 use crate::sys::ArrayHead;
 
 /// The elements of an array of the runtime; none for NULL or a negative size.
@@ -38,6 +39,22 @@ impl IntArray {
     pub fn as_ptr(&self) -> *const ArrayHead {
         self.0.as_ptr().cast()
     }
+}
+
+/// An array for the runtime to keep, which frees it as C does.
+///
+/// # Errors
+/// Memory is short.
+pub(crate) fn malloced(elements: &[c_int]) -> Result<*mut ArrayHead, Error> {
+    let array = IntArray::new(elements.iter().copied());
+    // SAFETY: any size may be asked for.
+    let memory = unsafe { libc::malloc(size_of_val(array.0.as_slice())) }.cast::<c_int>();
+    if memory.is_null() {
+        return Err(format!("no memory for a shape of {} dimensions", elements.len()).into());
+    }
+    // SAFETY: `malloc` gave as many bytes as the array has, aligned for any type.
+    unsafe { memory.copy_from_nonoverlapping(array.0.as_ptr(), array.0.len()) };
+    Ok(memory.cast())
 }
 
 #[cfg(test)]

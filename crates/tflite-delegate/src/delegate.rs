@@ -33,11 +33,12 @@ pub trait Delegate: Sized + Send + Sync + 'static {
 
 /// Runs one partition of a graph.
 pub trait Kernel: Send + 'static {
-    /// The shapes of the partition's tensors are settled, for the first time or anew.
+    /// The shapes of the partition's inputs are settled, for the first time or anew. Outputs whose
+    /// shape the runtime leaves open are to be given one.
     ///
     /// # Errors
     /// The partition can't run with these shapes.
-    fn prepare(&mut self, tensors: &Tensors) -> Result<(), Error>;
+    fn prepare(&mut self, tensors: &mut Tensors) -> Result<(), Error>;
 
     /// Reads the partition's inputs and writes its outputs.
     ///

@@ -110,14 +110,13 @@ params! {
         align_corners: u8,
         half_pixel_centers: u8,
     }
-    /// STRIDED_SLICE.
+    /// STRIDED_SLICE, without what came with version 8.
     StridedSlice of 45 {
         begin_mask: i32,
         end_mask: i32,
         ellipsis_mask: i32,
         new_axis_mask: i32,
         shrink_axis_mask: i32,
-        offset: u8,
     }
 }
 

@@ -18,6 +18,8 @@ pub const REQUIRE_PROPAGATED_SHAPES: i64 = 2;
 
 /// `kTfLiteMmapRo`: a constant of the model.
 pub const ALLOCATION_MMAP_RO: c_int = 1;
+/// `kTfLiteDynamic`: gets its memory with its shape, during the run.
+pub const ALLOCATION_DYNAMIC: c_int = 4;
 /// `kTfLiteAffineQuantization`.
 pub const QUANTIZATION_AFFINE: c_int = 1;
 /// `kTfLiteOptionalTensor`: an input that is left out.
@@ -85,7 +87,9 @@ pub struct Context {
         Option<unsafe extern "C" fn(*mut Context, *mut *mut ArrayHead) -> Status>,
     pub tensors: *mut Tensor,
     pub implementation: *mut c_void,
-    pub resize_tensor: Option<unsafe extern "C" fn()>,
+    /// Takes the array, which came from `malloc`.
+    pub resize_tensor:
+        Option<unsafe extern "C" fn(*mut Context, *mut Tensor, *mut ArrayHead) -> Status>,
     pub report_error: Option<unsafe extern "C" fn(*mut Context, *const c_char, ...)>,
     pub add_tensors: Option<unsafe extern "C" fn()>,
     pub get_node_and_registration: Option<
@@ -99,7 +103,10 @@ pub struct Context {
     pub replace_node_subsets: Option<
         unsafe extern "C" fn(*mut Context, Registration, *const ArrayHead, *mut Delegate) -> Status,
     >,
-    pub between: [*mut c_void; 10],
+    pub between: [*mut c_void; 9],
+    /// NULL before LiteRT.
+    pub resize_tensor_explicit:
+        Option<unsafe extern "C" fn(*mut Context, *mut Tensor, c_int, *const c_int) -> Status>,
     pub preview_delegate_partitioning: Option<
         unsafe extern "C" fn(
             *mut Context,
@@ -111,9 +118,11 @@ pub struct Context {
 }
 
 const _: () = assert!(offset_of!(Context, tensors) == 16);
+const _: () = assert!(offset_of!(Context, resize_tensor) == 32);
 const _: () = assert!(offset_of!(Context, report_error) == 40);
 const _: () = assert!(offset_of!(Context, get_node_and_registration) == 56);
 const _: () = assert!(offset_of!(Context, replace_node_subsets) == 64);
+const _: () = assert!(offset_of!(Context, resize_tensor_explicit) == 144);
 const _: () = assert!(offset_of!(Context, preview_delegate_partitioning) == 152);
 
 /// The part of the runtime's own `TfLiteRegistration` that every version has.

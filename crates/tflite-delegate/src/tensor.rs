@@ -1,11 +1,12 @@
 //! Typed views of a graph's tensors.
 
-use core::ffi::{CStr, c_char};
+use core::ffi::{CStr, c_char, c_int};
 use core::marker::PhantomData;
 use core::slice;
 use std::borrow::Cow;
 
-use crate::arrays::elements;
+use crate::arrays::{elements, malloced};
+use crate::delegate::Error;
 use crate::sys;
 
 /// Index of a tensor in its graph.
@@ -51,6 +52,32 @@ impl<'a> Tensors<'a> {
         // SAFETY: the runtime keeps `bytes` bytes at `data`, ours to write during a call if the
         // tensor is no constant.
         Some(unsafe { slice::from_raw_parts_mut(tensor.data, tensor.bytes) })
+    }
+
+    /// Gives a tensor another shape, and memory for it.
+    ///
+    /// # Errors
+    /// There is no such tensor, or the runtime refuses.
+    pub fn resize(&mut self, id: TensorId, shape: &[i32]) -> Result<(), Error> {
+        let tensor = self.raw(id).ok_or("no such tensor")?;
+        // SAFETY: `new` was promised a valid context.
+        let context = unsafe { &*self.context };
+        let (explicit, taking) = (context.resize_tensor_explicit, context.resize_tensor);
+        let status = match (explicit, taking) {
+            (Some(resize), _) => {
+                let rank = c_int::try_from(shape.len())?;
+                // SAFETY: the function is called with its own context, one of its tensors, and a
+                // shape of that rank, which it copies; `&mut self` keeps every view away.
+                unsafe { resize(self.context, tensor, rank, shape.as_ptr()) }
+            }
+            // SAFETY: as above, with an array that the function takes and frees.
+            (None, Some(resize)) => unsafe { resize(self.context, tensor, malloced(shape)?) },
+            (None, None) => return Err("the runtime can't resize tensors".into()),
+        };
+        match status {
+            sys::OK => Ok(()),
+            status => Err(format!("the runtime's resize failed with status {status}").into()),
+        }
     }
 
     fn raw(&self, id: TensorId) -> Option<*mut sys::Tensor> {
@@ -102,6 +129,11 @@ impl<'a> Tensor<'a> {
     pub fn constant(&self) -> Option<&'a [u8]> {
         self.bytes()
             .filter(|_| self.raw.allocation_type == sys::ALLOCATION_MMAP_RO)
+    }
+
+    /// Whether its shape is settled during the run alone, by what writes it.
+    pub fn is_dynamic(&self) -> bool {
+        self.raw.allocation_type == sys::ALLOCATION_DYNAMIC
     }
 
     /// Whether it keeps its value between inferences.

@@ -46,7 +46,7 @@ impl Delegate for Copy {
 }
 
 impl Kernel for CopyKernel {
-    fn prepare(&mut self, _: &Tensors) -> Result<(), Error> {
+    fn prepare(&mut self, _: &mut Tensors) -> Result<(), Error> {
         match self.0.as_str() {
             "prepare" => Err("not prepared".into()),
             _ => Ok(()),

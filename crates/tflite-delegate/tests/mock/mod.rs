@@ -127,7 +127,7 @@ impl Runtime {
         impl tflite_delegate::Kernel for Nobody {
             fn prepare(
                 &mut self,
-                _: &tflite_delegate::Tensors,
+                _: &mut tflite_delegate::Tensors,
             ) -> Result<(), tflite_delegate::Error> {
                 Ok(())
             }
