@@ -6,8 +6,10 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::Subcommand;
 
-use crate::{command, setup, workspace};
+use crate::{command, readme, setup, workspace};
 
+/// The documentation.
+pub const DOCUMENT: &str = "docs/litert.md";
 /// The node of a guest's APU.
 const NODE: &str = "/dev/accel/accel0";
 
@@ -63,6 +65,16 @@ impl Kit {
         test.env("APU_TEST_DELEGATE", &self.delegate)
             .env("APU_TEST_MODELS", &self.models);
         test
+    }
+
+    /// The Python that the documentation shows.
+    pub fn example(&self) -> Result<Command> {
+        let built = self.delegate.parent().unwrap_or(&self.delegate);
+        let shown = readme::python_of(DOCUMENT)?;
+        let mut example = Command::new(&self.python);
+        example.arg("-c");
+        example.arg(shown.replace("target/release", &built.display().to_string()));
+        Ok(example)
     }
 
     /// The demonstration, in a guest.

@@ -63,6 +63,7 @@ const KEYS: &[Key] = &[
         name: "numerics",
         allowed: "`tflite`",
         set: |settings, value| {
+            // The compiler knows a name for others that it can't do yet.
             let numerics = value.parse().ok().filter(|&n| n == Numerics::Tflite)?;
             settings.compile.numerics = numerics;
             Some(())

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::step::Step;
-use crate::litert::Kit;
+use crate::litert::{self, Kit};
 use crate::{command, readme, setup, workspace};
 
 const NODE: &str = "/dev/accel/accel0";
@@ -46,7 +46,7 @@ pub fn all() -> Vec<Step> {
         step(
             "litert",
             "the delegate in every runtime that it is for",
-            litert,
+            in_runtimes,
         ),
         step(
             "bare",
@@ -73,8 +73,9 @@ pub fn all() -> Vec<Step> {
             "litert-accel",
             "LiteRT on the APU through the kernel",
             || {
-                let kit = Kit::build()?;
-                Ok(vec![kit.make_models(), kit.demo()?, kit.recovery()?])
+                let mut commands = shown(readme::commands_of(litert::DOCUMENT)?);
+                commands.push(Kit::build()?.recovery()?);
+                Ok(commands)
             },
         ),
         step("debug-kernel", "the kernel with all checks builds", || {
@@ -132,9 +133,9 @@ fn suite_in_process() -> Result<Vec<Command>> {
     Ok(vec![cargo])
 }
 
-fn litert() -> Result<Vec<Command>> {
+fn in_runtimes() -> Result<Vec<Command>> {
     let kit = Kit::build()?;
-    let mut commands = vec![kit.make_models()];
+    let mut commands = vec![kit.make_models(), kit.example()?];
     commands.extend(setup::runtimes()?.iter().map(|python| kit.test(python)));
     Ok(commands)
 }
@@ -223,14 +224,18 @@ fn cli() -> Result<Vec<Command>> {
 }
 
 fn readme_commands() -> Result<Vec<Command>> {
-    let commands = readme::commands()?
-        .into_iter()
-        .filter(|command| command != "cargo xtask test");
+    let mut commands = readme::commands()?;
+    commands.retain(|command| command != "cargo xtask test");
+    Ok(shown(commands))
+}
+
+/// Commands of a document, run as it shows them.
+fn shown(commands: Vec<String>) -> Vec<Command> {
     let bash = |command: String| {
         let mut bash = Command::new("bash");
         bash.args(["-c", &command]);
         command::without_cargo_variables(&mut bash);
         bash
     };
-    Ok(commands.map(bash).collect())
+    commands.into_iter().map(bash).collect()
 }
