@@ -95,6 +95,12 @@ def islands():
     return build(steps, [x], [sum_2])
 
 
+def nothing():
+    """Only what no APU has."""
+    x, sine = Tensor("x", (1, 8), np.float32), Tensor("sine", (1, 8), np.float32)
+    return build([(Operator("SIN"), [x], sine)], [x], [sine])
+
+
 def open_shape():
     """A shape that is an input, and a sum of what gets that shape."""
     x, shape = activation("x", (2, 4)), Tensor("shape", (2,), np.int32)
@@ -142,7 +148,7 @@ def slow():
 def main():
     out, *folders = map(Path, sys.argv[1:])
     out.mkdir(parents=True, exist_ok=True)
-    for made in (islands, open_shape, computed_shape, two_sums, slow):
+    for made in (islands, nothing, open_shape, computed_shape, two_sums, slow):
         (out / f"{made.__name__}.tflite").write_bytes(made())
     for folder in folders:
         if not folder.is_dir():

@@ -31,7 +31,7 @@ pub(crate) fn place(
     loop {
         match whole.compile(from, settings)? {
             Ok(parts) => return Ok((parts, whole.report(settings))),
-            Err((part, error)) => whole.give_up(&part, &error),
+            Err((part, error)) => whole.keep(&part.operators, "program", &error.to_string()),
         }
     }
 }
@@ -46,30 +46,49 @@ struct Whole<'g> {
 
 impl<'g> Whole<'g> {
     fn inspect(from: &tflite::Graph, graph: &'g Graph<'g>) -> Result<Self, tflite::Error> {
-        let report = inspect_graph(graph)?;
-        let mut places: HashMap<_, _> = report
-            .operators
-            .iter()
-            .map(|operator| (operator.index, operator.placement.clone()))
-            .collect();
-        for &id in from.plan() {
-            let node = from.node(id)?;
-            let place = places.entry(usize::try_from(id)?).or_insert(Where::Apu);
-            if *place == Where::Apu && attributes::read(&node).is_none() {
-                *place = Where::Unplaced {
-                    constraint: "attributes",
-                    got: "none that this delegate can read".into(),
-                    needed: "the attributes of its kind",
-                };
+        let mut whole = Self {
+            graph,
+            places: HashMap::new(),
+            macs: HashMap::new(),
+            parts: Vec::new(),
+        };
+        match inspect_graph(graph) {
+            Ok(report) => {
+                for operator in report.operators {
+                    whole.macs.insert(operator.index, operator.macs);
+                    whole.places.insert(operator.index, operator.placement);
+                }
+            }
+            Err(error) => whole.keep(&graph.operators, "graph", &error.to_string()),
+        }
+        for operator in &graph.operators {
+            let node = from.node(NodeId::try_from(operator.index)?)?;
+            if whole.is_placed(operator) && attributes::read(&node).is_none() {
+                let got = format!("version {} with others", operator.version);
+                whole.keep([operator], "attributes", &got);
             }
         }
-        let macs = report.operators.iter().map(|op| (op.index, op.macs));
-        Ok(Self {
-            graph,
-            places,
-            macs: macs.collect(),
-            parts: Vec::new(),
-        })
+        Ok(whole)
+    }
+
+    /// Leaves operators with the runtime.
+    fn keep<'o>(
+        &mut self,
+        operators: impl IntoIterator<Item = &'o Operator>,
+        constraint: &'static str,
+        got: &str,
+    ) {
+        let reason = Where::Unplaced {
+            constraint,
+            got: got.into(),
+            needed: match constraint {
+                "attributes" => "those that all runtimes have",
+                _ => "what makes a program",
+            },
+        };
+        for operator in operators {
+            self.places.insert(operator.index, reason.clone());
+        }
     }
 
     fn is_placed(&self, operator: &Operator) -> bool {
@@ -124,17 +143,6 @@ impl<'g> Whole<'g> {
             operators: operators.filter(inside).cloned().collect(),
             inputs: inputs.filter(|id| !constant(id)).collect(),
             outputs: partition.outputs.clone(),
-        }
-    }
-
-    fn give_up(&mut self, part: &Part, error: &apu_compiler::Error) {
-        for operator in &part.operators {
-            let reason = Where::Unplaced {
-                constraint: "program",
-                got: error.to_string(),
-                needed: "a part of the model that makes a program",
-            };
-            self.places.insert(operator.index, reason);
         }
     }
 

@@ -90,7 +90,18 @@ impl fmt::Display for Report {
             reason,
         } in self.unplaced.iter().take(LISTED)
         {
-            writeln!(f, "APU:   not {index} {opcode} ({name}): {reason}")?;
+            write!(f, "APU:   not {index} {opcode} ({name}): ")?;
+            match reason {
+                // What it would need is one of all kinds that there are, a long list.
+                Placement::Unplaced {
+                    constraint: "operator",
+                    got,
+                    ..
+                } => {
+                    writeln!(f, "operator: the APU has no {got}")?;
+                }
+                reason => writeln!(f, "{reason}")?,
+            }
         }
         match self.unplaced.len().saturating_sub(LISTED) {
             0 => Ok(()),

@@ -112,6 +112,9 @@ impl Graph<'_> {
         // SAFETY: `new` was promised a valid context.
         let preview = unsafe { (*self.context).preview_delegate_partitioning };
         let preview = preview.ok_or("no PreviewDelegatePartitioning")?;
+        if nodes.is_empty() {
+            return Ok(Vec::new());
+        }
         let chosen = IntArray::new(nodes.iter().copied());
         let (mut params, mut count) = (ptr::null_mut(), 0);
         // SAFETY: the function is called with its own context, an array that outlives the call, and

@@ -62,8 +62,8 @@ pub struct Runtime {
 impl Runtime {
     /// `t0 -> node 0 -> t1 -> node 1 -> t2`, all of four bytes; `t0` holds 1, 2, 3, 4.
     pub fn two_nodes() -> Box<Self> {
-        // SAFETY: all fields may be zero, as in C.
         let mut runtime: Box<Self> = Box::new(Self {
+            // SAFETY: all fields may be zero, as in C.
             context: unsafe { zeroed() },
             tensors: [[1, 2, 3, 4], [0; 4], [0; 4]]
                 .into_iter()
@@ -74,7 +74,9 @@ impl Runtime {
                 node(array([0]), array([1])),
                 node(array([1, -1]), array([2])),
             ],
+            // SAFETY: as above.
             registration: unsafe { zeroed() },
+            // SAFETY: as above.
             partition: unsafe { zeroed() },
             kernel: None,
         });
@@ -104,10 +106,11 @@ impl Runtime {
     }
 
     /// Shows the graph as a delegate sees it.
-    pub fn look(mut self: Box<Self>, look: impl Fn(&Graph) + Send + Sync + 'static) {
+    pub fn look(mut self: Box<Self>, look: impl Fn(&Graph) + 'static) {
         thread_local! {
-            static LOOK: RefCell<Option<Box<dyn Fn(&Graph)>>> = const { RefCell::new(None) };
+            static LOOK: RefCell<Option<Look>> = const { RefCell::new(None) };
         }
+        type Look = Box<dyn Fn(&Graph)>;
         struct Looker;
         struct Nobody;
         impl Delegate for Looker {
