@@ -26,6 +26,7 @@ use core::ops::Range;
 use kernel::{
     device::{
         self,
+        Bound,
         DeviceContext, //
     },
     drm::{
@@ -98,6 +99,7 @@ impl Apu {
 
 impl Driver for Apu {
     type Vm = Vm;
+    type VmId = u32;
     type Mapping = Mapping;
     type Job = Job;
 
@@ -110,7 +112,7 @@ impl Driver for Apu {
         queued_jobs: MAX_QUEUED_JOBS,
     };
 
-    fn vm_create(&self, id: u32) -> Result<Vm> {
+    fn vm_create(&self, _parent: &device::Device<Bound>, id: u32) -> Result<Vm> {
         let vm = Vm {
             id,
             connection: self.link.connection()?,
@@ -126,6 +128,10 @@ impl Driver for Apu {
         Ok(vm)
     }
 
+    fn vm_id(vm: &Vm) -> u32 {
+        vm.id
+    }
+
     fn vm_destroy(&self, vm: &mut Vm) -> Result {
         let (destroy, sync) = vm.farewell.take().ok_or(ENODEV)?;
         let destroy = destroy.fill(&VmDestroy { vm: vm.id, pad: 0 });
@@ -133,7 +139,7 @@ impl Driver for Apu {
         self.link.sync(vm.connection, sync, false)
     }
 
-    fn share(&self, range: BoRange<Self>) -> Result<Mapping> {
+    fn share(&self, _parent: &device::Device<Bound>, range: BoRange<Self>) -> Result<Mapping> {
         let pages = Pages::pin(range)?;
         Ok(Mapping {
             token: self.memory.share(pages.clone())?,
@@ -173,7 +179,7 @@ impl Driver for Apu {
         self.link.sync(vm.connection, Blank::new()?, true)
     }
 
-    fn run_job(&self, job: &mut Job, placement: Placement) -> Result {
+    fn run_job(&self, job: &mut Job, placement: Placement<Self>) -> Result {
         job.run.job = placement.job;
         job.run.vm = placement.vm;
         job.run.core = placement.core;

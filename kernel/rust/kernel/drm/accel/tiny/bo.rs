@@ -7,6 +7,11 @@ use super::{
     Driver, //
 };
 use crate::{
+    device::{
+        Bound,
+        Device, //
+    },
+    dma::DmaAddress,
     drm::{
         self,
         gem, //
@@ -47,6 +52,46 @@ pub struct BoRange<D: Driver> {
     pub size: u64,
     /// What the device may do.
     pub access: Access,
+}
+
+/// What makes a range of a buffer object reachable for a device with page tables.
+pub struct DmaPages<D: Driver> {
+    addresses: KVVec<DmaAddress>,
+    access: Access,
+    /// Keeps the pages.
+    _bo: ARef<Bo<D>>,
+}
+
+impl<D: Driver> DmaPages<D> {
+    /// Pins the pages and maps them for the DMA of `parent`.
+    pub fn new(parent: &Device<Bound>, range: BoRange<D>) -> Result<Self> {
+        let wanted = range.offset..range.offset + range.size;
+        let mut addresses = KVVec::new();
+        let mut offset = 0;
+        for part in range.bo.sg_table(parent)?.iter() {
+            for page in (0..part.dma_len()).step_by(PAGE_SIZE) {
+                if wanted.contains(&offset) {
+                    addresses.push(part.dma_address() + page, GFP_KERNEL_ACCOUNT)?;
+                }
+                offset += PAGE_SIZE as u64;
+            }
+        }
+        Ok(Self {
+            addresses,
+            access: range.access,
+            _bo: range.bo,
+        })
+    }
+
+    /// The pages' addresses, in order.
+    pub fn addresses(&self) -> &[DmaAddress] {
+        &self.addresses
+    }
+
+    /// Whether the device may write.
+    pub fn writable(&self) -> bool {
+        self.access == Access::ReadWrite
+    }
 }
 
 /// Creates an object of `size` bytes, rounded up to whole pages. It is zeroed.

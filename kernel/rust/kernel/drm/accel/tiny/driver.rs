@@ -10,6 +10,7 @@ use super::{
     JobId, //
 };
 use crate::{
+    device::Bound,
     drm,
     prelude::*, //
 };
@@ -39,12 +40,11 @@ pub struct Limits {
 }
 
 /// Where and as what a job runs.
-#[derive(Clone, Copy, Debug)]
-pub struct Placement {
+pub struct Placement<D: Driver> {
     /// Names the job in [`Device::complete`].
     pub job: JobId,
-    /// The number given to [`Driver::vm_create`].
-    pub vm: u32,
+    /// The VM that it runs on.
+    pub vm: D::VmId,
     /// The core, below [`Online::cores`](super::Online::cores).
     pub core: u32,
 }
@@ -64,8 +64,11 @@ pub trait Driver:
     + Sized
     + 'static
 {
-    /// The device's side of an address space, e.g. the root of page tables.
+    /// The device's side of an address space, e.g. its page tables.
     type Vm: Send;
+    /// By which the device knows the address space of a job, e.g. a number, or where the page
+    /// tables begin.
+    type VmId: Copy + Send + Unpin;
     /// What makes a range of a buffer object reachable, e.g. its DMA addresses. It is dropped after
     /// [`flush`](Self::flush) when it is unmapped or has been split into parts.
     type Mapping: Send + Sync;
@@ -75,15 +78,25 @@ pub trait Driver:
     /// Limits of this driver.
     const LIMITS: Limits;
 
-    /// Creates an empty address space that jobs name by `id`.
-    fn vm_create(&self, id: u32) -> Result<Self::Vm>;
+    /// Creates an empty address space; no other living one has the number `id`.
+    fn vm_create(&self, parent: &Self::ParentDevice<Bound>, id: u32) -> Result<Self::Vm>;
 
-    /// Destroys an address space with all that is mapped in it. When this returns the device must
-    /// not reach any of it; [`ETIMEDOUT`] makes the framework cut the device off.
-    fn vm_destroy(&self, vm: &mut Self::Vm) -> Result;
+    /// How a job names its address space.
+    fn vm_id(vm: &Self::Vm) -> Self::VmId;
+
+    /// Destroys an address space with all that is mapped in it; no job runs on it any more. When
+    /// this returns the device must not reach any of it; [`ETIMEDOUT`] makes the framework cut the
+    /// device off.
+    fn vm_destroy(&self, _vm: &mut Self::Vm) -> Result {
+        Ok(())
+    }
 
     /// Prepares a range of a buffer object for being mapped.
-    fn share(&self, range: BoRange<Self>) -> Result<Self::Mapping>;
+    fn share(
+        &self,
+        parent: &Self::ParentDevice<Bound>,
+        range: BoRange<Self>,
+    ) -> Result<Self::Mapping>;
 
     /// Maps all of `mapping` at the device addresses `va`, where nothing is mapped.
     fn map(&self, vm: &mut Self::Vm, va: Range<u64>, mapping: &Self::Mapping) -> Result;
@@ -96,7 +109,7 @@ pub trait Driver:
     fn flush(&self, vm: &mut Self::Vm) -> Result;
 
     /// Starts a job. Its end is told by [`Device::complete`].
-    fn run_job(&self, job: &mut Self::Job, placement: Placement) -> Result;
+    fn run_job(&self, job: &mut Self::Job, placement: Placement<Self>) -> Result;
 
     /// Asks for the early end of a job that was started; it still ends by [`Device::complete`].
     fn cancel_job(&self, job: &mut Self::Job, id: JobId);

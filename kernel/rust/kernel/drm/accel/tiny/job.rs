@@ -47,6 +47,16 @@ pub struct Report {
     pub address: u64,
 }
 
+impl Report {
+    /// No more than where the device found nothing mapped.
+    pub fn fault(address: u64) -> Self {
+        Self {
+            address,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Report {
     fn default() -> Self {
         Self {
@@ -200,6 +210,14 @@ impl<D: Driver> Device<D> {
         Ok(())
     }
 
+    /// Tells that the job on `core` has ended, for a device that knows no names of jobs. [`ENOENT`]
+    /// when none is there.
+    pub fn complete_on(&self, core: u32, outcome: Outcome) -> Result {
+        let seat = self.engine.lock().seat(core)?.take();
+        seat.ok_or(ENOENT)?.end(outcome);
+        Ok(())
+    }
+
     /// Hands a job to the device.
     fn start(
         &self,
@@ -213,7 +231,7 @@ impl<D: Driver> Device<D> {
         let Start { mut payload, fence } = start;
         let placement = Placement {
             job: id,
-            vm: queue.vm.id(),
+            vm: queue.vm.id()?,
             core,
         };
         let started = engine

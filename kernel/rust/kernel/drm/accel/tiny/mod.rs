@@ -41,7 +41,8 @@ pub use self::{
     bo::{
         Bo,
         BoData,
-        BoRange, //
+        BoRange,
+        DmaPages, //
     },
     device::Device,
     driver::{

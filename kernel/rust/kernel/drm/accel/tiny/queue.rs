@@ -51,6 +51,17 @@ pub struct QueueConfig {
     pub timeout: Delta,
 }
 
+impl QueueConfig {
+    /// The usual priority, on any core.
+    pub fn new(timeout: Delta) -> Self {
+        Self {
+            priority: Priority::Normal,
+            core_mask: 0,
+            timeout,
+        }
+    }
+}
+
 /// How a queue does. All but [`Ok`](Self::Ok) are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueState {

@@ -48,7 +48,7 @@ impl<D: Driver> Device<D> {
         }
         open();
         for space in spaces.list.iter() {
-            space.replay(self)?;
+            space.replay()?;
         }
         spaces.va = Some(online.va.clone());
         spaces.windows = online.windows;

@@ -14,6 +14,7 @@ use super::{
     Driver, //
 };
 use crate::{
+    device::Bound,
     drm::{
         self,
         gem::{
@@ -33,15 +34,18 @@ use crate::{
             OpUnmap,
             OpUnmapped,
             UniqueRefGpuVm, //
-        }, //
+        },
+        RegistrationGuard, //
     },
     page::PAGE_SIZE,
     prelude::*,
     sync::{
         aref::ARef,
         new_mutex,
+        new_spinlock,
         Arc,
-        Mutex, //
+        Mutex,
+        SpinLock, //
     }, //
 };
 use core::{
@@ -77,6 +81,10 @@ pub(super) struct Space<D: Driver> {
     id: u32,
     /// Device addresses that it can map.
     pub(super) va: Range<u64>,
+    device: ARef<drm::Device<D>>,
+    /// For jobs, which can't wait for the state. None until the device was told of this VM.
+    #[pin]
+    vm_id: SpinLock<Option<D::VmId>>,
     #[pin]
     state: Mutex<State<D>>,
 }
@@ -101,24 +109,31 @@ pub(super) struct Piece<D: Driver> {
 impl<D: Driver> Unpin for Piece<D> {}
 
 impl<D: Driver> Piece<D> {
-    fn new(device: &Device<D>, range: BoRange<D>) -> Result<Self> {
+    fn new(device: &Device<D>, parent: &D::ParentDevice<Bound>, range: BoRange<D>) -> Result<Self> {
         Ok(Self {
             access: range.access,
-            mapping: D::share(device, range)?,
+            mapping: D::share(device, parent, range)?,
         })
     }
 
     /// A part of this that stays mapped when the rest goes. The device needn't be told: it only
     /// matters to one that comes back.
-    fn part(&self, device: &Device<D>, bo: &Bo<D>, part: &OpRemapMapData) -> Result<Self> {
+    fn part(&self, update: &Update<'_, D>, bo: &Bo<D>, part: &OpRemapMapData) -> Result<Self> {
         let range = BoRange {
             bo: bo.into(),
             offset: part.gem_offset(),
             size: part.length(),
             access: self.access,
         };
-        Self::new(device, range)
+        Self::new(update.device, update.parent.ok_or(ENODEV)?, range)
     }
+}
+
+/// Proves that the device is there, or fails with [`ENODEV`].
+fn registered<D: Driver>(device: &drm::Device<D>) -> Result<RegistrationGuard<'_, D>> {
+    // SAFETY: VMs are made by open files alone, hence the device was registered once.
+    let device = unsafe { device.assume_ctx::<drm::Ioctl>() };
+    device.registration_guard().ok_or(ENODEV)
 }
 
 impl<D: Driver> Vm<D> {
@@ -134,6 +149,8 @@ impl<D: Driver> Vm<D> {
             pin_init!(Space {
                 id,
                 va,
+                device: device.into(),
+                vm_id <- new_spinlock!(None),
                 state <- new_mutex!(State {
                     gpuvm,
                     hardware: None,
@@ -151,13 +168,13 @@ impl<D: Driver> Vm<D> {
             GFP_KERNEL_ACCOUNT,
         )?;
         spaces.list.push(space.clone(), GFP_KERNEL_ACCOUNT)?;
-        unless_lost(space.replay(device))?;
+        unless_lost(space.replay())?;
         Ok(vm)
     }
 
-    /// The number by which the device knows this VM.
-    pub(super) fn id(&self) -> u32 {
-        self.space.id()
+    /// By which the device knows this VM, or [`ENODEV`] when it doesn't.
+    pub(super) fn id(&self) -> Result<D::VmId> {
+        (*self.space.vm_id.lock()).ok_or(ENODEV)
     }
 
     /// Device addresses that it can map.
@@ -167,10 +184,12 @@ impl<D: Driver> Vm<D> {
 
     /// Does one change.
     pub(super) fn bind(&self, op: BindOp<D>) -> Result {
+        let guard = registered(&self.device)?;
+        let parent = (*guard).as_ref();
         let mut state = self.space.state.lock();
         match op {
-            BindOp::Map { va, range } => state.map(&self.device, va, range),
-            BindOp::Unmap { va } => state.unmap(&self.device, va),
+            BindOp::Map { va, range } => state.map(&self.device, parent, va, range),
+            BindOp::Unmap { va } => state.unmap(&self.device, parent, va),
         }
     }
 
@@ -207,13 +226,16 @@ impl<D: Driver> Space<D> {
     }
 
     /// Tells a device that knows nothing of this VM all about it.
-    pub(super) fn replay(&self, device: &Device<D>) -> Result {
+    pub(super) fn replay(&self) -> Result {
+        let guard = registered(&self.device)?;
+        let device: &Device<D> = &self.device;
         let mut state = self.state.lock();
-        let mut hardware = D::vm_create(device, self.id)?;
+        let mut hardware = D::vm_create(device, (*guard).as_ref(), self.id)?;
         for va in state.gpuvm.iter() {
             let piece = va.data().as_ref().ok_or(EINVAL)?;
             D::map(device, &mut hardware, va.range(), &piece.mapping)?;
         }
+        *self.vm_id.lock() = Some(D::vm_id(&hardware));
         state.hardware = Some(hardware);
         state.unflushed.clear();
         Ok(())
@@ -224,7 +246,13 @@ impl<D: Driver> Space<D> {
 impl<D: Driver> Unpin for State<D> {}
 
 impl<D: Driver> State<D> {
-    fn map(&mut self, device: &Device<D>, va: u64, range: BoRange<D>) -> Result {
+    fn map(
+        &mut self,
+        device: &Device<D>,
+        parent: &D::ParentDevice<Bound>,
+        va: u64,
+        range: BoRange<D>,
+    ) -> Result {
         let bytes = range.size;
         self.check_range(va, bytes)?;
         check_bo_range(&range)?;
@@ -233,9 +261,10 @@ impl<D: Driver> State<D> {
         }
         let gem_offset = range.offset;
         let vm_bo = self.gpuvm.obtain(&range.bo, ())?;
-        let fresh = Piece::new(device, range)?;
+        let fresh = Piece::new(device, parent, range)?;
         let mut update = Update {
             device,
+            parent: Some(parent),
             hardware: self.hardware.as_mut(),
             unflushed: Some(&mut self.unflushed),
             mapped: &mut self.mapped,
@@ -254,11 +283,17 @@ impl<D: Driver> State<D> {
         result
     }
 
-    fn unmap(&mut self, device: &Device<D>, va: Range<u64>) -> Result {
+    fn unmap(
+        &mut self,
+        device: &Device<D>,
+        parent: &D::ParentDevice<Bound>,
+        va: Range<u64>,
+    ) -> Result {
         let size = va.end.checked_sub(va.start).ok_or(EINVAL)?;
         self.check_range(va.start, size)?;
         let mut update = Update {
             device,
+            parent: Some(parent),
             hardware: self.hardware.as_mut(),
             unflushed: Some(&mut self.unflushed),
             mapped: &mut self.mapped,
@@ -275,6 +310,7 @@ impl<D: Driver> State<D> {
         let va = self.gpuvm.va_range();
         let mut update = Update {
             device,
+            parent: None,
             hardware: None,
             unflushed: None,
             mapped: &mut self.mapped,
@@ -338,6 +374,8 @@ impl<D> Tree<D> {
 /// What a step needs.
 pub(super) struct Update<'a, D: Driver> {
     device: &'a Device<D>,
+    /// None when nothing is mapped any more.
+    parent: Option<&'a D::ParentDevice<Bound>>,
     hardware: Option<&'a mut D::Vm>,
     /// Where unmapped pieces wait for the flush; None when the device reaches nothing any more.
     unflushed: Option<&'a mut KVec<Piece<D>>>,
@@ -424,7 +462,7 @@ impl<D: Driver> DriverGpuVm for Tree<D> {
         update: &mut Update<'_, D>,
     ) -> Result<OpRemapped<'op, Self>> {
         let old = op.va_to_unmap().data().as_ref().ok_or(EINVAL)?;
-        let part = |part| old.part(update.device, op.obj(), part);
+        let part = |part| old.part(update, op.obj(), part);
         let head = op.prev().map(part).transpose()?;
         let tail = op.next().map(part).transpose()?;
         let parts = usize::from(head.is_some()) + usize::from(tail.is_some());
