@@ -78,6 +78,7 @@ pub fn all() -> Vec<Step> {
                 Ok(commands)
             },
         ),
+        step("template", "the template driver runs jobs", template),
         step("debug-kernel", "the kernel with all checks builds", || {
             Ok(vec![xtask(&["kernel", "build", "--debug-kernel"])?])
         }),
@@ -221,6 +222,15 @@ fn cli() -> Result<Vec<Command>> {
         }
     }
     Ok(commands)
+}
+
+/// The driver of the book's chapter, on its emulated device.
+fn template() -> Result<Vec<Command>> {
+    let mut run = xtask(&["uml", "run", "--no-daemon", "--device-tree"])?;
+    run.arg("kernel/configs/device-trees/template.dts")
+        .arg("--")
+        .arg(test_program("template")?);
+    Ok(vec![run])
 }
 
 fn readme_commands() -> Result<Vec<Command>> {

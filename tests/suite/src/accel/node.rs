@@ -2,8 +2,11 @@
 
 use std::ffi::c_void;
 use std::fs::File;
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::ptr::null_mut;
+use std::sync::atomic::AtomicI32;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
@@ -28,11 +31,16 @@ impl Node {
         if !name.starts_with('/') {
             return Err(Skip(format!("{} names no accel node", device::VARIABLE)));
         }
-        let file = File::options().read(true).write(true).open(&name);
-        Ok(Self(
-            file.unwrap_or_else(|error| panic!("cannot open {name}: {error}"))
+        Ok(Self::at(name.as_ref()))
+    }
+
+    /// Opens a node once more.
+    pub fn at(path: &Path) -> Self {
+        let file = File::options().read(true).write(true).open(path);
+        Self(
+            file.unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()))
                 .into(),
-        ))
+        )
     }
 
     /// The descriptor.
@@ -88,6 +96,27 @@ impl Node {
         unsafe { munmap(at, size) }
     }
 
+    /// Maps `count` words at `offset` of the node.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn words(&self, offset: u64, count: usize) -> Result<Words, Errno> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let size = count * size_of::<AtomicI32>();
+        // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
+        let at = unsafe {
+            mmap(
+                null_mut(),
+                size,
+                protection,
+                MapFlags::SHARED,
+                &self.0,
+                offset,
+            )
+        }?;
+        Ok(Words { at, count })
+    }
+
     /// A new binary syncobj.
     pub fn syncobj(&self) -> u32 {
         let mut create = SyncobjCreate::default();
@@ -109,6 +138,29 @@ impl Node {
             count_handles: 1,
             ..SyncobjWait::default()
         })
+    }
+}
+
+/// Memory that a device may change at any time.
+pub struct Words {
+    at: *mut c_void,
+    count: usize,
+}
+
+impl Deref for Words {
+    type Target = [AtomicI32];
+
+    fn deref(&self) -> &[AtomicI32] {
+        // SAFETY: The mapping is as long as `self` lives, aligned to pages, and of `count` words,
+        // which may have any value.
+        unsafe { std::slice::from_raw_parts(self.at.cast(), self.count) }
+    }
+}
+
+impl Drop for Words {
+    fn drop(&mut self) {
+        // SAFETY: The mapping is ours, and who borrowed from it has gone.
+        let _ = unsafe { munmap(self.at, self.count * size_of::<AtomicI32>()) };
     }
 }
 
