@@ -10,6 +10,7 @@ mod cache;
 mod command;
 mod daemon;
 mod firmware;
+mod docs;
 mod guest;
 mod kernel;
 mod litert;
@@ -51,6 +52,10 @@ enum Verb {
     /// Shows something, with everything it takes
     #[command(subcommand)]
     Demo(litert::Demo),
+    /// Makes what the book shows of the code
+    Docs(docs::Docs),
+    /// Counts the lines of each part of the kernel code
+    Lines,
     /// Checks what the prose promises
     Tidy,
     /// Does everything above and the tests, on a bare machine
@@ -68,6 +73,8 @@ fn main() -> ExitCode {
         Verb::Bare(bare) => bare::main(&bare),
         Verb::Series(series) => series::main(&series),
         Verb::Demo(what) => litert::demo(&what),
+        Verb::Docs(docs) => docs::main(&docs),
+        Verb::Lines => docs::lines::main(),
         Verb::Tidy => tidy::main(),
         Verb::Test(test) => test::main(&test),
         Verb::Guest => guest::main(),

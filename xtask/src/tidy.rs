@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 
 use crate::progress::Progress;
-use crate::{bare, series, workspace};
+use crate::{bare, docs, series, workspace};
 
 /// Something that holds for the whole checkout.
 struct Check {
@@ -17,7 +17,7 @@ struct Check {
     broken: fn() -> Result<Vec<String>>,
 }
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     Check {
         promise: "formatted by rustfmt",
         broken: fmt,
@@ -49,6 +49,10 @@ const CHECKS: [Check; 10] = [
     Check {
         promise: "every kernel file is in one patch of the series",
         broken: series::broken,
+    },
+    Check {
+        promise: "the book shows the code that is built",
+        broken: docs::stale,
     },
     Check {
         promise: "kernel drivers have neither unsafe code nor bindings",
