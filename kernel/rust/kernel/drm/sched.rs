@@ -161,7 +161,7 @@ impl<J: JobOps> Scheduler<J> {
             try_pin_init!(Self {
                 // INVARIANT: Initialised here, or there is no `Self`.
                 inner <- Opaque::try_ffi_init(|slot: *mut bindings::drm_gpu_scheduler| {
-                    // The C side takes memory that isn't zero for a scheduler that is there already.
+                    // The C side takes memory that isn't zero for a scheduler that is there.
                     // SAFETY: `slot` is valid for writes.
                     unsafe { slot.write_bytes(0, 1) };
                     // SAFETY: `slot` is valid for the scheduler's life and doesn't move; `args` is
