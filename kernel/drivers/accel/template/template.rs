@@ -284,8 +284,7 @@ impl platform::Driver for PlatformDriver {
         let device = tiny::Device::register(pdev.as_ref(), device)?;
         let handler = Ok(Interrupt(device.clone()));
         pdev.handle_threaded_irq_by_index(irq::Flags::TRIGGER_NONE, 0, c"template", handler)?;
-        let (cores, va, windows, vms) = (1, 0..VA_END, 1, usize::MAX);
-        device.attach(tiny::Online { cores, va, windows, vms }, || ())?;
+        device.attach(tiny::Online::new(1, 0..VA_END), || ())?;
         Ok(Self)
     }
 }

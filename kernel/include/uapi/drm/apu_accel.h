@@ -68,8 +68,8 @@ enum drm_apu_device_state {
  */
 enum drm_apu_device_flags {
 	/**
-	 * @DRM_APU_DEVICE_SHARED_SPACE: the device has one address space. Each VM gets a part of it,
-	 * that no other VM has; see &struct drm_apu_vm_create.
+	 * @DRM_APU_DEVICE_SHARED_SPACE: the device has one address space. Each VM gets a part of
+	 * it that no other VM has; see &struct drm_apu_vm_create.
 	 */
 	DRM_APU_DEVICE_SHARED_SPACE = 1 << 0,
 };

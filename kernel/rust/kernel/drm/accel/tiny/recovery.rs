@@ -28,6 +28,18 @@ pub struct Online {
     pub vms: usize,
 }
 
+impl Online {
+    /// A device on which each VM has all of `va`, with room for any number of them.
+    pub fn new(cores: u32, va: Range<u64>) -> Self {
+        Self {
+            cores,
+            va,
+            windows: 1,
+            vms: usize::MAX,
+        }
+    }
+}
+
 impl<D: Driver> Device<D> {
     /// What the device said of itself, unless it is lost.
     pub fn online(&self) -> Option<Online> {
