@@ -8,7 +8,7 @@ use std::ffi::CStr;
 
 use mock::{Runtime, messages};
 use tflite_delegate::{
-    Delegate, Element, Error, Graph, Kernel, Placed, Tensors, create, destroy, sys,
+    Delegate, Element, Error, Graph, Kernel, Placed, Tensors, create, destroy, params, sys,
 };
 
 /// Takes all nodes and copies the first tensor to the last; fails and panics as its option asks.
@@ -144,5 +144,18 @@ fn a_graph_can_be_looked_at() {
         assert_eq!(tensor.quantization(), Some((&[0.5][..], &[-3][..], 0)));
         assert!(tensor.constant().is_none() && !tensor.is_variable() && !tensor.is_sparse());
         assert!(graph.tensors().get(3).is_none());
+    });
+}
+
+#[test]
+fn null_in_a_graph_is_nothing() {
+    let runtime = Runtime::two_nodes().strip();
+    runtime.look(|graph| {
+        let node = graph.node(1).unwrap();
+        assert_eq!((node.inputs().count(), node.outputs().count()), (0, 0));
+        assert!(node.params::<params::Fused>().is_none() && node.custom_name().is_none());
+        let tensor = graph.tensors().get(1).unwrap();
+        assert_eq!((tensor.name().as_ref(), tensor.shape()), ("", &[][..]));
+        assert!(tensor.bytes().is_none() && tensor.quantization().is_none());
     });
 }
