@@ -124,6 +124,25 @@ def computed_shape():
     return build(steps, [x], [shaped])
 
 
+def shape_from_elsewhere():
+    """A shape that one part computes and another needs, on either side of a sine."""
+    x, real, sine = activation("x", (2, 4)), Tensor("real", (2, 4), np.float32), Tensor("sine", (2, 4), np.float32)
+    size, turned = Tensor("size", (2,), np.int32), Tensor("turned", (2,), np.int32)
+    again, shaped = activation("again", (2, 4), 1 / 128), activation("shaped", (4, 2), 1 / 128)
+    axis = constant("axis", np.array([0], np.int32))
+    options = schema.ShapeOptionsT()
+    options.outType = schema.TensorType.INT32
+    steps = [
+        (Operator("SHAPE", options=options), [x], size),
+        (Operator("REVERSE_V2"), [size, axis], turned),
+        (Operator("DEQUANTIZE", version=2), [x], real),
+        (Operator("SIN"), [real], sine),
+        (Operator("QUANTIZE"), [sine], again),
+        (Operator("RESHAPE"), [again, turned], shaped),
+    ]
+    return build(steps, [x], [shaped])
+
+
 def two_sums():
     """Two sums in a row of one picture, or of more after a resize."""
     x, once, twice = (activation(name, (1, 4, 4, 2)) for name in ("x", "once", "twice"))
@@ -148,7 +167,7 @@ def slow():
 def main():
     out, *folders = map(Path, sys.argv[1:])
     out.mkdir(parents=True, exist_ok=True)
-    for made in (islands, nothing, open_shape, computed_shape, two_sums, slow):
+    for made in (islands, nothing, open_shape, computed_shape, shape_from_elsewhere, two_sums, slow):
         (out / f"{made.__name__}.tflite").write_bytes(made())
     for folder in folders:
         if not folder.is_dir():

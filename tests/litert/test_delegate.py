@@ -114,6 +114,14 @@ class Shapes(unittest.TestCase):
         made = interpreter(model, delegate(require_full=1))
         np.testing.assert_array_equal(run(made, [x])[0], x.reshape(4, 2))
 
+    def test_only_what_needs_a_constant_of_another_part_stays(self):
+        model, x = MODELS / "shape_from_elsewhere.tflite", random((2, 4))
+        (report,) = reports(model)
+        stays = [(op["opcode"], op["reason"]["constraint"]) for op in report["unplaced"]]
+        self.assertEqual(stays, [("SIN", "operator"), ("RESHAPE", "new shape")])
+        want = run(plain(model), [x])[0]
+        np.testing.assert_array_equal(run(interpreter(model, delegate()), [x])[0], want)
+
     def test_a_resized_input_is_compiled_for(self):
         model = MODELS / "two_sums.tflite"
         made, x = interpreter(model, delegate()), random((1, 4, 4, 2))

@@ -27,11 +27,11 @@ pub(crate) fn place(
 ) -> Result<(Vec<PlacedPart>, Report), tflite::Error> {
     let graph = import::graph(from)?;
     let mut whole = Whole::inspect(from, &graph)?;
-    // A part that is too large for a program stays with the runtime, which groups the others anew.
+    // What makes no program stays with the runtime, which groups the rest anew.
     loop {
         match whole.compile(from, settings)? {
             Ok(parts) => return Ok((parts, whole.report(settings))),
-            Err((part, error)) => whole.keep(&part.operators, "program", &error.to_string()),
+            Err((part, error)) => whole.give_up(&part, error),
         }
     }
 }
@@ -69,6 +69,18 @@ impl<'g> Whole<'g> {
             }
         }
         Ok(whole)
+    }
+
+    /// Leaves with the runtime what kept a part from being a program: some operators, such as those
+    /// that need a constant computed in another part, or all of them.
+    fn give_up(&mut self, part: &Part, error: apu_compiler::Error) {
+        match error {
+            apu_compiler::Error::Unplaced(operators) => {
+                let places = operators.into_iter().map(|op| (op.index, op.placement));
+                self.places.extend(places);
+            }
+            error => self.keep(&part.operators, "program", &error.to_string()),
+        }
     }
 
     /// Leaves operators with the runtime.
