@@ -259,6 +259,20 @@ pub mod opcode {
     pub const GATHER: u32 = 14;
     /// [`super::ResizeBilinear`]: input, output.
     pub const RESIZE_BILINEAR: u32 = 15;
+    /// [`super::Reduce`]: input, output.
+    pub const REDUCE: u32 = 16;
+    /// [`super::ArgMax`]: input, output.
+    pub const ARG_MAX: u32 = 17;
+    /// [`super::BatchMatmul`]: a, b, output.
+    pub const BATCH_MATMUL: u32 = 18;
+    /// [`super::Select`]: condition, a, b, output.
+    pub const SELECT: u32 = 19;
+    /// [`super::Cast`]: input, output.
+    pub const CAST: u32 = 20;
+    /// [`super::FloatFunction`]: input, output, both float32.
+    pub const FLOAT_FUNCTION: u32 = 21;
+    /// [`super::L2Normalization`]: input, output.
+    pub const L2_NORMALIZATION: u32 = 22;
 }
 
 /// Window geometry shared by convolutions and pooling.
@@ -579,6 +593,128 @@ pub struct Mean {
     pub in_shape: [u32; OP_RANK],
 }
 
+/// Values of [`Reduce::function`].
+pub struct Reduction;
+#[allow(missing_docs)]
+impl Reduction {
+    pub const MAX: u32 = 0;
+    pub const MIN: u32 = 1;
+    /// Of int32, int64 and float32 only, in the order in which the elements are stored.
+    pub const SUM: u32 = 2;
+}
+
+/// REDUCE_MAX and REDUCE_MIN of the stored values, and SUM of types without scales.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Reduce {
+    /// One of [`Reduction`].
+    pub function: u32,
+    /// [`DType`] of input and output.
+    pub dtype: u32,
+    /// Bit d set: dimension d of `in_shape` is reduced.
+    pub reduced: u32,
+    /// Input shape, leading ones for lower ranks.
+    pub in_shape: [u32; OP_RANK],
+}
+
+/// ARG_MAX and ARG_MIN: for `[outer, size, inner]` the first index along `size` of the largest or
+/// least element.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct ArgMax {
+    /// [`DType`] of the input.
+    pub dtype: u32,
+    /// int32 or int64.
+    pub output_dtype: u32,
+    /// 1 for the least element, 0 for the largest.
+    pub least: u32,
+    pub outer: u32,
+    pub size: u32,
+    pub inner: u32,
+}
+
+/// BATCH_MATMUL of int8: `output[i, j] = Σ (a[i, k] − za)(b[j, k] − zb)`, rescaled as a convolution's
+/// sum. The rows of b are the columns of the product's second factor.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct BatchMatmul {
+    /// Batch dimensions of the output, leading ones for fewer.
+    pub batch: [u32; 3],
+    /// Bit d set: a has one matrix for all of batch dimension d.
+    pub a_broadcast: u32,
+    /// Likewise for b.
+    pub b_broadcast: u32,
+    /// Rows of a.
+    pub rows: u32,
+    /// Rows of b.
+    pub columns: u32,
+    pub depth: u32,
+    pub a_zero_point: i32,
+    pub b_zero_point: i32,
+    pub output_zero_point: i32,
+    pub multiplier: i32,
+    /// Positive to the left.
+    pub shift: i32,
+}
+
+/// SELECT and SELECT_V2.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Select {
+    /// Bytes of one element of a, b and output: 1, 2, 4 or 8. Those of the condition have one byte.
+    pub element_size: u32,
+    /// Output shape, leading ones for lower ranks.
+    pub shape: [u32; OP_RANK],
+    /// For condition, a and b, bit d set: the input has one element for all of dimension d.
+    pub broadcast: [u32; 3],
+}
+
+/// CAST: integers are cut to their lower bits, floats cut off towards zero.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Cast {
+    pub input_dtype: u32,
+    pub output_dtype: u32,
+    pub count: u32,
+}
+
+/// A function of one float32 number that has one right result.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FloatFunction {
+    /// One of the constants of this type.
+    pub function: u32,
+    /// Numbers of the input.
+    pub count: u32,
+}
+
+#[allow(missing_docs)]
+impl FloatFunction {
+    pub const ABS: u32 = 0;
+    pub const CEIL: u32 = 1;
+    pub const FLOOR: u32 = 2;
+    /// To the nearest integer, ties to even.
+    pub const ROUND: u32 = 3;
+    pub const SQRT: u32 = 4;
+    /// `1 / √x`, each rounded.
+    pub const RSQRT: u32 = 5;
+}
+
+/// L2_NORMALIZATION over the innermost dimension; the output's step is 2⁻⁷.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct L2Normalization {
+    /// [`DType`] of input and output: int8 or uint8.
+    pub dtype: u32,
+    pub rows: u32,
+    pub columns: u32,
+    pub input_zero_point: i32,
+}
+
 const _: () = {
     use core::mem::size_of;
     assert!(size_of::<Header>() == 192);
@@ -593,6 +729,13 @@ const _: () = {
     assert!(size_of::<StridedCopy>() == 92);
     assert!(size_of::<Gather>() == 48);
     assert!(size_of::<ResizeBilinear>() == 40);
+    assert!(size_of::<Reduce>() == 36);
+    assert!(size_of::<ArgMax>() == 24);
+    assert!(size_of::<BatchMatmul>() == 52);
+    assert!(size_of::<Select>() == 40);
+    assert!(size_of::<Cast>() == 12);
+    assert!(size_of::<FloatFunction>() == 8);
+    assert!(size_of::<L2Normalization>() == 16);
     assert!(size_of::<Pool2d>() <= PARAMS);
     assert!(size_of::<Softmax>() <= PARAMS);
     assert!(size_of::<Quantize>() <= PARAMS);

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from cases import binary, convolution, elementwise, layout, moves, pooling, unary
+from cases import binary, convolution, elementwise, glue, layout, matrices, moves, pooling, unary
 
 HERE = Path(__file__).resolve().parent
 SEED = 20
@@ -51,13 +51,22 @@ OPERATORS = {
     "moves": {f"{name}_int8": (function, "int8", []) for name, function in moves.FUNCTIONS.items()}
     | {f"{name}_int32": (moves.FUNCTIONS[name], "int32", []) for name in ("concatenation", "strided_slice", "gather")},
     "resize_bilinear": {k: (moves.resize_bilinear, k, []) for k in [*BYTES, "int16", "float32"]},
+    "transpose_conv": {k: (convolution.transpose_conv, k, []) for k in WEIGHTED},
+    "batch_matmul": {"int8": (matrices.batch_matmul, "int8", [])},
+    "reductions": {f"{b.lower()}_{k}": (glue.reduction, (b, k), []) for b, k in glue.REDUCTIONS}
+    | {f"{b.lower()}_{k}": (glue.search, (b, k), []) for b, k in glue.SEARCHES},
+    "l2_normalization": {k: (glue.l2_normalization, k, []) for k in BYTES},
+    "plain": {f"{b.lower()}_{k}": (glue.number, (b, k), []) for b, k in glue.NUMBERS}
+    | {f"cast_{a}_to_{b}": (glue.cast, (a, b), []) for a, b in glue.CASTS}
+    | {f"select_v2_{k}": (glue.select, k, []) for k in ("int8", "float32")}
+    | {f"select_{k}": (glue.select_rows, k, []) for k in ("int8", "float32")},
     "reshape": {k: (layout.reshape, k, layout.RESHAPE) for k in [*BYTES, "float32", "int32"]},
 }
 
 
 def resolver(operator, kind):
     """Which of LiteRT's kernels the vectors come from."""
-    if kind == "elu_int8":  # has one kernel, which is not among the plain ones
+    if kind in ("elu_int8", "ceil_float32", "round_float32"):  # have one kernel, which is not among the plain ones
         return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     if operator == "fully_connected" and kind.startswith("int8"):
         return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES

@@ -45,6 +45,8 @@ pub enum Command {
     Compile(Compile),
     /// List the devices of this machine
     Devices(Devices),
+    /// List the operators that can run on an APU, and what each needs (Markdown)
+    Operators,
 }
 
 impl Command {
@@ -56,6 +58,7 @@ impl Command {
             Self::Bench(args) => command::bench::run(&args, console),
             Self::Compile(args) => command::compile::run(&args, console),
             Self::Devices(args) => command::devices::run(&args),
+            Self::Operators => command::operators::run(),
         }
     }
 }

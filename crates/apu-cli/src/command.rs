@@ -5,6 +5,7 @@ pub mod classify;
 pub mod compile;
 pub mod devices;
 pub mod inspect;
+pub mod operators;
 pub mod run;
 
 use std::io::{Write, stdout};

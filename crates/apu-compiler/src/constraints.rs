@@ -49,15 +49,16 @@ impl Constraint {
 
 /// The first constraint that the operator breaks.
 pub(crate) fn check(site: &Site) -> Result<(), Refusal> {
-    for constraint in CONSTRAINTS
-        .iter()
-        .filter(|c| c.applies_to(site.operator.opcode))
-    {
-        if let Some(got) = (constraint.broken)(site) {
-            return Err(constraint.refuse(got));
-        }
-    }
-    Ok(())
+    let opcode = site.operator.opcode;
+    first_broken(CONSTRAINTS.iter().filter(|c| c.applies_to(opcode)), site)
+}
+
+fn first_broken<'a>(
+    mut constraints: impl Iterator<Item = &'a Constraint>,
+    site: &Site,
+) -> Result<(), Refusal> {
+    let broken = constraints.find_map(|c| Some(c.refuse((c.broken)(site)?)));
+    broken.map_or(Ok(()), Err)
 }
 
 /// Whether a kind only moves elements.
@@ -68,6 +69,14 @@ pub(crate) fn is_moving(opcode: Opcode) -> bool {
 /// Whether a kind is a function of two inputs that broadcast.
 pub(crate) fn is_broadcasting(opcode: Opcode) -> bool {
     BROADCASTING.contains(&opcode)
+}
+
+/// The first constraint on weights and bias that the operator breaks.
+pub(crate) fn check_weights(site: &Site) -> Result<(), Refusal> {
+    let about_weights = |c: &&Constraint| {
+        c.operators == WEIGHTED || (c.name == "weight shape" && c.applies_to(site.operator.opcode))
+    };
+    first_broken(CONSTRAINTS.iter().filter(about_weights), site)
 }
 
 /// Kinds with weights.
@@ -89,10 +98,11 @@ const ARITHMETIC: &[Opcode] = &[
     Opcode::CONV_2D,
     Opcode::DEPTHWISE_CONV_2D,
     Opcode::FULLY_CONNECTED,
+    Opcode::L2_NORMALIZATION,
     Opcode::MAX_POOL_2D,
     Opcode::MEAN,
     Opcode::SOFTMAX,
-    Opcode::SUM,
+    Opcode::TRANSPOSE_CONV,
 ];
 /// Functions of one byte, by table.
 const LOOKED_UP: &[Opcode] = &[
@@ -100,21 +110,17 @@ const LOOKED_UP: &[Opcode] = &[
     Opcode::HARD_SWISH,
     Opcode::LEAKY_RELU,
     Opcode::LOGISTIC,
+    Opcode::TANH,
+];
+/// Clamps without a name of their own.
+const RELUS: &[Opcode] = &[
     Opcode::RELU,
     Opcode::RELU_0_TO_1,
     Opcode::RELU6,
     Opcode::RELU_N1_TO_1,
-    Opcode::TANH,
 ];
 /// Functions of one byte that TFLite has for int8 alone.
-const LOOKED_UP_SIGNED: &[Opcode] = &[
-    Opcode::ABS,
-    Opcode::ELU,
-    Opcode::EXP,
-    Opcode::LOG,
-    Opcode::RSQRT,
-    Opcode::SQRT,
-];
+const LOOKED_UP_SIGNED: &[Opcode] = &[Opcode::ELU, Opcode::EXP, Opcode::LOG];
 /// Functions of two inputs of one shape, or of two that broadcast to one.
 const BROADCASTING: &[Opcode] = &[
     Opcode::ADD,
@@ -171,8 +177,22 @@ const MOVING: &[Opcode] = &[
     Opcode::UNPACK,
     Opcode::ZEROS_LIKE,
 ];
+/// Kinds that compare or convert stored values, whatever they mean.
+const AS_STORED: &[Opcode] = &[
+    Opcode::ARG_MAX,
+    Opcode::ARG_MIN,
+    Opcode::CAST,
+    Opcode::MAXIMUM,
+    Opcode::MINIMUM,
+    Opcode::REDUCE_MAX,
+    Opcode::REDUCE_MIN,
+    Opcode::SELECT,
+    Opcode::SELECT_V2,
+];
 /// Kinds that move elements, and by a rule that is known before the run.
 const MOVING_BY_ARGUMENTS: &[Opcode] = &[
+    Opcode::ARG_MAX,
+    Opcode::ARG_MIN,
     Opcode::BATCH_TO_SPACE_ND,
     Opcode::BROADCAST_TO,
     Opcode::FILL,
@@ -267,6 +287,71 @@ pub const CONSTRAINTS: &[Constraint] = &[
         operators: LOOKED_UP_SIGNED,
         needed: "an int8 input and output",
         broken: |site| operands::one_type_of(site, &[Element::INT8]),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::ABS, Opcode::RSQRT, Opcode::SQRT],
+        needed: "an int8 or float32 input, and an output of its type",
+        broken: |site| operands::one_type_of(site, &[Element::INT8, Element::FLOAT32]),
+    },
+    Constraint {
+        name: "types",
+        operators: RELUS,
+        needed: "an int8, uint8 or float32 input, and an output of its type",
+        broken: |site| {
+            operands::one_type_of(site, &[Element::INT8, Element::UINT8, Element::FLOAT32])
+        },
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::CEIL, Opcode::FLOOR, Opcode::ROUND],
+        needed: "a float32 input and output",
+        broken: |site| operands::one_type_of(site, &[Element::FLOAT32]),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::BATCH_MATMUL],
+        needed: "int8 inputs and an int8 output",
+        broken: |site| operands::one_type_of(site, &[Element::INT8]),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::SUM],
+        // LiteRT's plain kernel reads int8 as if it were uint8.
+        needed: "an input and an output of one type: uint8, float32, int32 or int64",
+        broken: |site| {
+            let types = [
+                Element::UINT8,
+                Element::FLOAT32,
+                Element::INT32,
+                Element::INT64,
+            ];
+            operands::one_type_of(site, &types)
+        },
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::REDUCE_MAX, Opcode::REDUCE_MIN],
+        needed: "an input and an output of one type: int8, uint8, int16, float32, int32 or int64",
+        broken: |site| operands::one_type_of(site, NUMBERS),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::ARG_MAX, Opcode::ARG_MIN],
+        needed: "an int8, uint8, float32 or int32 input, and an int32 or int64 output",
+        broken: operands::searched,
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::CAST],
+        needed: "types of 1, 2, 4 or 8 bytes",
+        broken: operands::castable,
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::SELECT, Opcode::SELECT_V2],
+        needed: "a bool condition, and inputs and an output of one type of 1, 2, 4 or 8 bytes",
+        broken: operands::selected,
     },
     Constraint {
         name: "types",
@@ -405,7 +490,16 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "rank",
-        operators: &[Opcode::PAD, Opcode::PADV2, Opcode::MEAN, Opcode::SUM],
+        operators: &[
+            Opcode::MEAN,
+            Opcode::PAD,
+            Opcode::PADV2,
+            Opcode::REDUCE_MAX,
+            Opcode::REDUCE_MIN,
+            Opcode::SELECT,
+            Opcode::SELECT_V2,
+            Opcode::SUM,
+        ],
         needed: "at most 6 dimensions",
         broken: shapes::rank_at_most_6,
     },
@@ -423,7 +517,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "rank",
-        operators: &[Opcode::SOFTMAX],
+        operators: &[Opcode::L2_NORMALIZATION, Opcode::SOFTMAX],
         needed: "at least one dimension",
         broken: shapes::rank_at_least_1,
     },
@@ -512,8 +606,19 @@ pub const CONSTRAINTS: &[Constraint] = &[
         broken: |site| quantisation::fixed_output(site, (1.0 / 256.0, -128), (1.0 / 256.0, 0)),
     },
     Constraint {
+        name: "output quantisation",
+        operators: &[Opcode::L2_NORMALIZATION],
+        needed: "an output scale of 1/128, and 0 or 128 amid the type as its zero point",
+        broken: |site| quantisation::fixed_output(site, (1.0 / 128.0, 0), (1.0 / 128.0, 128)),
+    },
+    Constraint {
         name: "axes",
-        operators: &[Opcode::MEAN, Opcode::SUM],
+        operators: &[
+            Opcode::MEAN,
+            Opcode::REDUCE_MAX,
+            Opcode::REDUCE_MIN,
+            Opcode::SUM,
+        ],
         needed: "constant int32 axes within the input's rank",
         broken: operands::axes,
     },

@@ -7,14 +7,18 @@ mod elementwise;
 mod functions;
 mod gather;
 mod lookup;
+mod matmul;
 mod moves;
 mod pad;
+mod plain;
 mod pool;
+mod reductions;
 mod resize;
 mod rows;
 mod scale;
 mod slices;
 mod strided;
+mod transpose_conv;
 
 use apu_kernels::Sizes;
 use apu_proto::program::PARAMS;
@@ -92,7 +96,19 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         Opcode::FULLY_CONNECTED => convolution::fully_connected(site).map(one),
         Opcode::AVERAGE_POOL_2D | Opcode::MAX_POOL_2D => pool::pool_2d(site).map(one),
         Opcode::SOFTMAX => rows::softmax(site).map(one),
+        Opcode::SUM if unscaled(site) => reductions::reduce(site).map(one),
         Opcode::MEAN | Opcode::SUM => rows::mean(site).map(one),
+        Opcode::REDUCE_MAX | Opcode::REDUCE_MIN => reductions::reduce(site).map(one),
+        Opcode::ARG_MAX | Opcode::ARG_MIN => reductions::arg_max(site).map(one),
+        Opcode::BATCH_MATMUL => matmul::batch_matmul(site),
+        Opcode::TRANSPOSE_CONV => transpose_conv::transpose_conv(site),
+        Opcode::SELECT | Opcode::SELECT_V2 => plain::select(site).map(one),
+        Opcode::CAST => plain::cast(site).map(one),
+        Opcode::L2_NORMALIZATION => plain::l2_normalization(site).map(one),
+        Opcode::CEIL | Opcode::FLOOR | Opcode::ROUND => plain::float_function(site).map(one),
+        Opcode::ABS | Opcode::SQRT | Opcode::RSQRT if unscaled(site) => {
+            plain::float_function(site).map(one)
+        }
         Opcode::QUANTIZE => scale::quantize(site).map(one),
         Opcode::DEQUANTIZE => scale::dequantize(site).map(one),
         Opcode::PAD | Opcode::PADV2 => pad::pad(site).map(one),
@@ -109,9 +125,17 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         opcode if constraints::is_moving(opcode) => moves::lower(site),
         opcode if constraints::is_broadcasting(opcode) => elementwise::binary(site).map(one),
         Opcode::NEG | Opcode::SQUARE => elementwise::product(site).map(one),
+        _ if unscaled(site) => elementwise::clamped(site).map(one),
         _ => lookup::lookup(site).map(one),
     };
     records.map(Step::Run)
+}
+
+/// Whether an operator computes with plain numbers.
+fn unscaled(site: &Site) -> bool {
+    let unscaled = [Element::FLOAT32, Element::INT32, Element::INT64];
+    site.input(0)
+        .is_some_and(|input| unscaled.contains(&input.element))
 }
 
 /// A record, after the kernel has accepted its parameters and said how large each operand is.

@@ -28,6 +28,7 @@ mod emit;
 mod plan;
 
 pub mod report;
+pub mod supported;
 
 mod compile;
 mod fold;

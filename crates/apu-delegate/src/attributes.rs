@@ -10,9 +10,14 @@ type Read = fn(&Node) -> Option<Options>;
 const ROWS: &[(Opcode, Read)] = &[
     (Opcode::ABS, nothing),
     (Opcode::ADD, |node| node.params().map(fused)),
+    (Opcode::ARG_MAX, nothing),
+    (Opcode::ARG_MIN, nothing),
     (Opcode::AVERAGE_POOL_2D, |node| node.params().map(pool_2d)),
+    (Opcode::BATCH_MATMUL, |node| node.params().map(batch_matmul)),
     (Opcode::BATCH_TO_SPACE_ND, nothing),
     (Opcode::BROADCAST_TO, nothing),
+    (Opcode::CAST, nothing),
+    (Opcode::CEIL, nothing),
     (Opcode::CONCATENATION, |node| {
         node.params().map(concatenation)
     }),
@@ -28,6 +33,7 @@ const ROWS: &[(Opcode, Read)] = &[
     (Opcode::EXP, nothing),
     (Opcode::EXPAND_DIMS, nothing),
     (Opcode::FILL, nothing),
+    (Opcode::FLOOR, nothing),
     (Opcode::FLOOR_DIV, nothing),
     (Opcode::FLOOR_MOD, nothing),
     (Opcode::FULLY_CONNECTED, |node| {
@@ -39,6 +45,7 @@ const ROWS: &[(Opcode, Read)] = &[
     (Opcode::GREATER, nothing),
     (Opcode::GREATER_EQUAL, nothing),
     (Opcode::HARD_SWISH, nothing),
+    (Opcode::L2_NORMALIZATION, nothing),
     (Opcode::LEAKY_RELU, |node| node.params().map(leaky_relu)),
     (Opcode::LESS, nothing),
     (Opcode::LESS_EQUAL, nothing),
@@ -61,6 +68,8 @@ const ROWS: &[(Opcode, Read)] = &[
     (Opcode::PRELU, nothing),
     (Opcode::QUANTIZE, nothing),
     (Opcode::RANK, nothing),
+    (Opcode::REDUCE_MAX, nothing),
+    (Opcode::REDUCE_MIN, nothing),
     (Opcode::RELU, nothing),
     (Opcode::RELU6, nothing),
     (Opcode::RELU_0_TO_1, nothing),
@@ -71,7 +80,10 @@ const ROWS: &[(Opcode, Read)] = &[
         node.params().map(resize)
     }),
     (Opcode::REVERSE_V2, nothing),
+    (Opcode::ROUND, nothing),
     (Opcode::RSQRT, nothing),
+    (Opcode::SELECT, nothing),
+    (Opcode::SELECT_V2, nothing),
     (Opcode::SHAPE, nothing),
     (Opcode::SLICE, nothing),
     (Opcode::SOFTMAX, |node| node.params().map(softmax)),
@@ -89,6 +101,9 @@ const ROWS: &[(Opcode, Read)] = &[
     (Opcode::TANH, nothing),
     (Opcode::TILE, nothing),
     (Opcode::TRANSPOSE, nothing),
+    (Opcode::TRANSPOSE_CONV, |node| {
+        node.params().map(transpose_conv)
+    }),
     (Opcode::UNPACK, |node| node.params().map(stack)),
     (Opcode::ZEROS_LIKE, nothing),
 ];
@@ -156,6 +171,24 @@ fn resize(params: params::Resize) -> Options {
     Options::Resize {
         align_corners: params.align_corners != 0,
         half_pixel_centers: params.half_pixel_centers != 0,
+    }
+}
+
+fn batch_matmul(params: params::BatchMatmul) -> Options {
+    Options::BatchMatmul {
+        adj_x: params.adj_x != 0,
+        adj_y: params.adj_y != 0,
+    }
+}
+
+fn transpose_conv(params: params::TransposeConv) -> Options {
+    Options::TransposeConv {
+        sliding: Sliding {
+            padding: padding(params.padding),
+            stride: [params.stride_height, params.stride_width],
+            dilation: [1, 1],
+        },
+        activation: activation(params.activation),
     }
 }
 

@@ -4,12 +4,14 @@ use crate::memory::overlap;
 use crate::{Layout, OpError};
 use apu_kernels::pool_2d::Pooling;
 use apu_kernels::{
-    Isa, conv_2d, copy, depthwise_conv_2d, dequantize, elementwise, gather, lookup, mean, pad,
-    pool_2d, quantize, resize_bilinear, softmax, strided_copy,
+    Isa, arg_max, batch_matmul, cast, conv_2d, copy, depthwise_conv_2d, dequantize, elementwise,
+    float_function, gather, l2_normalization, lookup, mean, pad, pool_2d, quantize, reduce,
+    resize_bilinear, select, softmax, strided_copy,
 };
 use apu_proto::program::{
-    Conv2d, DepthwiseConv2d, Dequantize, Elementwise, Gather, Lookup, MAX_OPERANDS, Mean, Op,
-    Operand, Pad, Pool2d, Quantize, ResizeBilinear, Softmax, StridedCopy, opcode,
+    ArgMax, BatchMatmul, Cast, Conv2d, DepthwiseConv2d, Dequantize, Elementwise, FloatFunction,
+    Gather, L2Normalization, Lookup, MAX_OPERANDS, Mean, Op, Operand, Pad, Pool2d, Quantize,
+    Reduce, ResizeBilinear, Select, Softmax, StridedCopy, opcode,
 };
 use core::ops::Range;
 use zerocopy::FromBytes;
@@ -35,6 +37,13 @@ enum Kernel {
     StridedCopy(StridedCopy),
     Gather(Gather),
     ResizeBilinear(ResizeBilinear),
+    Reduce(Reduce),
+    ArgMax(ArgMax),
+    BatchMatmul(BatchMatmul),
+    Select(Select),
+    Cast(Cast),
+    FloatFunction(FloatFunction),
+    L2Normalization(L2Normalization),
 }
 
 /// The memory of an operator's operands.
@@ -123,6 +132,13 @@ impl Kernel {
             opcode::STRIDED_COPY => Self::StridedCopy(params(op)?),
             opcode::GATHER => Self::Gather(params(op)?),
             opcode::RESIZE_BILINEAR => Self::ResizeBilinear(params(op)?),
+            opcode::REDUCE => Self::Reduce(params(op)?),
+            opcode::ARG_MAX => Self::ArgMax(params(op)?),
+            opcode::BATCH_MATMUL => Self::BatchMatmul(params(op)?),
+            opcode::SELECT => Self::Select(params(op)?),
+            opcode::CAST => Self::Cast(params(op)?),
+            opcode::FLOAT_FUNCTION => Self::FloatFunction(params(op)?),
+            opcode::L2_NORMALIZATION => Self::L2Normalization(params(op)?),
             got => return Err(OpError::Opcode { got }),
         })
     }
@@ -130,8 +146,8 @@ impl Kernel {
     /// Operands that are read; they come first, then the output, then the scratch.
     fn reads(&self) -> usize {
         match self {
-            Self::Conv2d(_) | Self::DepthwiseConv2d(_) => 3,
-            Self::Elementwise(_) | Self::Lookup(_) | Self::Gather(_) => 2,
+            Self::Conv2d(_) | Self::DepthwiseConv2d(_) | Self::Select(_) => 3,
+            Self::Elementwise(_) | Self::Lookup(_) | Self::Gather(_) | Self::BatchMatmul(_) => 2,
             Self::AveragePool2d(_)
             | Self::MaxPool2d(_)
             | Self::Copy
@@ -141,7 +157,12 @@ impl Kernel {
             | Self::Pad(_)
             | Self::Mean(_)
             | Self::StridedCopy(_)
-            | Self::ResizeBilinear(_) => 1,
+            | Self::ResizeBilinear(_)
+            | Self::Reduce(_)
+            | Self::ArgMax(_)
+            | Self::Cast(_)
+            | Self::FloatFunction(_)
+            | Self::L2Normalization(_) => 1,
         }
     }
 
@@ -169,6 +190,13 @@ impl Kernel {
             Self::StridedCopy(params) => strided_copy::sizes(params),
             Self::Gather(params) => gather::sizes(params),
             Self::ResizeBilinear(params) => resize_bilinear::sizes(params),
+            Self::Reduce(params) => reduce::sizes(params),
+            Self::ArgMax(params) => arg_max::sizes(params),
+            Self::BatchMatmul(params) => batch_matmul::sizes(params),
+            Self::Select(params) => select::sizes(params),
+            Self::Cast(params) => cast::sizes(params),
+            Self::FloatFunction(params) => float_function::sizes(params),
+            Self::L2Normalization(params) => l2_normalization::sizes(params),
             Self::Copy => {
                 let size = op.operands[0].size;
                 return Ok([size, size, 0, 0, 0, 0]);
@@ -203,6 +231,13 @@ impl Kernel {
             Self::StridedCopy(params) => strided_copy::run(isa, params, a, output),
             Self::Gather(params) => gather::run(isa, params, a, b, output),
             Self::ResizeBilinear(params) => resize_bilinear::run(isa, params, a, output),
+            Self::Reduce(params) => reduce::run(isa, params, a, output),
+            Self::ArgMax(params) => arg_max::run(isa, params, a, output),
+            Self::BatchMatmul(params) => batch_matmul::run(isa, params, a, b, output),
+            Self::Select(params) => select::run(isa, params, a, b, c, output),
+            Self::Cast(params) => cast::run(isa, params, a, output),
+            Self::FloatFunction(params) => float_function::run(isa, params, a, output),
+            Self::L2Normalization(params) => l2_normalization::run(isa, params, a, output),
         }
     }
 }

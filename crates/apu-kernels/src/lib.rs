@@ -11,20 +11,27 @@
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod arg_max;
+pub mod batch_matmul;
+pub mod cast;
 pub mod conv_2d;
 pub mod copy;
 pub mod depthwise_conv_2d;
 pub mod dequantize;
 pub mod elementwise;
 pub mod fixed_point;
+pub mod float_function;
 pub mod gather;
+pub mod l2_normalization;
 pub mod lookup;
 pub mod mean;
 pub mod pad;
 pub mod pool_2d;
 pub mod quantize;
+pub mod reduce;
 pub mod requant;
 pub mod resize_bilinear;
+pub mod select;
 pub mod softmax;
 pub mod strided_copy;
 

@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 use apu_kernels::{
-    Error, Isa, Sizes, conv_2d, copy, depthwise_conv_2d, dequantize, elementwise, gather, lookup,
-    mean, pad, pool_2d, quantize, resize_bilinear, softmax, strided_copy,
+    Error, Isa, Sizes, arg_max, batch_matmul, cast, conv_2d, copy, depthwise_conv_2d, dequantize,
+    elementwise, float_function, gather, l2_normalization, lookup, mean, pad, pool_2d, quantize,
+    reduce, resize_bilinear, select, softmax, strided_copy,
 };
 use apu_proto::program;
 use proptest::{prelude::*, sample::select};
@@ -91,7 +92,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
-    fn never_panic(opcode in 0..14u32, words in words()) {
+    fn never_panic(opcode in 0..21u32, words in words()) {
         let words = &words;
         match opcode {
             0 => {
@@ -179,6 +180,55 @@ proptest! {
                 let p: program::ResizeBilinear = parameters(words);
                 try_run(resize_bilinear::sizes(&p), |isa, operands| match operands {
                     [input, output] => resize_bilinear::run(isa, &p, input, output),
+                    _ => unreachable!(),
+                });
+            }
+            13 => {
+                let p: program::Reduce = parameters(words);
+                try_run(reduce::sizes(&p), |isa, operands| match operands {
+                    [input, output] => reduce::run(isa, &p, input, output),
+                    _ => unreachable!(),
+                });
+            }
+            14 => {
+                let p: program::ArgMax = parameters(words);
+                try_run(arg_max::sizes(&p), |isa, operands| match operands {
+                    [input, output] => arg_max::run(isa, &p, input, output),
+                    _ => unreachable!(),
+                });
+            }
+            15 => {
+                let p: program::BatchMatmul = parameters(words);
+                try_run(batch_matmul::sizes(&p), |isa, operands| match operands {
+                    [a, b, output] => batch_matmul::run(isa, &p, a, b, output),
+                    _ => unreachable!(),
+                });
+            }
+            16 => {
+                let p: program::Select = parameters(words);
+                try_run(select::sizes(&p), |isa, operands| match operands {
+                    [a, b, c, output] => select::run(isa, &p, a, b, c, output),
+                    _ => unreachable!(),
+                });
+            }
+            17 => {
+                let p: program::Cast = parameters(words);
+                try_run(cast::sizes(&p), |isa, operands| match operands {
+                    [input, output] => cast::run(isa, &p, input, output),
+                    _ => unreachable!(),
+                });
+            }
+            18 => {
+                let p: program::FloatFunction = parameters(words);
+                try_run(float_function::sizes(&p), |isa, operands| match operands {
+                    [input, output] => float_function::run(isa, &p, input, output),
+                    _ => unreachable!(),
+                });
+            }
+            19 => {
+                let p: program::L2Normalization = parameters(words);
+                try_run(l2_normalization::sizes(&p), |isa, operands| match operands {
+                    [input, output] => l2_normalization::run(isa, &p, input, output),
                     _ => unreachable!(),
                 });
             }

@@ -389,6 +389,13 @@ fn kind(opcode: u32) -> &'static str {
         opcode::STRIDED_COPY => "STRIDED_COPY",
         opcode::GATHER => "GATHER",
         opcode::RESIZE_BILINEAR => "RESIZE_BILINEAR",
+        opcode::REDUCE => "REDUCE",
+        opcode::ARG_MAX => "ARG_MAX",
+        opcode::BATCH_MATMUL => "BATCH_MATMUL",
+        opcode::SELECT => "SELECT",
+        opcode::CAST => "CAST",
+        opcode::FLOAT_FUNCTION => "FLOAT_FUNCTION",
+        opcode::L2_NORMALIZATION => "L2_NORMALIZATION",
         _ => "(unknown)",
     }
 }

@@ -110,6 +110,18 @@ params! {
         align_corners: u8,
         half_pixel_centers: u8,
     }
+    /// BATCH_MATMUL.
+    BatchMatmul of 126 {
+        adj_x: u8,
+        adj_y: u8,
+    }
+    /// TRANSPOSE_CONV.
+    TransposeConv of 67 {
+        padding: i32,
+        stride_width: i32,
+        stride_height: i32,
+        activation: i32,
+    }
     /// STRIDED_SLICE, without what came with version 8.
     StridedSlice of 45 {
         begin_mask: i32,

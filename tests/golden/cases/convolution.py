@@ -88,6 +88,30 @@ def depthwise_conv_2d(rng, kind, fixed):
     return case(rng, operator, [source, weights, bias], [result], **p, **arithmetic)
 
 
+def transpose_conv(rng, kind, fixed):
+    """The output is any size that the convolution would bring back to the input's."""
+    p = draw(rng, dilate=False) | dict(channels=[int(n) for n in rng.integers(1, 13, 2)]) | fixed
+    p["size"] = [int(n) for n in rng.integers(1, 6, 2)]
+    depth, filters = p["channels"]
+    spare = [int(rng.integers(0, s)) for s in p["stride"]]
+    if p["padding"] == "SAME":
+        rows = [n * s - more for n, s, more in zip(p["size"], p["stride"], spare)]
+    else:
+        rows = [(n - 1) * s + k + more for n, s, k, more in zip(p["size"], p["stride"], p["kernel"], spare)]
+    shape = [p["batch"], *rows, filters]
+    operands, arithmetic = quantised(rng, kind, p)
+    source, weights, bias, result = operands(
+        [p["batch"], *p["size"], depth], [filters, *p["kernel"], depth], shape, axis=0
+    )
+    options = schema.TransposeConvOptionsT()
+    options.padding = PADDINGS[p["padding"]]
+    options.strideH, options.strideW = p["stride"]
+    options.fusedActivationFunction = ACTIVATIONS[arithmetic["activation"]]
+    target = constant("shape", np.array(shape, np.int32))
+    inputs = [target, weights, source] + ([bias] if rng.random() < 0.7 else [])
+    return case(rng, Operator("TRANSPOSE_CONV", 4, options), inputs, [result], **p, **arithmetic, output=shape)
+
+
 def fully_connected(rng, kind, fixed):
     p = dict(shape=[int(rng.integers(1, 9)), int(rng.integers(1, 100))], units=int(rng.integers(1, 50)))
     p = dict(keep_num_dims=False, bias=bool(rng.random() < 0.8)) | p | fixed

@@ -33,6 +33,21 @@ pub fn check(operator: &str, kind: &str) {
     );
 }
 
+/// What is wrong with the answers to all cases of all archives in a folder.
+pub fn failures_in(folder: &Path) -> Vec<String> {
+    let paths = std::fs::read_dir(folder).expect("the folder is readable");
+    let paths = paths.map(|entry| entry.expect("the folder is readable").path());
+    let archives = paths.filter(|path| path.extension() == Some("npz".as_ref()));
+    archives.flat_map(|path| failures_of(&path)).collect()
+}
+
+fn failures_of(path: &Path) -> Vec<String> {
+    let mut archive = Archive::open(path);
+    let kinds = archive.kinds();
+    let cases = kinds.iter().flat_map(|kind| archive.cases(kind));
+    cases.filter_map(|case| failure(&case)).collect()
+}
+
 fn failure(case: &Case) -> Option<String> {
     let verdict = verdict(case)?;
     Some(format!("{}: {verdict}\n    {}", case.name, case.parameters))

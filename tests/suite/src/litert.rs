@@ -27,6 +27,18 @@ impl LiteRt {
         })
     }
 
+    /// Writes cases of every operator to a folder, drawn with this seed and computed by LiteRT.
+    pub fn draw_cases(&self, seed: &str, folder: &Path) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../golden/make_golden.py");
+        let output = Command::new(&self.python)
+            .args([script, "--seed", seed, "--out"])
+            .arg(folder)
+            .output()
+            .unwrap_or_else(|error| panic!("cannot run {}: {error}", self.python.display()));
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "LiteRT fails:\n{complaint}");
+    }
+
     /// What LiteRT computes for a model from `runs` random inputs and from pictures.
     pub fn reference(&self, model: &Path, runs: u32, pictures: &[PathBuf]) -> Case {
         let folder = tempfile::tempdir().expect("a folder for the answers");

@@ -30,6 +30,29 @@ operators! {
     dequantize { int8, uint8 }
     pad { int8, uint8, float32, v2_int8, v2_uint8, v2_float32 }
     mean { int8, uint8 }
+    transpose_conv {
+        int8_per_channel, int8_per_tensor, uint8,
+    }
+    batch_matmul {
+        int8,
+    }
+    reductions {
+        sum_uint8, sum_float32, sum_int32, reduce_max_int8, reduce_max_uint8,
+        reduce_max_int16, reduce_max_float32, reduce_max_int32, reduce_min_int8, reduce_min_uint8,
+        reduce_min_int16, reduce_min_float32, reduce_min_int32, arg_max_int8, arg_max_uint8,
+        arg_max_float32, arg_min_int8, arg_min_uint8, arg_min_float32,
+    }
+    l2_normalization {
+        int8, uint8,
+    }
+    plain {
+        abs_float32, ceil_float32, floor_float32, round_float32, sqrt_float32, rsqrt_float32,
+        neg_float32, square_float32, relu_float32, relu6_float32, relu_n1_to_1_float32,
+        relu_0_to_1_float32, neg_int32, neg_int64, cast_float32_to_int32, cast_float32_to_uint8,
+        cast_float32_to_int64, cast_int32_to_float32, cast_int64_to_float32, cast_int32_to_int64,
+        cast_int64_to_int32, cast_bool_to_float32, cast_int8_to_int32, cast_uint8_to_float32,
+        cast_int32_to_bool, select_v2_int8, select_v2_float32, select_int8, select_float32,
+    }
     reshape { int8, uint8, float32, int32 }
     unary {
         gelu_int8, hard_swish_int8, leaky_relu_int8, logistic_int8, relu_int8, relu6_int8,

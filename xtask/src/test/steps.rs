@@ -12,6 +12,8 @@ use crate::{command, readme, setup, workspace};
 const NODE: &str = "/dev/accel/accel0";
 /// Cases of `tests/suite` for any device.
 const ANY_DEVICE: [&str; 3] = ["golden", "models", "digits"];
+/// Cases of `tests/suite` that LiteRT makes anew, which is about its arithmetic and not about devices.
+const SWEEP: &str = "sweep";
 /// Cases of `tests/suite` for an accel node.
 const ACCEL: [&str; 2] = ["ioctls", "clients"];
 /// Cases of `tests/suite` that start and kill the daemon themselves.
@@ -130,6 +132,7 @@ fn suite_in_process() -> Result<Vec<Command>> {
     let mut cargo = workspace::cargo();
     cargo.args(["test", "--release", "--package=suite"]);
     cargo.args(ANY_DEVICE.iter().flat_map(|target| ["--test", target]));
+    cargo.args(["--test", SWEEP]);
     cargo.env("APU_LITERT_PYTHON", setup::litert()?);
     Ok(vec![cargo])
 }

@@ -6,7 +6,14 @@ use crate::command::Folder;
 fn each_command_explains_itself() {
     let folder = Folder::new();
     for command in [
-        "", "classify", "run", "inspect", "bench", "compile", "devices",
+        "",
+        "classify",
+        "run",
+        "inspect",
+        "bench",
+        "compile",
+        "devices",
+        "operators",
     ] {
         let name = if command.is_empty() { "apu" } else { command };
         insta::assert_snapshot!(

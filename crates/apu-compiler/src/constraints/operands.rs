@@ -81,6 +81,34 @@ pub(super) fn one_plain_type(site: &Site) -> Option<String> {
         .map(|t| format!("{} beside {}", typed(t), wanted.name()))
 }
 
+pub(super) fn searched(site: &Site) -> Option<String> {
+    let input = site.input(0)?;
+    let types = [
+        Element::INT8,
+        Element::UINT8,
+        Element::FLOAT32,
+        Element::INT32,
+    ];
+    if !types.contains(&input.element) {
+        return Some(typed(input));
+    }
+    integer_output(site)
+}
+
+pub(super) fn castable(site: &Site) -> Option<String> {
+    site.activations()
+        .find(|t| t.element.dtype().is_none())
+        .map(typed)
+}
+
+pub(super) fn selected(site: &Site) -> Option<String> {
+    let condition = site.input(0)?;
+    if condition.element != Element::BOOL {
+        return Some(typed(condition));
+    }
+    one_plain_type(site)
+}
+
 pub(super) fn integer_output(site: &Site) -> Option<String> {
     let output = site.output()?;
     (!matches!(output.element, Element::INT32 | Element::INT64)).then(|| typed(output))

@@ -9,6 +9,10 @@ pub(super) fn activations(site: &Site) -> Option<String> {
     if super::RESHAPING.contains(&opcode) || super::MOVING.contains(&opcode) {
         return None;
     }
+    // These take stored values as they are.
+    if super::AS_STORED.contains(&opcode) {
+        return None;
+    }
     site.activations().find_map(activation)
 }
 

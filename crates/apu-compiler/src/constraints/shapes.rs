@@ -85,7 +85,12 @@ fn expected(site: &Site) -> Option<Vec<u32>> {
         Opcode::FULLY_CONNECTED => fully_connected(site),
         opcode if BROADCASTING.contains(&opcode) => broadcast(&input.shape, &site.input(1)?.shape),
         Opcode::PAD | Opcode::PADV2 => padded(input, &constants::integers(site.input(1)?)?),
-        Opcode::MEAN | Opcode::SUM => reduced(site),
+        Opcode::MEAN | Opcode::REDUCE_MAX | Opcode::REDUCE_MIN | Opcode::SUM => reduced(site),
+        Opcode::SELECT | Opcode::SELECT_V2 => selected(site),
+        // Checked when it is lowered.
+        Opcode::ARG_MAX | Opcode::ARG_MIN | Opcode::BATCH_MATMUL | Opcode::TRANSPOSE_CONV => {
+            site.output().map(|output| output.shape.clone())
+        }
         Opcode::RESIZE_BILINEAR => resized(site),
         _ => Some(input.shape.clone()),
     }
@@ -133,6 +138,17 @@ fn broadcast(a: &[u32], b: &[u32]) -> Option<Vec<u32>> {
             _ => None,
         })
         .collect()
+}
+
+fn selected(site: &Site) -> Option<Vec<u32>> {
+    let values = broadcast(&site.input(1)?.shape, &site.input(2)?.shape)?;
+    let condition = &site.input(0)?.shape;
+    // A vector selects rows, or one element all, in the operator's first version.
+    if site.operator.opcode == Opcode::SELECT && condition.len() <= 1 {
+        let rows = condition.first().copied().unwrap_or(1);
+        return (rows == 1 || values.first() == Some(&rows)).then_some(values);
+    }
+    broadcast(condition, &values)
 }
 
 fn padded(input: &Tensor, paddings: &[i64]) -> Option<Vec<u32>> {

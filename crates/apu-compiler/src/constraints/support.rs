@@ -59,13 +59,34 @@ const fn splitting(opcode: Opcode, inputs: usize, data: usize) -> Kind {
     }
 }
 
+/// A condition, then two inputs with activations.
+const fn selecting(opcode: Opcode) -> Kind {
+    Kind {
+        data: (1, 3),
+        ..with_arguments(opcode, 3, 3)
+    }
+}
+
+/// The output's shape, weights, the input, and perhaps a bias.
+const fn transposing(opcode: Opcode) -> Kind {
+    Kind {
+        data: (2, 3),
+        ..with_arguments(opcode, 3, 4)
+    }
+}
+
 /// The kinds that can be placed, by name.
 pub const SUPPORTED: &[Kind] = &[
     unary(Opcode::ABS),
     binary(Opcode::ADD),
+    with_arguments(Opcode::ARG_MAX, 2, 2),
+    with_arguments(Opcode::ARG_MIN, 2, 2),
     unary(Opcode::AVERAGE_POOL_2D),
+    binary(Opcode::BATCH_MATMUL),
     with_arguments(Opcode::BATCH_TO_SPACE_ND, 3, 3),
     with_arguments(Opcode::BROADCAST_TO, 2, 2),
+    unary(Opcode::CAST),
+    unary(Opcode::CEIL),
     gathering(Opcode::CONCATENATION),
     with_arguments(Opcode::CONV_2D, 2, 3),
     with_arguments(Opcode::DEPTHWISE_CONV_2D, 2, 3),
@@ -80,6 +101,7 @@ pub const SUPPORTED: &[Kind] = &[
         data: (1, 2),
         ..with_arguments(Opcode::FILL, 2, 2)
     },
+    unary(Opcode::FLOOR),
     binary(Opcode::FLOOR_DIV),
     binary(Opcode::FLOOR_MOD),
     with_arguments(Opcode::FULLY_CONNECTED, 2, 3),
@@ -89,6 +111,7 @@ pub const SUPPORTED: &[Kind] = &[
     binary(Opcode::GREATER),
     binary(Opcode::GREATER_EQUAL),
     unary(Opcode::HARD_SWISH),
+    unary(Opcode::L2_NORMALIZATION),
     unary(Opcode::LEAKY_RELU),
     binary(Opcode::LESS),
     binary(Opcode::LESS_EQUAL),
@@ -111,6 +134,8 @@ pub const SUPPORTED: &[Kind] = &[
     binary(Opcode::PRELU),
     unary(Opcode::QUANTIZE),
     unary(Opcode::RANK),
+    with_arguments(Opcode::REDUCE_MAX, 2, 2),
+    with_arguments(Opcode::REDUCE_MIN, 2, 2),
     unary(Opcode::RELU),
     unary(Opcode::RELU6),
     unary(Opcode::RELU_0_TO_1),
@@ -119,7 +144,10 @@ pub const SUPPORTED: &[Kind] = &[
     with_arguments(Opcode::RESIZE_BILINEAR, 2, 2),
     with_arguments(Opcode::RESIZE_NEAREST_NEIGHBOR, 2, 2),
     with_arguments(Opcode::REVERSE_V2, 2, 2),
+    unary(Opcode::ROUND),
     unary(Opcode::RSQRT),
+    selecting(Opcode::SELECT),
+    selecting(Opcode::SELECT_V2),
     unary(Opcode::SHAPE),
     with_arguments(Opcode::SLICE, 3, 3),
     unary(Opcode::SOFTMAX),
@@ -137,6 +165,7 @@ pub const SUPPORTED: &[Kind] = &[
     unary(Opcode::TANH),
     with_arguments(Opcode::TILE, 2, 2),
     with_arguments(Opcode::TRANSPOSE, 2, 2),
+    transposing(Opcode::TRANSPOSE_CONV),
     splitting(Opcode::UNPACK, 1, 0),
     unary(Opcode::ZEROS_LIKE),
 ];

@@ -55,6 +55,31 @@ pub(super) fn fully_connected(site: &Site) -> Result<Record, Refusal> {
 
 fn matrix(site: &Site, window: Window) -> Result<Record, Refusal> {
     let common = Common::new(site)?;
+    multiplied(site, window, Operand::Read(site.input_id(0)?), common)
+}
+
+/// A convolution over what `input` holds, with its filters turned round.
+pub(super) fn turned(site: &Site, input: Operand, window: Window) -> Result<Record, Refusal> {
+    let common = Common::new(site)?;
+    let pixel = window.in_c as usize;
+    let filter = pixel * window.kernel_h as usize * window.kernel_w as usize;
+    let filters = common.weights.data.chunks_exact(filter);
+    let turned: Vec<u8> = filters
+        .flat_map(|filter| filter.chunks_exact(pixel).rev().flatten().copied())
+        .collect();
+    let weights = pack::Weights {
+        data: &turned,
+        ..common.weights
+    };
+    multiplied(site, window, input, Common { weights, ..common })
+}
+
+fn multiplied(
+    site: &Site,
+    window: Window,
+    input: Operand,
+    common: Common,
+) -> Result<Record, Refusal> {
     let packed = Matrix::pack(common.weights, window.out_c as usize, signed_offset(site)?);
     let weight_zero_point = common.weight_zero_point - signed_offset(site)?;
     // The kernel works on unsigned activations, so int8 ones and their zero point move up by 128.
@@ -84,7 +109,7 @@ fn matrix(site: &Site, window: Window) -> Result<Record, Refusal> {
     };
     let sizes = conv_2d::sizes(&params);
     let operands = [
-        Operand::Read(site.input_id(0)?),
+        input,
         Operand::Packed(packed.bytes),
         Operand::Packed(table),
         Operand::Write(site.output_id()?),

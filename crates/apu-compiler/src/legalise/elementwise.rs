@@ -36,6 +36,24 @@ pub(super) fn product(site: &Site) -> Result<Record, Refusal> {
     elementwise(site, &unscaled(site, plain)?, b)
 }
 
+/// RELU and its kin on float32: the larger of a number and itself, clamped.
+pub(super) fn clamped(site: &Site) -> Result<Record, Refusal> {
+    let strides = strides(site.need_input(0)?)?;
+    let bits = |bound: f32| bound.to_bits() as i32;
+    let (least, largest) = match site.operator.opcode {
+        Opcode::RELU => (0.0, f32::INFINITY),
+        Opcode::RELU6 => (0.0, 6.0),
+        Opcode::RELU_0_TO_1 => (0.0, 1.0),
+        _ => (-1.0, 1.0),
+    };
+    let params = Elementwise {
+        clamp_min: bits(least),
+        clamp_max: bits(largest),
+        ..plain(site, Function::MAXIMUM, [strides; 2])?
+    };
+    elementwise(site, &params, Operand::Read(site.input_id(0)?))
+}
+
 fn minus_one(element: Element) -> Vec<u8> {
     match element {
         Element::FLOAT32 => (-1f32).to_le_bytes().into(),

@@ -1,0 +1,22 @@
+//! Every operator against LiteRT run live, on other cases than the stored ones. `APU_SWEEP_SEED` gives
+//! again others.
+#![allow(missing_docs, clippy::expect_used)]
+
+use suite::golden;
+use suite::litert::LiteRt;
+use suite::skip::or_skip;
+
+const SEED: &str = "1";
+
+#[test]
+fn every_operator_equals_litert_on_fresh_cases() {
+    or_skip("sweep", || {
+        let seed = std::env::var("APU_SWEEP_SEED").unwrap_or_else(|_| SEED.into());
+        let folder = tempfile::tempdir().expect("a folder for the cases");
+        LiteRt::find()?.draw_cases(&seed, folder.path());
+        let failures = golden::failures_in(folder.path());
+        let count = failures.len();
+        assert_eq!(count, 0, "with seed {seed}:\n{}", failures.join("\n"));
+        Ok(())
+    });
+}
