@@ -273,6 +273,8 @@ pub mod opcode {
     pub const FLOAT_FUNCTION: u32 = 21;
     /// [`super::L2Normalization`]: input, output.
     pub const L2_NORMALIZATION: u32 = 22;
+    /// [`super::Detection`]: boxes, scores, anchors (all float32), output, scratch.
+    pub const DETECTION: u32 = 23;
 }
 
 /// Window geometry shared by convolutions and pooling.
@@ -715,6 +717,30 @@ pub struct L2Normalization {
     pub input_zero_point: i32,
 }
 
+/// TFLite_Detection_PostProcess in its fast form, with one class a detection. With `n` the most
+/// detections, the output is `4n` corners (y, x, y, x), `n` classes, `n` scores and how many there are,
+/// all float32, the unused ones 0. Scratch holds 28 bytes a box.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Detection {
+    /// Boxes, and anchors.
+    pub boxes: u32,
+    /// Numbers that encode one box, of which the first four count: y, x, height, width.
+    pub encoding: u32,
+    /// Classes without the background.
+    pub classes: u32,
+    /// 1 if each box's scores begin with the background's, else 0.
+    pub background: u32,
+    /// Most detections.
+    pub max_detections: u32,
+    /// Least score, bits of an f32.
+    pub score_threshold: u32,
+    /// Share of the area from which on boxes count as one, bits of an f32.
+    pub overlap_threshold: u32,
+    /// What the encodings of y, x, height and width are divided by, bits of f32.
+    pub scale: [u32; 4],
+}
+
 const _: () = {
     use core::mem::size_of;
     assert!(size_of::<Header>() == 192);
@@ -736,6 +762,7 @@ const _: () = {
     assert!(size_of::<Cast>() == 12);
     assert!(size_of::<FloatFunction>() == 8);
     assert!(size_of::<L2Normalization>() == 16);
+    assert!(size_of::<Detection>() == 44);
     assert!(size_of::<Pool2d>() <= PARAMS);
     assert!(size_of::<Softmax>() <= PARAMS);
     assert!(size_of::<Quantize>() <= PARAMS);

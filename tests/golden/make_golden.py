@@ -55,6 +55,7 @@ OPERATORS = {
     "batch_matmul": {"int8": (matrices.batch_matmul, "int8", [])},
     "reductions": {f"{b.lower()}_{k}": (glue.reduction, (b, k), []) for b, k in glue.REDUCTIONS}
     | {f"{b.lower()}_{k}": (glue.search, (b, k), []) for b, k in glue.SEARCHES},
+    "detection": {k: (glue.detection, k, []) for k in ("uint8", "float32")},
     "l2_normalization": {k: (glue.l2_normalization, k, []) for k in BYTES},
     "plain": {f"{b.lower()}_{k}": (glue.number, (b, k), []) for b, k in glue.NUMBERS}
     | {f"cast_{a}_to_{b}": (glue.cast, (a, b), []) for a, b in glue.CASTS}

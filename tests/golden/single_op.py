@@ -56,11 +56,12 @@ def constant(name, data, **quantization):
 
 @dataclass
 class Operator:
-    """What the operator is; `options` is an object of the schema or None."""
+    """What the operator is; `options` is an object of the schema or None, or a flexbuffer for a custom operator."""
 
     builtin: str
     version: int = 1
     options: object = None
+    custom: str = None
 
 
 def build(operator, inputs, outputs):
@@ -87,6 +88,7 @@ def _code(operator):
     code.builtinCode = getattr(schema.BuiltinOperator, operator.builtin)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
     code.version = operator.version
+    code.customCode = operator.custom
     return code
 
 
@@ -104,7 +106,9 @@ def _operator(operator, tensors, inputs, outputs):
     result = schema.OperatorT()
     result.inputs = [-1 if t is None else tensors.index(t) for t in inputs]
     result.outputs = [tensors.index(t) for t in outputs]
-    if operator.options is not None:
+    if operator.custom is not None:
+        result.customOptions = np.frombuffer(operator.options, np.uint8)
+    elif operator.options is not None:
         name = type(operator.options).__name__.removesuffix("T")
         result.builtinOptionsType = getattr(schema.BuiltinOptions, name)
         result.builtinOptions = operator.options

@@ -355,6 +355,21 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "types",
+        operators: &[Opcode::DETECTION_POSTPROCESS],
+        needed: "inputs that are all float32 or all uint8, and float32 outputs",
+        broken: |site| {
+            let types = [Element::FLOAT32, Element::UINT8];
+            operands::types_from_to(site, &types, Element::FLOAT32)
+        },
+    },
+    Constraint {
+        name: "attributes",
+        operators: &[Opcode::DETECTION_POSTPROCESS],
+        needed: "use_regular_nms off and max_classes_per_detection 1",
+        broken: support::detection,
+    },
+    Constraint {
+        name: "types",
         operators: &[Opcode::PRELU],
         needed: "inputs and an output of one type: int8, uint8 or float32",
         broken: |site| {

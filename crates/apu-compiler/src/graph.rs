@@ -272,6 +272,7 @@ pub enum Options {
         half_pixel_centers: bool,
     },
     StridedSlice(StridedSlice),
+    Detection(Detection),
     TransposeConv {
         sliding: Sliding,
         activation: Activation,
@@ -290,6 +291,22 @@ pub enum Options {
         projection_clip: f32,
         time_major: bool,
     },
+}
+
+/// Attributes of TFLite_Detection_PostProcess.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct Detection {
+    pub max_detections: u32,
+    pub classes_per_detection: u32,
+    /// Without the background.
+    pub classes: u32,
+    /// Whether overlapping boxes of different classes are kept.
+    pub regular: bool,
+    pub score_threshold: f32,
+    pub overlap_threshold: f32,
+    /// What the encodings of y, x, height and width are divided by.
+    pub scale: [f32; 4],
 }
 
 /// Masks of a STRIDED_SLICE: bit i is about element i of begin, end and strides.

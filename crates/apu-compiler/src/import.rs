@@ -1,6 +1,8 @@
 //! From a verified flatbuffer to a [`Graph`]: indices, shapes and data sizes are checked here,
 //! once.
 
+mod detection;
+
 use std::borrow::Cow;
 
 use flatbuffers::{Follow, Vector};
@@ -23,7 +25,7 @@ pub(crate) fn import(file: &[u8]) -> Result<Graph<'_>, Error> {
     let main = first(model.subgraphs()).ok_or(Error::Missing {
         what: "the main subgraph",
     })?;
-    let tensors = each(main.tensors())
+    let mut tensors = each(main.tensors())
         .enumerate()
         .map(|(id, tensor)| import_tensor(id, tensor, model.buffers()))
         .collect::<Result<Vec<_>, _>>()?;
@@ -33,6 +35,9 @@ pub(crate) fn import(file: &[u8]) -> Result<Graph<'_>, Error> {
             import_operator(index, operator, model.operator_codes(), tensors.len())
         })
         .collect::<Result<Vec<_>, _>>()?;
+    for operator in &operators {
+        detection::complete(operator, &mut tensors);
+    }
     let graph = Graph {
         name: main.name().unwrap_or_default().into(),
         description: model.description().unwrap_or_default().into(),
@@ -206,15 +211,25 @@ fn import_operator<'m>(
             }
         })
         .collect::<Result<_, _>>()?;
+    // The byte was there first; the wider field came when it ran out.
+    let builtin = Opcode(i32::from(code.deprecated_builtin_code()).max(code.builtin_code()));
+    let is_detection = builtin == Opcode::CUSTOM && code.custom_code() == Some(detection::NAME);
+    let attributes = table.custom_options().map(|bytes| bytes.bytes());
     Ok(Operator {
         index,
-        // The byte was there first; the wider field came when it ran out.
-        opcode: Opcode(i32::from(code.deprecated_builtin_code()).max(code.builtin_code())),
+        opcode: if is_detection {
+            Opcode::DETECTION_POSTPROCESS
+        } else {
+            builtin
+        },
         custom: code.custom_code().map(short),
         version: code.version(),
         inputs,
         outputs: references(&place, table.outputs(), tensors)?,
-        options: table.options().map_or(Options::None, import_options),
+        options: match attributes {
+            Some(bytes) if is_detection => detection::options(bytes).unwrap_or(Options::None),
+            _ => table.options().map_or(Options::None, import_options),
+        },
     })
 }
 

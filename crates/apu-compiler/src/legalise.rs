@@ -3,6 +3,7 @@
 
 mod blocks;
 mod convolution;
+mod detection;
 mod elementwise;
 mod functions;
 mod gather;
@@ -101,6 +102,7 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         Opcode::REDUCE_MAX | Opcode::REDUCE_MIN => reductions::reduce(site).map(one),
         Opcode::ARG_MAX | Opcode::ARG_MIN => reductions::arg_max(site).map(one),
         Opcode::BATCH_MATMUL => matmul::batch_matmul(site),
+        Opcode::DETECTION_POSTPROCESS => detection::detection(site),
         Opcode::TRANSPOSE_CONV => transpose_conv::transpose_conv(site),
         Opcode::SELECT | Opcode::SELECT_V2 => plain::select(site).map(one),
         Opcode::CAST => plain::cast(site).map(one),

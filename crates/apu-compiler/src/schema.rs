@@ -138,6 +138,7 @@ tables! {
         options_type: u8 = 3, 0;
         @ inputs: Vector<'a, i32> = 1;
         @ outputs: Vector<'a, i32> = 2;
+        @ custom_options: Vector<'a, u8> = 5;
         union verify_options;
     }
     Conv2DOptions {

@@ -8,7 +8,7 @@ use apu_compiler::{Error, Numerics, Options, compile, inspect, report::Placement
 use apu_firmware::{Program, View};
 use apu_kernels::Isa;
 use apu_proto::program::Header;
-use toy::{ADD, CUSTOM, FLOAT32, INT32, MAX_POOL_2D, Model, RESHAPE, STRING, UNIQUE, bytes};
+use toy::{ADD, CUSTOM, FLOAT32, INT32, MAX_POOL_2D, Model, RESHAPE, SHAPE, STRING, UNIQUE, bytes};
 use zerocopy::FromBytes;
 
 /// Compiles, validates and runs a model.
@@ -87,6 +87,27 @@ fn constants_may_be_operands_and_outputs() {
     let mut model = sum_and_view(&[0], &[1, 3]);
     model.tensors[1] = bytes(&[4]).with_data(B);
     assert_eq!(run(&model, &[A]), [B, SUM]);
+}
+
+#[test]
+fn what_reads_only_constants_is_computed_when_compiling() {
+    let mut model = sum_and_view(&[], &[3]);
+    model.tensors[0] = bytes(&[4]).with_data(A);
+    model.tensors[1] = bytes(&[4]).with_data(B);
+    assert_eq!(run(&model, &[]), [SUM]);
+    let program = compile(&model.build(), &Options::default())
+        .unwrap()
+        .program;
+    let header = Header::read_from_prefix(program.as_slice()).unwrap().0;
+    assert_eq!(header.op_count, 1); // the copy to the output
+}
+
+#[test]
+fn a_shape_is_known_before_the_run() {
+    let mut model = sum_and_view(&[0], &[2]);
+    model.tensors[2] = bytes(&[1]).of(INT32);
+    model.operators = vec![(SHAPE, vec![0], vec![2])];
+    assert_eq!(run(&model, &[A]), [4i32.to_le_bytes()]);
 }
 
 #[test]

@@ -277,6 +277,8 @@ mod tests {
         let missing: Vec<String> = SUPPORTED
             .iter()
             .map(|kind| kind.opcode)
+            // Custom operators have attributes of another kind, which aren't read here.
+            .filter(|opcode| opcode.0 >= 0)
             .filter(missing)
             .map(|opcode| opcode.to_string())
             .collect();

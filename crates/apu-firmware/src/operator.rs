@@ -4,14 +4,14 @@ use crate::memory::overlap;
 use crate::{Layout, OpError};
 use apu_kernels::pool_2d::Pooling;
 use apu_kernels::{
-    Isa, arg_max, batch_matmul, cast, conv_2d, copy, depthwise_conv_2d, dequantize, elementwise,
-    float_function, gather, l2_normalization, lookup, mean, pad, pool_2d, quantize, reduce,
-    resize_bilinear, select, softmax, strided_copy,
+    Isa, arg_max, batch_matmul, cast, conv_2d, copy, depthwise_conv_2d, dequantize, detection,
+    elementwise, float_function, gather, l2_normalization, lookup, mean, pad, pool_2d, quantize,
+    reduce, resize_bilinear, select, softmax, strided_copy,
 };
 use apu_proto::program::{
-    ArgMax, BatchMatmul, Cast, Conv2d, DepthwiseConv2d, Dequantize, Elementwise, FloatFunction,
-    Gather, L2Normalization, Lookup, MAX_OPERANDS, Mean, Op, Operand, Pad, Pool2d, Quantize,
-    Reduce, ResizeBilinear, Select, Softmax, StridedCopy, opcode,
+    ArgMax, BatchMatmul, Cast, Conv2d, DepthwiseConv2d, Dequantize, Detection, Elementwise,
+    FloatFunction, Gather, L2Normalization, Lookup, MAX_OPERANDS, Mean, Op, Operand, Pad, Pool2d,
+    Quantize, Reduce, ResizeBilinear, Select, Softmax, StridedCopy, opcode,
 };
 use core::ops::Range;
 use zerocopy::FromBytes;
@@ -44,6 +44,7 @@ enum Kernel {
     Cast(Cast),
     FloatFunction(FloatFunction),
     L2Normalization(L2Normalization),
+    Detection(Detection),
 }
 
 /// The memory of an operator's operands.
@@ -139,6 +140,7 @@ impl Kernel {
             opcode::CAST => Self::Cast(params(op)?),
             opcode::FLOAT_FUNCTION => Self::FloatFunction(params(op)?),
             opcode::L2_NORMALIZATION => Self::L2Normalization(params(op)?),
+            opcode::DETECTION => Self::Detection(params(op)?),
             got => return Err(OpError::Opcode { got }),
         })
     }
@@ -146,7 +148,7 @@ impl Kernel {
     /// Operands that are read; they come first, then the output, then the scratch.
     fn reads(&self) -> usize {
         match self {
-            Self::Conv2d(_) | Self::DepthwiseConv2d(_) | Self::Select(_) => 3,
+            Self::Conv2d(_) | Self::DepthwiseConv2d(_) | Self::Select(_) | Self::Detection(_) => 3,
             Self::Elementwise(_) | Self::Lookup(_) | Self::Gather(_) | Self::BatchMatmul(_) => 2,
             Self::AveragePool2d(_)
             | Self::MaxPool2d(_)
@@ -167,7 +169,7 @@ impl Kernel {
     }
 
     fn has_scratch(&self) -> bool {
-        matches!(self, Self::Conv2d(_) | Self::Mean(_))
+        matches!(self, Self::Conv2d(_) | Self::Mean(_) | Self::Detection(_))
     }
 
     fn operand_count(&self) -> usize {
@@ -197,6 +199,7 @@ impl Kernel {
             Self::Cast(params) => cast::sizes(params),
             Self::FloatFunction(params) => float_function::sizes(params),
             Self::L2Normalization(params) => l2_normalization::sizes(params),
+            Self::Detection(params) => detection::sizes(params),
             Self::Copy => {
                 let size = op.operands[0].size;
                 return Ok([size, size, 0, 0, 0, 0]);
@@ -238,6 +241,7 @@ impl Kernel {
             Self::Cast(params) => cast::run(isa, params, a, output),
             Self::FloatFunction(params) => float_function::run(isa, params, a, output),
             Self::L2Normalization(params) => l2_normalization::run(isa, params, a, output),
+            Self::Detection(params) => detection::run(isa, params, [a, b, c], output, scratch),
         }
     }
 }

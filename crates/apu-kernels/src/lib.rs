@@ -18,6 +18,7 @@ pub mod conv_2d;
 pub mod copy;
 pub mod depthwise_conv_2d;
 pub mod dequantize;
+pub mod detection;
 pub mod elementwise;
 pub mod fixed_point;
 pub mod float_function;

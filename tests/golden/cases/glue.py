@@ -2,6 +2,7 @@
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 
 from single_op import Operator, Tensor, constant
 
@@ -96,6 +97,29 @@ def l2_normalization(rng, dtype, fixed):
     result = Tensor("output", p["shape"], dtype, 1 / 128, 0 if dtype == "int8" else 128)
     operator = Operator("L2_NORMALIZATION", 2 if dtype == "int8" else 1, schema.L2NormOptionsT())
     return case(rng, operator, [source], [result], **p, zero_point=source.zero_point)
+
+
+def detection(rng, dtype, fixed):
+    """Small boxes all over the picture, so that there are as many detections as may be: LiteRT leaves the rest open."""
+    boxes, classes, background = 80, int(rng.integers(1, 6)), int(rng.integers(2))
+    p = dict(boxes=boxes, classes=classes, background=background, most=int(rng.integers(1, 11)))
+    attributes = dict(
+        max_detections=p["most"], max_classes_per_detection=1, num_classes=classes, use_regular_nms=False,
+        nms_score_threshold=0.0, nms_iou_threshold=float(np.float32(rng.uniform(0.3, 0.7))),
+        y_scale=10.0, x_scale=10.0, h_scale=5.0, w_scale=5.0,
+    )  # fmt: skip
+    scales = [dict(scales=s, zero_point=z) if dtype == "uint8" else {} for s, z in ((0.05, 128), (1 / 256, 0), (1 / 256, 0))]
+    shapes = [[1, boxes, 4], [1, boxes, classes + background], [boxes, 4]]
+    inputs = [Tensor(n, s, dtype, **q) for n, s, q in zip(("boxes", "scores", "anchors"), shapes, scales)]
+    anchors = np.concatenate([rng.uniform(0, 1, (boxes, 2)), rng.uniform(0.05, 0.15, (boxes, 2))], 1).astype(np.float32)
+    inputs[2].data = np.round(anchors * 256).clip(0, 255).astype(np.uint8) if dtype == "uint8" else anchors
+    outputs = [Tensor(f"output{i}", s, "float32") for i, s in enumerate(([1, p["most"], 4], [1, p["most"]], [1, p["most"]], [1]))]
+    operator = Operator("CUSTOM", 1, bytes(flexbuffers.Dumps(attributes)), "TFLite_Detection_PostProcess")
+    if dtype == "uint8":
+        feed = [rng.integers(108, 148, (RUNS, *shapes[0])), rng.integers(0, 256, (RUNS, *shapes[1]))]
+    else:
+        feed = [rng.normal(0, 1, (RUNS, *shapes[0])), rng.uniform(0, 1, (RUNS, *shapes[1]))]
+    return Case(p, build(operator, inputs, outputs), [x.astype(dtype) for x in feed])
 
 
 REDUCTIONS = [("SUM", dtype) for dtype in ("uint8", "float32", "int32")] + [

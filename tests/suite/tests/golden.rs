@@ -42,6 +42,7 @@ operators! {
         reduce_min_int16, reduce_min_float32, reduce_min_int32, arg_max_int8, arg_max_uint8,
         arg_max_float32, arg_min_int8, arg_min_uint8, arg_min_float32,
     }
+    detection { uint8, float32 }
     l2_normalization {
         int8, uint8,
     }

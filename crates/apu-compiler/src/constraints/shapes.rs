@@ -88,9 +88,11 @@ fn expected(site: &Site) -> Option<Vec<u32>> {
         Opcode::MEAN | Opcode::REDUCE_MAX | Opcode::REDUCE_MIN | Opcode::SUM => reduced(site),
         Opcode::SELECT | Opcode::SELECT_V2 => selected(site),
         // Checked when it is lowered.
-        Opcode::ARG_MAX | Opcode::ARG_MIN | Opcode::BATCH_MATMUL | Opcode::TRANSPOSE_CONV => {
-            site.output().map(|output| output.shape.clone())
-        }
+        Opcode::ARG_MAX
+        | Opcode::ARG_MIN
+        | Opcode::BATCH_MATMUL
+        | Opcode::DETECTION_POSTPROCESS
+        | Opcode::TRANSPOSE_CONV => site.output().map(|output| output.shape.clone()),
         Opcode::RESIZE_BILINEAR => resized(site),
         _ => Some(input.shape.clone()),
     }

@@ -163,6 +163,12 @@ pub const SUPPORTED: &[Kind] = &[
     binary(Opcode::SUB),
     with_arguments(Opcode::SUM, 2, 2),
     unary(Opcode::TANH),
+    Kind {
+        opcode: Opcode::DETECTION_POSTPROCESS,
+        inputs: (3, 3),
+        outputs: (4, 4),
+        data: (0, 3),
+    },
     with_arguments(Opcode::TILE, 2, 2),
     with_arguments(Opcode::TRANSPOSE, 2, 2),
     transposing(Opcode::TRANSPOSE_CONV),
@@ -181,6 +187,17 @@ pub(super) fn operator(site: &Site) -> Option<String> {
         Some(name) if opcode == Opcode::CUSTOM => format!("CUSTOM \"{name}\""),
         _ => opcode.to_string(),
     })
+}
+
+pub(super) fn detection(site: &Site) -> Option<String> {
+    match site.operator.options {
+        Options::Detection(d) if d.regular => Some("regular suppression".into()),
+        Options::Detection(d) if d.classes_per_detection != 1 => {
+            Some(format!("{} classes a detection", d.classes_per_detection))
+        }
+        Options::Detection(_) => None,
+        _ => Some("no attributes".into()),
+    }
 }
 
 pub(super) fn activation(site: &Site) -> Option<String> {

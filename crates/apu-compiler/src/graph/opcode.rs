@@ -22,6 +22,8 @@ impl Opcode {
     pub const CONCATENATION: Self = Self(2);
     pub const CONV_2D: Self = Self(3);
     pub const CUSTOM: Self = Self(32);
+    /// The custom operator of that name; the schema has no number for it.
+    pub const DETECTION_POSTPROCESS: Self = Self(-1);
     pub const DEPTHWISE_CONV_2D: Self = Self(4);
     pub const DEPTH_TO_SPACE: Self = Self(5);
     pub const DEQUANTIZE: Self = Self(6);
@@ -105,6 +107,9 @@ impl Opcode {
 
 impl fmt::Display for Opcode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::DETECTION_POSTPROCESS {
+            return f.write_str("TFLite_Detection_PostProcess");
+        }
         match usize::try_from(self.0).ok().and_then(|i| NAMES.get(i)) {
             Some(name) => f.write_str(name),
             None => write!(f, "BUILTIN_{}", self.0),

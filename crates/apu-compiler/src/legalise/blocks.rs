@@ -3,7 +3,7 @@
 
 use super::{
     Record,
-    moves::{argument, copy_one, each_dimension, expect},
+    moves::{MAX_COPIES, argument, copy_one, each_dimension, expect},
     quantisation,
     strided::{Box, Side, Walk, copy, row_major},
 };
@@ -11,9 +11,6 @@ use crate::{
     constraints::{ARGUMENTS, Refusal, Site},
     graph::{Opcode, Options, Tensor},
 };
-
-/// Most copies that one operator may become.
-const MAX_COPIES: usize = 1024;
 
 pub(super) fn depth_and_space(site: &Site) -> Result<Record, Refusal> {
     let Options::Block { size } = site.operator.options else {

@@ -20,7 +20,7 @@ pub(super) fn lower(site: &Site) -> Result<Vec<Record>, Refusal> {
         Opcode::SLICE => slices::slice(site).map(one),
         Opcode::STRIDED_SLICE => slices::strided_slice(site).map(one),
         Opcode::REVERSE_V2 => reverse(site).map(one),
-        Opcode::TILE => tile(site).map(one),
+        Opcode::TILE => tile(site),
         Opcode::BROADCAST_TO => broadcast(site).map(one),
         Opcode::MIRROR_PAD => blocks::mirror_pad(site),
         Opcode::SPACE_TO_DEPTH | Opcode::DEPTH_TO_SPACE => blocks::depth_and_space(site).map(one),
@@ -31,6 +31,9 @@ pub(super) fn lower(site: &Site) -> Result<Vec<Record>, Refusal> {
         _ => numbers(site, &site.need_input(0)?.shape).map(one),
     }
 }
+
+/// Most copies that one operator may become.
+pub(super) const MAX_COPIES: usize = 1024;
 
 fn one(record: Record) -> Vec<Record> {
     vec![record]
@@ -194,7 +197,7 @@ fn reverse(site: &Site) -> Result<Record, Refusal> {
 }
 
 /// Each dimension becomes two: which repetition, of stride 0, and where in it.
-fn tile(site: &Site) -> Result<Record, Refusal> {
+fn tile(site: &Site) -> Result<Vec<Record>, Refusal> {
     let (input, output) = (site.need_input(0)?, site.need_output()?);
     let multiples = argument(site, 1)?;
     each_dimension("multiples", &multiples, input.shape.len())?;
@@ -216,7 +219,8 @@ fn tile(site: &Site) -> Result<Record, Refusal> {
             .stride
             .extend([to[dim] * i64::from(size), to[dim]]);
     }
-    copy_one(site, moved)
+    let parts = moved.parts(MAX_COPIES).into_iter();
+    parts.map(|part| copy_one(site, part)).collect()
 }
 
 fn broadcast(site: &Site) -> Result<Record, Refusal> {

@@ -74,6 +74,24 @@ impl Box {
         self
     }
 
+    /// As boxes of no more dimensions than a record can have, if that takes no more than this many.
+    pub fn parts(self, most: usize) -> Vec<Self> {
+        let whole = self.simplified();
+        let count = whole.shape.first().copied().unwrap_or(1);
+        if whole.shape.len() <= OP_RANK || count as usize > most {
+            return vec![whole];
+        }
+        let slice = |index: u32| {
+            let mut slice = whole.clone();
+            for walk in [&mut slice.input, &mut slice.output] {
+                walk.start += i64::from(index) * walk.stride[0];
+            }
+            slice.remove(0);
+            slice.parts(most / count as usize)
+        };
+        (0..count).flat_map(slice).collect()
+    }
+
     /// Whether dimension `dim` and the one before it are one, for both walks.
     fn continues(&self, dim: usize) -> bool {
         let size = i64::from(self.shape[dim]);

@@ -1,0 +1,51 @@
+//! The custom operator TFLite_Detection_PostProcess: attributes in a flexbuffer, and outputs whose shapes
+//! the file leaves open.
+
+use flexbuffers::{MapReader, Reader};
+
+use crate::graph::{Detection, Operator, Options, Tensor};
+
+/// Name of the operator in models.
+pub(super) const NAME: &str = "TFLite_Detection_PostProcess";
+
+/// The attributes; `None` if one that is needed is missing or has another type.
+pub(super) fn options(flexbuffer: &[u8]) -> Option<Options> {
+    let map = Reader::get_root(flexbuffer).ok()?.get_map().ok()?;
+    let real = |key| Some(map.index(key).ok()?.as_f32());
+    Some(Options::Detection(Detection {
+        max_detections: count(&map, "max_detections")?,
+        classes_per_detection: count(&map, "max_classes_per_detection")?,
+        classes: count(&map, "num_classes")?,
+        regular: map.index("use_regular_nms").is_ok_and(|v| v.as_bool()),
+        score_threshold: real("nms_score_threshold")?,
+        overlap_threshold: real("nms_iou_threshold")?,
+        scale: [
+            real("y_scale")?,
+            real("x_scale")?,
+            real("h_scale")?,
+            real("w_scale")?,
+        ],
+    }))
+}
+
+fn count(map: &MapReader<&[u8]>, key: &str) -> Option<u32> {
+    u32::try_from(map.index(key).ok()?.as_i64()).ok()
+}
+
+/// Gives the outputs their shapes where the file has none.
+pub(super) fn complete(operator: &Operator, tensors: &mut [Tensor]) {
+    let Options::Detection(Detection {
+        max_detections: most,
+        ..
+    }) = operator.options
+    else {
+        return;
+    };
+    let shapes: [&[u32]; 4] = [&[1, most, 4], &[1, most], &[1, most], &[1]];
+    for (&output, shape) in operator.outputs.iter().zip(shapes) {
+        let tensor = &mut tensors[output];
+        if tensor.shape.is_empty() && tensor.data.is_none() {
+            tensor.shape = shape.into();
+        }
+    }
+}
