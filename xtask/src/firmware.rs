@@ -150,7 +150,7 @@ fn elf(entries: &[Vec<u8>]) -> Result<Vec<u8>> {
     writer.write_section_header(&SectionHeader {
         sh_name,
         sh_type: elf::SHT_PROGBITS,
-        sh_flags: elf::SHF_ALLOC.into(),
+        sh_flags: elf::SHF_ALLOC,
         sh_addr: (BASE + TABLE).into(),
         sh_offset: offset + u64::from(TABLE),
         sh_size: table.len() as u64,

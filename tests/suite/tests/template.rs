@@ -1,11 +1,11 @@
 //! The template driver runs jobs: what its chapter of the book promises.
 //!
 //! Needs a node of the driver `template`, which a guest has with the device tree of that name.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used)]
 
 use std::fs;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -75,7 +75,7 @@ struct Client {
 }
 
 impl Client {
-    fn new(path: &PathBuf, timeout_ms: u32) -> Self {
+    fn new(path: &Path, timeout_ms: u32) -> Self {
         let node = Node::at(path);
         let mut bo = Bo {
             size: 3 * PAGE,
@@ -195,7 +195,7 @@ fn alone() -> MutexGuard<'static, ()> {
     DEVICE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn on_device(test: &str, body: impl FnOnce(&PathBuf)) {
+fn on_device(test: &str, body: impl FnOnce(&Path)) {
     let _alone = alone();
     or_skip(test, || {
         body(&node()?);
