@@ -128,8 +128,10 @@ pub mod addressing {
     /// device may remember entries that it found valid until [`super::Unmap`] names their
     /// addresses.
     pub const PAGE_TABLES: u32 = 1;
-    /// Something between device and memory translates, which the host programs by itself. There is
-    /// no [`super::Map`]; after an [`super::Unmap`] the device no longer reaches the range.
+    /// Something between device and memory translates, which the host programs by itself, for all
+    /// VMs together: each has device addresses that no other has. A [`super::Map`] only tells whose
+    /// they are, so that the device keeps VMs apart; its token is 0. After an [`super::Unmap`] the
+    /// device no longer reaches the range.
     pub const EXTERNAL: u32 = 2;
 }
 
@@ -159,8 +161,8 @@ pub struct VmDestroy {
 /// The device may only read through the mapping.
 pub const MAP_READ_ONLY: u32 = 1 << 0;
 
-/// Host to firmware: pages appear at a device address where nothing is mapped. Only with
-/// [`addressing::TOKENS`].
+/// Host to firmware: pages appear at a device address where nothing is mapped. Not with
+/// [`addressing::PAGE_TABLES`].
 /// A device that lacks the means leaves the range unmapped, and jobs that need it fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

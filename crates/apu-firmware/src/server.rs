@@ -230,7 +230,7 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
     }
 
     fn map(&mut self, map: &Map) -> Result<(), MessageError> {
-        if self.device.addressing != addressing::TOKENS {
+        if self.device.addressing == addressing::PAGE_TABLES {
             return Err(MessageError::Kind { kind: kind::MAP });
         }
         self.known_vm(kind::MAP, map.vm)?;

@@ -55,7 +55,7 @@ pub fn serve<P: Platform>(
     let cores = Cores::start(options.cores, &shared)?;
     let device = Device {
         core_count: options.cores,
-        va: VA,
+        va: platform.va(),
         page_size: PAGE_SIZE,
         addressing: P::ADDRESSING,
     };

@@ -70,6 +70,14 @@ pub enum Error {
         /// Bytes of the buffer after its header.
         room: usize,
     },
+    /// What lies at a core's boot address is no firmware that it can run.
+    #[error("the image at {address:#x}: {reason}")]
+    Image {
+        /// The boot address.
+        address: u32,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A message was written in part.
     #[error("the control node took {taken} of a message's {length} bytes")]
     Torn {

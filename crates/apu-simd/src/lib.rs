@@ -17,6 +17,7 @@ compile_error!("each VM takes 4 GiB of address space");
 pub mod control;
 pub mod cores;
 pub mod inject;
+pub mod mediatek;
 pub mod page_tables;
 pub mod platform;
 pub mod rpmsg;

@@ -2,6 +2,7 @@
 
 use apu_kernels::Isa;
 use apu_simd::inject::Faults;
+use apu_simd::mediatek::{Part, serve_core};
 use apu_simd::tokens::Tokens;
 use apu_simd::vhost_user::serve_at;
 use apu_simd::{Control, Options, VA, serve};
@@ -27,6 +28,17 @@ struct Arguments {
     /// Be a remote core, a virtio rpmsg device, behind this vhost-user socket instead.
     #[arg(long, value_name = "SOCKET", conflicts_with = "control")]
     vhost_user: Option<PathBuf>,
+    /// Be the core of this part behind an emulated chip instead.
+    #[arg(long, value_name = "PART", conflicts_with_all = ["control", "vhost_user"])]
+    core: Option<Part>,
+    /// Node of the emulated chip.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/dev/apu-emulator",
+        requires = "core"
+    )]
+    chip: PathBuf,
     /// Cores that run jobs, one thread each.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     cores: u32,
@@ -71,6 +83,11 @@ fn main() -> miette::Result<()> {
             || say("listening"),
             || say("online"),
         )?);
+    }
+    if let Some(part) = arguments.core {
+        return Ok(serve_core(part, &arguments.chip, &options, || {
+            say("online")
+        })?);
     }
     let control = Arc::new(Control::open(&arguments.control)?);
     let platform = Tokens::new(Arc::clone(&control), VA);

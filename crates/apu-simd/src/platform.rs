@@ -1,5 +1,6 @@
 //! How the device gets at the memory of its VMs.
 
+use crate::VA;
 use apu_firmware::memory::AddressSpace;
 use apu_proto::message::Map;
 use rustix::io::Errno;
@@ -12,6 +13,11 @@ pub trait Platform: 'static {
 
     /// Its number in [`addressing`](apu_proto::message::addressing).
     const ADDRESSING: u32;
+
+    /// Device addresses that VMs can map.
+    fn va(&self) -> Range<u64> {
+        VA
+    }
 
     /// Makes the space of a VM whose page tables begin at `root`, if it has some.
     ///

@@ -1,7 +1,6 @@
 //! All VMs of the device.
 
 use crate::cores::InFlight;
-use crate::daemon::VA;
 use crate::platform::Platform;
 use apu_firmware::memory::Memory;
 use apu_proto::message::{Map, Unmap};
@@ -46,7 +45,7 @@ impl<P: Platform> Memory for Vms<P> {
     fn destroy(&mut self, vm: u32) {
         debug!(vm, "destroyed");
         if let Some(space) = self.spaces.remove(&vm) {
-            self.platform.unmap(&space, &VA);
+            self.platform.unmap(&space, &self.platform.va());
         }
     }
 

@@ -9,12 +9,14 @@
 //!   and firmware.
 //! * [`transport`]: what carries messages; [`sim`] is a process that plays the device, [`rpmsg`] a
 //!   remote processor.
-//! * [`memory`]: how the device reaches pages: by [`tokens`], or by a [`page_table`] as [`pte`] has
-//!   it. Nothing above knows which.
+//! * [`memory`]: how the device reaches pages: by [`tokens`], by a [`page_table`] as [`pte`] has
+//!   it, or behind an [`iommu`]. Nothing above knows which.
 
 mod driver;
 mod envelope;
 mod ioctl;
+#[cfg(CONFIG_IOMMU_API)]
+mod iommu;
 mod link;
 mod memory;
 #[allow(

@@ -176,7 +176,9 @@ impl Driver for Apu {
     }
 
     fn flush(&self, vm: &mut Vm) -> Result {
-        self.link.sync(vm.connection, Blank::new()?, true)
+        self.link.sync(vm.connection, Blank::new()?, true)?;
+        vm.space.settle();
+        Ok(())
     }
 
     fn run_job(&self, job: &mut Job, placement: Placement<Self>) -> Result {

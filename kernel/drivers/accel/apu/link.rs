@@ -229,7 +229,7 @@ impl Link {
             );
             return Err(EPROTO);
         }
-        let online = describe(&ack, self.memory.va_end()).ok_or(EPROTO)?;
+        let online = describe(&ack, &*self.memory).ok_or(EPROTO)?;
         let open = || {
             let mut state = self.state.lock();
             if state.connection == connection {
@@ -270,10 +270,10 @@ fn parse<B: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<B> {
 }
 
 /// What the framework needs to know of a device, or None when it can't be true.
-fn describe(ack: &HelloAck, va_end: u64) -> Option<Online> {
+fn describe(ack: &HelloAck, memory: &dyn Memory) -> Option<Online> {
     let page = PAGE_SIZE as u64;
     let va_ok = ack.va_start < ack.va_end
-        && ack.va_end <= va_end
+        && ack.va_end <= memory.va_end()
         && ack.va_start.is_multiple_of(page)
         && ack.va_end.is_multiple_of(page);
     let counts_ok =
@@ -281,7 +281,7 @@ fn describe(ack: &HelloAck, va_end: u64) -> Option<Online> {
     (va_ok && counts_ok).then_some(Online {
         cores: ack.core_count,
         va: ack.va_start..ack.va_end,
-        windows: 1,
+        windows: memory.windows(),
         vms: ack.vm_max as usize,
     })
 }

@@ -34,6 +34,12 @@ pub(crate) trait Memory: Send + Sync {
         VA_END_MAX
     }
 
+    /// Parts of the device addresses, of which each VM gets one: more than one if all VMs share the
+    /// device's address space.
+    fn windows(&self) -> u32 {
+        1
+    }
+
     /// Makes the host's side of an empty address space.
     fn vm_create(&self) -> Result<KBox<dyn Space>>;
 
@@ -62,6 +68,9 @@ pub(crate) trait Space: Send {
 
     /// Unmaps `va`. The device may remember what was there until it is told to forget it.
     fn unmap(&mut self, va: Range<u64>) -> Result;
+
+    /// Called when the device has forgotten all that was unmapped.
+    fn settle(&mut self) {}
 }
 
 /// Part of a buffer object, with its pages pinned.

@@ -17,7 +17,8 @@ use crate::{
 use kernel::{
     device::{
         Bound,
-        Core, //
+        Core,
+        Device, //
     },
     drm::{
         self,
@@ -70,7 +71,7 @@ impl rpmsg::Driver for Channel {
 /// Makes a device of a channel. It goes with the channel, all of it.
 fn bring_up(channel: &rpmsg::Device<Bound>) -> Result {
     let parent = channel.as_ref();
-    let memory: Arc<dyn Memory> = Arc::new(PageTables, GFP_KERNEL)?;
+    let memory = memory_of(parent)?;
     let outbox = Arc::pin_init(Outbox::new(), GFP_KERNEL)?;
     let wire = Arc::new(Wire(outbox.clone()), GFP_KERNEL)?;
     let state = tiny::Device::new(parent, CORES, Apu::new(wire, memory));
@@ -80,6 +81,16 @@ fn bring_up(channel: &rpmsg::Device<Bound>) -> Result {
     // What was made last goes first: nothing arrives any more when the node goes.
     outbox.state.lock().endpoint = Some(rpmsg::Endpoint::open(channel, inbox)?);
     device.link.connect(CONNECTION)
+}
+
+/// What stands between the processor and memory.
+fn memory_of(processor: &Device<Bound>) -> Result<Arc<dyn Memory>> {
+    #[cfg(CONFIG_IOMMU_API)]
+    if let Some(iommu) = crate::iommu::Iommu::of(processor)? {
+        return Ok(Arc::new(iommu, GFP_KERNEL)?);
+    }
+    let _ = processor;
+    Ok(Arc::new(PageTables, GFP_KERNEL)?)
 }
 
 /// Where messages from the processor go.

@@ -7,10 +7,20 @@
 use super::pgtable::prot;
 use crate::{
     bindings,
+    device::{
+        Bound,
+        Device, //
+    },
+    devres,
     error::to_result,
+    new_mutex,
     of_reserved_mem::DevicePool,
     page::PAGE_SIZE,
     prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    },
     types::Opaque, //
 };
 use core::{
@@ -100,5 +110,200 @@ impl Domain {
             next += PAGE_SIZE as u64;
         }
         next - va
+    }
+}
+
+/// Memory in whole pages, for devices.
+///
+/// # Safety
+///
+/// As long as an instance lives, the addresses are those of memory that devices may reach.
+pub unsafe trait Pages {
+    /// Physical address of a page.
+    fn address(&self, number: usize) -> Result<bindings::phys_addr_t>;
+}
+
+#[cfg(CONFIG_RUST_DRM_GEM_SHMEM_HELPER)]
+// SAFETY: The pages are pinned and belong to an object that is made to be shared with devices.
+unsafe impl<T: crate::drm::gem::DriverObject> Pages for crate::drm::gem::shmem::PinnedPages<T> {
+    fn address(&self, number: usize) -> Result<bindings::phys_addr_t> {
+        self.physical_address(number)
+    }
+}
+
+/// A part of the address space that another device, an ancestor, is attached to: a remote
+/// processor, as what drives its firmware sees it.
+///
+/// # Invariants
+///
+/// While `state` has a domain, that is a paging domain that lives.
+#[pin_data]
+pub struct Window {
+    range: Range<u64>,
+    #[pin]
+    state: Mutex<State>,
+}
+
+struct State {
+    domain: Option<NonNull<bindings::iommu_domain>>,
+    /// From the first address that was ever mapped to the last one.
+    used: Range<u64>,
+}
+
+// SAFETY: Domains may be used by any thread.
+unsafe impl Send for Window {}
+
+// SAFETY: The domain is only used with the lock held.
+unsafe impl Sync for Window {}
+
+impl Window {
+    /// The addresses `range` of the nearest ancestor of `dev` that has an address space of its own;
+    /// none if there is no such. They can be used until `dev` is unbound, and are empty then.
+    ///
+    /// Ancestors must not take the address space from under a device that is bound, which those that
+    /// make such devices don't.
+    pub fn of_ancestor(dev: &Device<Bound>, range: Range<u64>) -> Result<Option<Arc<Self>>> {
+        let Some(domain) = domain_of_ancestor(dev) else {
+            return Ok(None);
+        };
+        // INVARIANT: The domain lives while `dev` is bound. `Closing` takes it from here then.
+        let window = Arc::pin_init(
+            pin_init!(Self {
+                range,
+                state <- new_mutex!(State {
+                    domain: Some(domain),
+                    used: 0..0,
+                }),
+            }),
+            GFP_KERNEL,
+        )?;
+        devres::register::<Closing, _>(dev, Closing(window.clone()), GFP_KERNEL)?;
+        Ok(Some(window))
+    }
+
+    /// Maps `pages`, of which `numbers` are those to map, at `va`, until the result is dropped.
+    pub fn map<P: Pages>(
+        self: &Arc<Self>,
+        va: u64,
+        pages: P,
+        numbers: Range<usize>,
+        writable: bool,
+    ) -> Result<Mapped<P>> {
+        let size = (numbers.len() * PAGE_SIZE) as u64;
+        let end = va.checked_add(size).ok_or(EINVAL)?;
+        if va < self.range.start || end > self.range.end {
+            return Err(EINVAL);
+        }
+        let write = if writable { prot::WRITE } else { 0 };
+        // What is dropped on the way unmaps as much as has been mapped.
+        let mut mapped = Mapped {
+            window: self.clone(),
+            va: va..va,
+            pages,
+        };
+        let mut state = self.state.lock();
+        let raw = state.domain.ok_or(ENODEV)?;
+        state.used = match state.used.is_empty() {
+            true => va..end,
+            false => state.used.start.min(va)..state.used.end.max(end),
+        };
+        for number in numbers {
+            let at = mapped.va.end;
+            let done = mapped.pages.address(number).and_then(|memory| {
+                let page = memory..memory + PAGE_SIZE as u64;
+                // SAFETY: By the type invariant the domain lives. The page may be reached as long
+                // as `mapped` lives, which unmaps it.
+                unsafe { Domain::from_raw(raw).map(at, page, prot::READ | write) }
+            });
+            if let Err(error) = done {
+                // It needs the lock.
+                drop(state);
+                return Err(error);
+            }
+            mapped.va.end += PAGE_SIZE as u64;
+        }
+        drop(state);
+        Ok(mapped)
+    }
+
+    fn unmap(&self, va: Range<u64>) {
+        if let Some(raw) = self.state.lock().domain {
+            // SAFETY: By the type invariant the domain lives.
+            unsafe { Domain::from_raw(raw) }.unmap(va);
+        }
+    }
+
+    /// Unmaps all that was mapped here, and lets go of the domain.
+    fn close(&self) {
+        let mut state = self.state.lock();
+        if let Some(raw) = state.domain.take() {
+            // SAFETY: By the type invariant the domain lives.
+            unsafe { Domain::from_raw(raw) }.unmap(state.used.clone());
+        }
+    }
+}
+
+fn domain_of_ancestor(dev: &Device) -> Option<NonNull<bindings::iommu_domain>> {
+    let mut raw = dev.as_raw();
+    while !raw.is_null() {
+        // SAFETY: Devices keep their parents.
+        let domain = unsafe { bindings::iommu_get_domain_for_dev(raw) };
+        if let Some(domain) = NonNull::new(domain) {
+            // SAFETY: The domain lives as long as `dev` is bound.
+            let kind = unsafe { (*domain.as_ptr()).type_ };
+            return (kind & bindings::__IOMMU_DOMAIN_PAGING != 0).then_some(domain);
+        }
+        // SAFETY: As above.
+        raw = unsafe { (*raw).parent };
+    }
+    None
+}
+
+/// Empties a window.
+struct Closing(Arc<Window>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Pages that are mapped in a [`Window`].
+pub struct Mapped<P: Pages> {
+    window: Arc<Window>,
+    va: Range<u64>,
+    pages: P,
+}
+
+impl<P: Pages + Clone> Mapped<P> {
+    /// The device addresses.
+    pub fn va(&self) -> &Range<u64> {
+        &self.va
+    }
+
+    /// Splits this into what lies before, within and after `range`; nothing is unmapped by that.
+    pub fn split(mut self, range: &Range<u64>) -> [Option<Self>; 3] {
+        let (start, end) = (self.va.start, self.va.end);
+        let first = range.start.clamp(start, end);
+        let second = range.end.clamp(first, end);
+        let part = |va: Range<u64>| {
+            (!va.is_empty()).then(|| Self {
+                window: self.window.clone(),
+                va,
+                pages: self.pages.clone(),
+            })
+        };
+        let parts = [part(start..first), part(first..second), part(second..end)];
+        // Each byte belongs to one of the parts now.
+        self.va = start..start;
+        parts
+    }
+}
+
+impl<P: Pages> Drop for Mapped<P> {
+    fn drop(&mut self) {
+        if !self.va.is_empty() {
+            self.window.unmap(self.va.clone());
+        }
     }
 }
