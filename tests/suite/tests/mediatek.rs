@@ -4,8 +4,12 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
+use apu::{Device, DeviceState};
+use suite::accel::daemon::Hardware;
 use suite::emulator::{Event, Processor, Record, has_driver, kernel_log};
 use suite::skip::or_skip;
 
@@ -30,6 +34,7 @@ const EINVAL: i32 = 22;
 
 /// What differs between the parts.
 struct Part {
+    name: &'static str,
     clocks: u32,
     default0: u32,
     default1: u32,
@@ -41,11 +46,13 @@ fn part() -> Part {
         .trim_end_matches('\0')
     {
         "mediatek,mt8183-apu" => Part {
+            name: "mt8183",
             clocks: 3,
             default0: 1 << 28 | 0x10 << 23 | 0x10 << 18,
             default1: 0x10 | 0x10 << 5,
         },
         "mediatek,mt8365-apu-core" => Part {
+            name: "mt8365",
             clocks: 8,
             default0: 1 << 26 | 1 << 20,
             default1: 1 << 3 | 1 << 7,
@@ -195,4 +202,63 @@ fn the_driver_can_be_taken_from_the_core_and_given_back() {
             }
         },
     );
+}
+
+/// The node of the device that answers, as soon as one does.
+fn node() -> PathBuf {
+    let online = |node: &PathBuf| {
+        let device = Device::open(node.to_str().unwrap());
+        device.is_ok_and(|device| {
+            let info = device.info();
+            info.is_ok_and(|info| info.state == DeviceState::Online)
+        })
+    };
+    loop {
+        let nodes = fs::read_dir("/dev/accel").unwrap();
+        let mut nodes = nodes.map(|node| node.unwrap().path());
+        match nodes.find(online) {
+            Some(node) => return node,
+            None => std::thread::yield_now(),
+        }
+    }
+}
+
+/// What the command says of a picture, on the core.
+fn classify(arguments: &[&str]) -> String {
+    let apu = std::env::var_os("APU_TEST_CLI").unwrap();
+    let said = Command::new(apu)
+        .arg("classify")
+        .args(arguments)
+        .arg("--device")
+        .arg(node())
+        .output()
+        .unwrap();
+    String::from_utf8(said.stdout).unwrap() + &String::from_utf8_lossy(&said.stderr)
+}
+
+#[test]
+fn firmware_answers_runs_models_and_is_restarted_when_it_dies() {
+    let test = "firmware_answers_runs_models_and_is_restarted_when_it_dies";
+    with_processor(test, |_, processor| {
+        or_skip(test, || {
+            let hardware = Hardware::take()?;
+            let core = ["--core", part().name];
+            processor.start().unwrap();
+            let firmware = hardware.start(&core);
+            assert!(classify(&[]).contains("0.996094: 8 8"));
+            let model = "../shared/models/mobilenet_v2_1.0_224_quant.tflite";
+            if fs::exists(model).unwrap() {
+                let said = classify(&[model, "../shared/images/grace_hopper.bmp"]);
+                assert!(said.contains("military uniform"), "{said}");
+            }
+            drop(firmware);
+            let crashed = "crash detected in 29180000.npu: type mmufault";
+            while !kernel_log().contains(crashed) || processor.state() != "running" {
+                std::thread::yield_now();
+            }
+            let _firmware = hardware.start(&core);
+            assert!(classify(&[]).contains("0.996094: 8 8"));
+            Ok(())
+        });
+    });
 }

@@ -163,10 +163,13 @@ fn suite_in_guest(options: &[&str], any_device: &[&str]) -> Result<Vec<Command>>
 
 /// A guest for each device tree.
 fn mediatek() -> Result<Vec<Command>> {
+    let programs = workspace::build_release(&["apu-simd", "apu-cli"])?;
     let guest = |tree: &str| {
         let mut run = xtask(&["uml", "run", "--no-daemon", "--device-tree"])?;
         run.arg(format!("kernel/configs/device-trees/{tree}.dts"));
         run.arg("--").arg(test_program("mediatek")?);
+        run.env("APU_TEST_SIMD", programs.join("apu-simd"))
+            .env("APU_TEST_CLI", programs.join("apu"));
         anyhow::Ok(run)
     };
     ["broken-apus", "mt8365-apu"]
