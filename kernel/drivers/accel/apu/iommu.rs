@@ -2,8 +2,8 @@
 
 //! Memory behind an IOMMU: one address space for all clients, of which each VM has a part.
 //!
-//! The domain is that of the remote processor. A MAP still tells the device of each mapping, so that
-//! it can keep VMs apart, which the IOMMU doesn't.
+//! The domain is that of the remote processor. A MAP still tells the device of each mapping, so
+//! that it can keep VMs apart, which the IOMMU doesn't.
 
 use crate::{
     driver::Apu,

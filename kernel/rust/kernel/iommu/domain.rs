@@ -157,11 +157,11 @@ unsafe impl Send for Window {}
 unsafe impl Sync for Window {}
 
 impl Window {
-    /// The addresses `range` of the nearest ancestor of `dev` that has an address space of its own;
-    /// none if there is no such. They can be used until `dev` is unbound, and are empty then.
+    /// The addresses `range` of the nearest ancestor of `dev` that has an address space of its
+    /// own; none if there is no such. They can be used until `dev` is unbound, and are empty then.
     ///
-    /// Ancestors must not take the address space from under a device that is bound, which those that
-    /// make such devices don't.
+    /// Ancestors must not take the address space from under a device that is bound, which those
+    /// that make such devices don't.
     pub fn of_ancestor(dev: &Device<Bound>, range: Range<u64>) -> Result<Option<Arc<Self>>> {
         let Some(domain) = domain_of_ancestor(dev) else {
             return Ok(None);
