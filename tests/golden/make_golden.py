@@ -49,7 +49,8 @@ OPERATORS = {
     "unary": {f"{b.lower()}_{k}": (unary.unary, (b, k), []) for b, k in unary.KINDS},
     "binary": {f"{b.lower()}_{k}": (binary.binary, (b, k), binary.SHAPES) for b, k in binary.KINDS},
     "moves": {f"{name}_int8": (function, "int8", []) for name, function in moves.FUNCTIONS.items()}
-    | {f"{name}_int32": (moves.FUNCTIONS[name], "int32", []) for name in ("concatenation", "strided_slice", "gather")},
+    | {f"{name}_int32": (moves.FUNCTIONS[name], "int32", []) for name in ("concatenation", "strided_slice", "gather")}
+    | {"concatenation_rescaled_uint8": (moves.concatenation_rescaled, "uint8", [])},
     "resize_bilinear": {k: (moves.resize_bilinear, k, []) for k in [*BYTES, "int16", "float32"]},
     "transpose_conv": {k: (convolution.transpose_conv, k, []) for k in WEIGHTED},
     "batch_matmul": {"int8": (matrices.batch_matmul, "int8", [])},

@@ -84,6 +84,18 @@ def concatenation(rng, dtype, fixed):
     return moved(rng, operator, inputs, [Tensor("output", whole, dtype, **scales)], **p, axis=axis, **scales)
 
 
+def concatenation_rescaled(rng, dtype, fixed):
+    """The inputs have scales of their own, as old converters left them."""
+    p = dict(shape=sizes(rng), count=int(rng.integers(1, 5)))
+    axis = int(rng.integers(len(p["shape"])))
+    inputs = [Tensor(f"input{i}", p["shape"], dtype, **quantised(rng, dtype)) for i in range(p["count"])]
+    whole = [n * (p["count"] if d == axis else 1) for d, n in enumerate(p["shape"])]
+    result = Tensor("output", whole, dtype, **quantised(rng, dtype))
+    operator = Operator("CONCATENATION", 1, options(schema.ConcatenationOptionsT(), axis=axis))
+    scales = [[t.scales, t.zero_point] for t in (*inputs, result)]
+    return moved(rng, operator, inputs, [result], **p, axis=axis, scales=scales)
+
+
 def pack(rng, dtype, fixed):
     p = dict(shape=sizes(rng, most=3), count=int(rng.integers(1, 5))) | fixed
     axis = int(rng.integers(-len(p["shape"]) - 1, len(p["shape"]) + 1))

@@ -82,7 +82,7 @@ operators! {
         unpack_int8, split_int8, split_v_int8, tile_int8, broadcast_to_int8, reverse_v2_int8,
         mirror_pad_int8, depth_to_space_int8, space_to_depth_int8, space_to_batch_nd_int8,
         batch_to_space_nd_int8, gather_int8, gather_nd_int8, resize_nearest_neighbor_int8,
-        concatenation_int32, strided_slice_int32, gather_int32,
+        concatenation_rescaled_uint8, concatenation_int32, strided_slice_int32, gather_int32,
     }
     resize_bilinear {
         int8, uint8, int16, float32,

@@ -39,6 +39,36 @@ pub(super) fn lookup(site: &Site) -> Result<Record, Refusal> {
     )
 }
 
+/// Input `index` of a concatenation of uint8 in the quantisation of the output, in memory of its own
+/// (`ConcatenationWithScaling`).
+pub(super) fn rescaled(site: &Site, index: usize) -> Result<(Record, Operand), Refusal> {
+    let (input, output) = (site.need_input(index)?, site.need_output()?);
+    let (input_scale, input_zero_point) = quantisation(input)?;
+    let (output_scale, output_zero_point) = quantisation(output)?;
+    let scale = input_scale * (1.0 / output_scale);
+    let bias = -input_zero_point as f32 * scale;
+    let function =
+        |x: i32| ((x as f32 * scale + bias).round() as i32).saturating_add(output_zero_point);
+    let params = Lookup {
+        count: size("elements", input.count())?,
+        entry_size: 1,
+    };
+    let to = || Operand::Temporary {
+        index,
+        size: input.count(),
+    };
+    let operands = [
+        Operand::Read(site.input_id(index)?),
+        Operand::Packed(table(input.element, (0, 255), &function)),
+        to(),
+    ];
+    let sizes = lookup::sizes(&params);
+    Ok((
+        record(site, opcode::LOOKUP, &params, sizes, operands, 0)?,
+        to(),
+    ))
+}
+
 /// The table for a quantised input.
 fn quantised(site: &Site) -> Result<Vec<u8>, Refusal> {
     let (input, output) = (site.need_input(0)?, site.need_output()?);

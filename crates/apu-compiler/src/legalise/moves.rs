@@ -1,7 +1,7 @@
 //! Operators that move elements by a fixed rule, as copies of boxes.
 
 use super::{
-    Record, blocks, slices,
+    Record, blocks, lookup, slices,
     strided::{Box, Side, Walk, copy, row_major},
 };
 use crate::{
@@ -124,7 +124,8 @@ fn concatenation(site: &Site) -> Result<Vec<Record>, Refusal> {
         let input = site.need_input(number)?;
         let fits = input.shape.len() == output.shape.len()
             && (0..input.shape.len()).all(|d| d == axis || input.shape[d] == output.shape[d]);
-        if !fits || !same_scale(input, output) {
+        let rescaled = !same_scale(input, output);
+        if !fits || (rescaled && output.element != Element::UINT8) {
             return Err(ARGUMENTS.refuse(format!("{} that doesn't fit", input.label())));
         }
         let moved = Box {
@@ -132,8 +133,13 @@ fn concatenation(site: &Site) -> Result<Vec<Record>, Refusal> {
             input: Walk::whole(&input.shape),
             output: Walk::whole(&output.shape).from(&index),
         };
-        let (from, to) = (Side::input(site, number)?, Side::output(site, 0)?);
-        records.push(copy(site, input, from, to, moved)?);
+        let mut from = Side::input(site, number)?;
+        if rescaled {
+            let (record, to) = lookup::rescaled(site, number)?;
+            records.push(record);
+            from.operand = to;
+        }
+        records.push(copy(site, input, from, Side::output(site, 0)?, moved)?);
         index[axis] += i64::from(input.shape[axis]);
     }
     if index[axis] != i64::from(output.shape[axis]) {

@@ -171,7 +171,9 @@ impl Ranges {
             if set(self.masks.ellipsis, i) {
                 for _ in 0..hidden {
                     let (size, step) = whole(dim);
-                    (shape.push(size), stride.push(step), output.push(size));
+                    shape.push(size);
+                    stride.push(step);
+                    output.push(size);
                     dim += 1;
                 }
             } else if new_axis(&i) {
@@ -189,7 +191,9 @@ impl Ranges {
         }
         for dim in dim..input.len() {
             let (size, step) = whole(dim);
-            (shape.push(size), stride.push(step), output.push(size));
+            shape.push(size);
+            stride.push(step);
+            output.push(size);
         }
         let moved = Box {
             input: Walk { start, stride },
