@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod bare;
+mod bindings;
 mod cache;
 mod command;
 mod daemon;
@@ -56,6 +57,8 @@ enum Verb {
     Docs(docs::Docs),
     /// Counts the lines of each part of the kernel code
     Lines,
+    /// Checks the device tree bindings and their examples
+    Bindings,
     /// Checks what the prose promises
     Tidy,
     /// Does everything above and the tests, on a bare machine
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Verb::Demo(what) => litert::demo(&what),
         Verb::Docs(docs) => docs::main(&docs),
         Verb::Lines => docs::lines::main(),
+        Verb::Bindings => bindings::main(),
         Verb::Tidy => tidy::main(),
         Verb::Test(test) => test::main(&test),
         Verb::Guest => guest::main(),

@@ -28,6 +28,11 @@ pub fn runtimes() -> Result<Vec<PathBuf>> {
     OLDER.into_iter().chain([LITERT]).map(environment).collect()
 }
 
+/// The Python that has what checks device tree bindings.
+pub fn device_tree_schema() -> Result<PathBuf> {
+    environment("kernel/configs/device-trees/requirements.txt")
+}
+
 /// The Python that has what a file of requirements pins.
 fn environment(name: &str) -> Result<PathBuf> {
     let requirements = workspace::root().join(name);

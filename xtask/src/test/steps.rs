@@ -67,6 +67,11 @@ pub fn all() -> Vec<Step> {
             cli,
         ),
         step(
+            "bindings",
+            "the device tree bindings and their examples",
+            || Ok(vec![xtask(&["bindings"])?]),
+        ),
+        step(
             "mediatek",
             "MediaTek's cores, with an emulated chip",
             mediatek,
