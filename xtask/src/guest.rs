@@ -46,8 +46,11 @@ fn live() -> Result<()> {
 
 fn work(job: &Job, line: &Line) -> Result<Outcome> {
     let mut daemon = match &job.daemon {
-        Some(program) => {
-            let mut daemon = Daemon::start(Command::new(program))?;
+        Some(words) => {
+            let (program, arguments) = words.split_first().context("no daemon to start")?;
+            let mut command = Command::new(program);
+            command.args(arguments);
+            let mut daemon = Daemon::start(command)?;
             daemon.expect(ONLINE)?;
             Some(daemon)
         }

@@ -81,6 +81,9 @@ pub struct Run {
     /// Leaves the device without firmware: the program starts apu-simd if it wants one
     #[arg(long)]
     no_daemon: bool,
+    /// Adds an argument to the command line of apu-simd
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    simd: Vec<OsString>,
     /// Program and arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -158,8 +161,8 @@ impl Run {
         if !self.no_daemon {
             let simd = workspace::build_release(&["apu-simd", "apu-cli"])?.join("apu-simd");
             match self.transport {
-                Transport::Sim => daemon = Some(simd.into()),
-                Transport::Rpmsg => attach_core(&mut guest, &simd, sockets.path())?,
+                Transport::Sim => daemon = Some([vec![simd.into()], self.simd].concat()),
+                Transport::Rpmsg => attach_core(&mut guest, &simd, &self.simd, sockets.path())?,
             }
         }
         let ended = guest.run(&self.vehicle.job(self.command, daemon)?)?;
@@ -168,11 +171,16 @@ impl Run {
 }
 
 /// Starts `simd` as a remote core of the guest: a virtio device of the kind that carries rpmsg.
-fn attach_core(guest: &mut Guest, simd: &Path, sockets: &Path) -> Result<()> {
+fn attach_core(
+    guest: &mut Guest,
+    simd: &Path,
+    arguments: &[OsString],
+    sockets: &Path,
+) -> Result<()> {
     const VIRTIO_ID_RPMSG: u32 = 7;
     let socket = sockets.join("core");
     let mut command = command::bound_to_us(simd.as_os_str(), "KILL");
-    command.arg("--vhost-user").arg(&socket);
+    command.arg("--vhost-user").arg(&socket).args(arguments);
     let mut core = Daemon::start(command)?;
     core.expect(LISTENING)?;
     guest.core = Some(core);
@@ -213,7 +221,7 @@ impl Vehicle {
         })
     }
 
-    fn job(&self, command: Vec<OsString>, daemon: Option<OsString>) -> Result<Job> {
+    fn job(&self, command: Vec<OsString>, daemon: Option<Vec<OsString>>) -> Result<Job> {
         Ok(Job {
             command,
             env: std::env::vars_os()

@@ -5,14 +5,12 @@
 
 use std::time::{Duration, Instant};
 
-use apu::{Context, ContextOptions, Device, DeviceState, Error, Model, Program};
+use apu::{ContextOptions, DeviceState, Error};
 use suite::accel::bench::PATIENCE;
+use suite::accel::client::Client;
 use suite::accel::daemon::Hardware;
-use suite::archive::Case;
-use suite::compare::difference;
 use suite::inference::run;
 use suite::skip::or_skip;
-use suite::{device, golden};
 
 fn with_hardware(test: &str, body: impl FnOnce(&Hardware, &Client)) {
     or_skip(test, || {
@@ -20,49 +18,6 @@ fn with_hardware(test: &str, body: impl FnOnce(&Hardware, &Client)) {
         body(&hardware, &Client::new());
         Ok(())
     });
-}
-
-/// A client with a small model and the right answer to it.
-struct Client {
-    device: Device,
-    case: Case,
-}
-
-impl Client {
-    fn new() -> Self {
-        let case = golden::open("conv_2d")
-            .cases("int8_per_channel")
-            .swap_remove(3);
-        Self {
-            device: Device::open(&device::name()).unwrap(),
-            case,
-        }
-    }
-
-    fn load(&self) -> apu::Result<Context> {
-        let compiled = apu_compiler::compile(&self.case.model, &Default::default()).unwrap();
-        let program = Program::parse(compiled.program).unwrap();
-        let mut options = ContextOptions {
-            patience: PATIENCE,
-            ..ContextOptions::default()
-        };
-        options.queue.timeout = Duration::from_millis(500);
-        Model::load(&self.device, program)?.context_with(options)
-    }
-
-    /// Runs once; an answer is the right one.
-    fn run(&self, context: &mut Context) -> apu::Result<()> {
-        let outputs = run(context, &[self.case.inputs[0].tensor(0)])?;
-        assert_eq!(
-            difference(&outputs[0], self.case.outputs[0].tensor(0)),
-            None
-        );
-        Ok(())
-    }
-
-    fn state(&self) -> DeviceState {
-        self.device.info().unwrap().state
-    }
 }
 
 #[test]

@@ -62,6 +62,11 @@ pub fn all() -> Vec<Step> {
             suite_in_guest(&[], &ANY_DEVICE)
         }),
         step(
+            "rpmsg",
+            "the suite through a remote core on the host",
+            suite_through_a_remote_core,
+        ),
+        step(
             "cli",
             "the command says the same in-process and through the kernel",
             cli,
@@ -181,6 +186,28 @@ fn mediatek() -> Result<Vec<Command>> {
         .into_iter()
         .map(guest)
         .collect()
+}
+
+/// The same with a process of the host as a remote core, which then lies, and at last dies.
+fn suite_through_a_remote_core() -> Result<Vec<Command>> {
+    let litert = setup::litert()?;
+    let run = |target: &str, simd: &[&str]| {
+        let mut run = xtask(&["uml", "run", "--transport", "rpmsg"])?;
+        run.args(simd.iter().flat_map(|argument| ["--simd", argument]));
+        run.arg("--").arg(test_program(target)?);
+        run.env("APU_TEST_DEVICE", NODE)
+            .env("APU_LITERT_PYTHON", &litert);
+        anyhow::Ok(run)
+    };
+    let mut commands = Vec::new();
+    for target in ANY_DEVICE.iter().chain(&ACCEL) {
+        commands.push(run(target, &[])?);
+    }
+    commands.push(run("digits", &["--garbage-after-runs=0"])?);
+    let mut dying = run("remote_core", &["--die-after-runs=1"])?;
+    dying.env("APU_TEST_DYING_CORE", "1");
+    commands.push(dying);
+    Ok(commands)
 }
 
 /// Builds one test program of the suite.

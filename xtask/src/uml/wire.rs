@@ -30,8 +30,8 @@ pub struct Job {
     pub env: Vec<(OsString, OsString)>,
     /// Working folder.
     pub cwd: OsString,
-    /// The daemon to start first, and to wait for until it is online.
-    pub daemon: Option<OsString>,
+    /// The daemon to start first, with its arguments, and to wait for until it is online.
+    pub daemon: Option<Vec<OsString>>,
     /// Size of the terminal that the program gets; pipes if there is none.
     pub terminal: Option<Terminal>,
     /// Whether the kernel can check itself for leaks and locks, and is to do so at the end.
