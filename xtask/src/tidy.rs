@@ -55,7 +55,7 @@ const CHECKS: [Check; 11] = [
         broken: docs::stale,
     },
     Check {
-        promise: "kernel drivers have neither unsafe code nor bindings",
+        promise: "kernel drivers have no bindings, and accel drivers no unsafe code",
         broken: sources::unsafe_drivers,
     },
     Check {
