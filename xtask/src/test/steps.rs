@@ -132,6 +132,7 @@ fn unit() -> Result<Vec<Command>> {
         "test",
         "--release",
         "--quiet",
+        "--no-fail-fast",
         "--workspace",
         "--exclude=suite",
     ]);
