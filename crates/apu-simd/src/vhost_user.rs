@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use tracing::{info, warn};
+use vhost::vhost_user::Error::Disconnected;
 use vhost::vhost_user::message::VhostUserProtocolFeatures;
 use vhost::vhost_user::{Backend, Listener};
 use vhost_user_backend::{VhostUserBackend, VhostUserDaemon, VringRwLock, VringT};
@@ -76,7 +77,11 @@ pub fn serve_at(
     remote.changed.notify_all();
     // A panic of the server has aborted this process.
     let served = server.join().unwrap_or(Ok(()));
-    ended.map_err(|it| failed(it.to_string())).and(served)
+    match ended {
+        // A driver may go between two messages.
+        Ok(()) | Err(vhost_user_backend::Error::HandleRequest(Disconnected)) => served,
+        Err(error) => Err(failed(error.to_string())),
+    }
 }
 
 /// The core's end of the queues.
