@@ -79,7 +79,7 @@ pub fn all() -> Vec<Step> {
         step(
             "mediatek",
             "MediaTek's cores, with an emulated chip",
-            mediatek,
+            || mediatek(&[]),
         ),
         step(
             "litert-accel",
@@ -90,7 +90,11 @@ pub fn all() -> Vec<Step> {
                 Ok(commands)
             },
         ),
-        step("template", "the template driver runs jobs", template),
+        step(
+            "template",
+            "the template driver runs jobs",
+            || template(&[]),
+        ),
         step("debug-kernel", "the kernel with all checks builds", || {
             Ok(vec![xtask(&["kernel", "build", "--debug-kernel"])?])
         }),
@@ -103,6 +107,11 @@ pub fn all() -> Vec<Step> {
             "accel-debug",
             "the suite through the kernel with all checks",
             || suite_in_guest(&["--debug-kernel"], &["digits"]),
+        ),
+        step(
+            "others-debug",
+            "remote cores and the template with all checks",
+            others_with_all_checks,
         ),
         step("readme", "README's commands, as written", readme_commands),
     ]
@@ -173,10 +182,11 @@ fn suite_in_guest(options: &[&str], any_device: &[&str]) -> Result<Vec<Command>>
 }
 
 /// A guest for each device tree.
-fn mediatek() -> Result<Vec<Command>> {
+fn mediatek(options: &[&str]) -> Result<Vec<Command>> {
     let programs = workspace::build_release(&["apu-simd", "apu-cli"])?;
     let guest = |tree: &str| {
-        let mut run = xtask(&["uml", "run", "--no-daemon", "--device-tree"])?;
+        let mut run = xtask(&["uml", "run", "--no-daemon"])?;
+        run.args(options).arg("--device-tree");
         run.arg(format!("kernel/configs/device-trees/{tree}.dts"));
         run.arg("--").arg(test_program("mediatek")?);
         run.env("APU_TEST_SIMD", programs.join("apu-simd"))
@@ -192,23 +202,44 @@ fn mediatek() -> Result<Vec<Command>> {
 /// Whole models, the uAPI and clients with a process of the host as a remote core, which then lies,
 /// and at last dies.
 fn suite_through_a_remote_core() -> Result<Vec<Command>> {
-    let litert = setup::litert()?;
-    let run = |target: &str, simd: &[&str]| {
-        let mut run = xtask(&["uml", "run", "--transport", "rpmsg"])?;
-        run.args(simd.iter().flat_map(|argument| ["--simd", argument]));
-        run.arg("--").arg(test_program(target)?);
-        run.env("APU_TEST_DEVICE", NODE)
-            .env("APU_LITERT_PYTHON", &litert);
-        anyhow::Ok(run)
-    };
     let mut commands = Vec::new();
     for target in ["models", "digits"].iter().chain(&ACCEL) {
-        commands.push(run(target, &[])?);
+        commands.push(through_a_remote_core(target, &[])?);
     }
-    commands.push(run("digits", &["--garbage-after-runs=0"])?);
-    let mut dying = run("remote_core", &["--die-after-runs=1"])?;
-    dying.env("APU_TEST_DYING_CORE", "1");
-    commands.push(dying);
+    commands.push(through_a_remote_core(
+        "digits",
+        &["--simd", "--garbage-after-runs=0"],
+    )?);
+    commands.push(dying_core(&[])?);
+    Ok(commands)
+}
+
+fn through_a_remote_core(target: &str, options: &[&str]) -> Result<Command> {
+    let mut run = xtask(&["uml", "run", "--transport", "rpmsg"])?;
+    run.args(options).arg("--").arg(test_program(target)?);
+    run.env("APU_TEST_DEVICE", NODE)
+        .env("APU_LITERT_PYTHON", setup::litert()?);
+    Ok(run)
+}
+
+fn dying_core(options: &[&str]) -> Result<Command> {
+    let mut run = through_a_remote_core(
+        "remote_core",
+        &[options, &["--simd", "--die-after-runs=1"]].concat(),
+    )?;
+    run.env("APU_TEST_DYING_CORE", "1");
+    Ok(run)
+}
+
+/// The back ends that are not a process in the guest, on the debug kernel.
+fn others_with_all_checks() -> Result<Vec<Command>> {
+    const DEBUG: [&str; 1] = ["--debug-kernel"];
+    let mut commands = vec![
+        through_a_remote_core("ioctls", &DEBUG)?,
+        dying_core(&DEBUG)?,
+    ];
+    commands.extend(mediatek(&DEBUG)?);
+    commands.extend(template(&DEBUG)?);
     Ok(commands)
 }
 
@@ -265,9 +296,11 @@ fn cli() -> Result<Vec<Command>> {
 }
 
 /// The driver of the book's chapter, on its emulated device.
-fn template() -> Result<Vec<Command>> {
-    let mut run = xtask(&["uml", "run", "--no-daemon", "--device-tree"])?;
-    run.arg("kernel/configs/device-trees/template.dts")
+fn template(options: &[&str]) -> Result<Vec<Command>> {
+    let mut run = xtask(&["uml", "run", "--no-daemon"])?;
+    run.args(options)
+        .arg("--device-tree")
+        .arg("kernel/configs/device-trees/template.dts")
         .arg("--")
         .arg(test_program("template")?);
     Ok(vec![run])
