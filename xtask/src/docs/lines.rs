@@ -64,7 +64,7 @@ const PARTS: &[Part] = &[
     part(Kind::Driver, "apu", &["drivers/accel/apu"]),
     part(Kind::BackEnd, "apu on the simulated device", &["drivers/accel/apu/sim.rs", "drivers/accel/apu/tokens.rs"]),
     part(Kind::BackEnd, "apu over rpmsg", &["drivers/accel/apu/rpmsg.rs", "drivers/accel/apu/page_table.rs"]),
-    part(Kind::BackEnd, "MediaTek MT8183 and MT8365", &["drivers/remoteproc"]),
+    part(Kind::BackEnd, "MediaTek MT8183 and MT8365", &["drivers/remoteproc", "drivers/accel/apu/iommu.rs"]),
     part(Kind::BackEnd, "template", &["drivers/accel/template"]),
     part(Kind::Emulation, "MediaTek's chip", &["drivers/remoteproc/mtk_apu_emulator"]),
     part(Kind::Emulation, "the template's device", &["drivers/accel/template/emulation.c"]),

@@ -194,14 +194,7 @@ fn pad(site: &Site, output: &Tensor) -> Result<Record, Refusal> {
     };
     let mut value = i64::from(zero_point).to_le_bytes().to_vec();
     value.truncate(size);
-    let moved = Box {
-        shape: output.shape.clone(),
-        input: Walk {
-            start: 0,
-            stride: vec![0; output.shape.len()],
-        },
-        output: Walk::whole(&output.shape),
-    };
+    let moved = Box::filled(&output.shape);
     copy(
         site,
         output,

@@ -2,10 +2,10 @@
 //! their parts.
 
 use apu_kernels::{dequantize, detection};
-use apu_proto::program::{self, Dequantize, opcode};
+use apu_proto::program::{self, opcode};
 
 use super::{
-    Operand, Record, dtype, quantisation, record, scratch, size,
+    Operand, Record, record, scale, scratch, size,
     strided::{Box, Side, Walk, copy},
 };
 use crate::{
@@ -95,13 +95,7 @@ fn plain(site: &Site, index: usize, records: &mut Vec<Record>) -> Result<Operand
     if input.element == Element::FLOAT32 {
         return Ok(Operand::Read(id));
     }
-    let (scale, zero_point) = quantisation(input)?;
-    let params = Dequantize {
-        input_dtype: dtype(input),
-        count: size("elements", input.count())?,
-        zero_point,
-        scale: scale.to_bits(),
-    };
+    let params = scale::to_float(input)?;
     let floats = || Operand::Temporary {
         index,
         size: 4 * input.count(),

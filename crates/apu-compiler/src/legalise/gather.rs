@@ -6,7 +6,7 @@ use apu_proto::program::{DType, Gather, OP_RANK, opcode};
 use super::{
     Operand, Record,
     moves::{argument, dimension, expect},
-    record, size,
+    record, resize, size,
 };
 use crate::{
     constraints::{ARGUMENTS, Refusal, Site},
@@ -103,13 +103,7 @@ fn nearest(site: &Site) -> Result<Record, Refusal> {
 
 /// For each output row or column the nearest input one, as TFLite's `GetNearestNeighbor` has it.
 fn nearest_of(site: &Site, input: u32, output: u32) -> impl Iterator<Item = u32> {
-    let (align_corners, half_pixel_centers) = match site.operator.options {
-        Options::Resize {
-            align_corners,
-            half_pixel_centers,
-        } => (align_corners, half_pixel_centers),
-        _ => (false, false),
-    };
+    let (align_corners, half_pixel_centers) = resize::corners_and_centers(site);
     let scale = if align_corners && output > 1 {
         (input - 1) as f32 / (output - 1) as f32
     } else {

@@ -270,14 +270,7 @@ fn fill(site: &Site, value: Side) -> Result<Record, Refusal> {
     if value.count != 1 {
         return Err(ARGUMENTS.refuse(format!("{} elements to fill with", value.count)));
     }
-    let moved = Box {
-        shape: output.shape.clone(),
-        input: Walk {
-            start: 0,
-            stride: vec![0; output.shape.len()],
-        },
-        output: Walk::whole(&output.shape),
-    };
+    let moved = Box::filled(&output.shape);
     copy(site, output, value, Side::output(site, 0)?, moved)
 }
 

@@ -11,13 +11,7 @@ use crate::{
 
 pub(super) fn bilinear(site: &Site) -> Result<Record, Refusal> {
     let (input, output) = (site.need_input(0)?, site.need_output()?);
-    let (align_corners, half_pixel_centers) = match site.operator.options {
-        Options::Resize {
-            align_corners,
-            half_pixel_centers,
-        } => (align_corners, half_pixel_centers),
-        _ => (false, false),
-    };
+    let (align_corners, half_pixel_centers) = corners_and_centers(site);
     let (&[batch, in_h, in_w, channels], &[_, out_h, out_w, _]) =
         (input.shape.as_slice(), output.shape.as_slice())
     else {
@@ -54,4 +48,15 @@ pub(super) fn bilinear(site: &Site) -> Result<Record, Refusal> {
     ];
     let sizes = resize_bilinear::sizes(&params);
     record(site, opcode::RESIZE_BILINEAR, &params, sizes, operands, 0)
+}
+
+/// `align_corners` and `half_pixel_centers` of a RESIZE operator.
+pub(super) fn corners_and_centers(site: &Site) -> (bool, bool) {
+    match site.operator.options {
+        Options::Resize {
+            align_corners,
+            half_pixel_centers,
+        } => (align_corners, half_pixel_centers),
+        _ => (false, false),
+    }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     constraints::{Refusal, Site},
-    graph::Element,
+    graph::{Element, Tensor},
     requantise::Multiplier,
 };
 
@@ -54,15 +54,20 @@ pub(super) fn quantize(site: &Site) -> Result<Record, Refusal> {
     )
 }
 
-pub(super) fn dequantize(site: &Site) -> Result<Record, Refusal> {
-    let input = site.need_input(0)?;
+/// What turns a quantised tensor into real numbers.
+pub(super) fn to_float(input: &Tensor) -> Result<Dequantize, Refusal> {
     let (scale, zero_point) = quantisation(input)?;
-    let params = Dequantize {
+    Ok(Dequantize {
         input_dtype: dtype(input),
         count: size("elements", input.count())?,
         zero_point,
         scale: scale.to_bits(),
-    };
+    })
+}
+
+pub(super) fn dequantize(site: &Site) -> Result<Record, Refusal> {
+    let input = site.need_input(0)?;
+    let params = to_float(input)?;
     let operands = [
         Operand::Read(site.input_id(0)?),
         Operand::Write(site.output_id()?),

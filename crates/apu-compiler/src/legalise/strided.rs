@@ -54,6 +54,18 @@ pub(super) struct Box {
 }
 
 impl Box {
+    /// One element, everywhere in a tensor of this shape.
+    pub fn filled(shape: &[u32]) -> Self {
+        Self {
+            shape: shape.to_vec(),
+            input: Walk {
+                start: 0,
+                stride: vec![0; shape.len()],
+            },
+            output: Walk::whole(shape),
+        }
+    }
+
     /// The same box with as few dimensions as it takes.
     fn simplified(mut self) -> Self {
         let mut dim = 0;

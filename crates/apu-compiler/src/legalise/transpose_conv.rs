@@ -124,14 +124,7 @@ impl<'a> Spread<'a> {
             count: size,
         };
         let zero_point = quantisation(self.input)?.1 as u8;
-        let fill = Box {
-            shape: shape.into(),
-            input: Walk {
-                start: 0,
-                stride: vec![0; 4],
-            },
-            output: Walk::whole(&shape),
-        };
+        let fill = Box::filled(&shape);
         let mut spread = Walk::whole(&shape);
         spread.stride[1] *= i64::from(self.stride[0]);
         spread.stride[2] *= i64::from(self.stride[1]);
