@@ -43,7 +43,6 @@ pub use resources::{
 };
 
 /// What a driver does for its core. The calls come one at a time, but for [`kick`](Self::kick).
-
 pub trait Operations: Send + Sync {
     /// Whether the core reaches memory through an IOMMU: the remoteproc core then makes an address
     /// space for it, and maps the carve-outs of the resource table there.
@@ -257,6 +256,9 @@ impl<T: Operations> Vtable<T> {
         unsafe { &*(*rproc).priv_.cast() }
     }
 
+    /// # Safety
+    ///
+    /// To be called by the remoteproc core, with what [`Unregistered::new`] made.
     unsafe extern "C" fn prepare(rproc: *mut bindings::rproc) -> c_int {
         // SAFETY: This is a callback.
         let operations = unsafe { Self::operations(rproc) };
@@ -266,24 +268,36 @@ impl<T: Operations> Vtable<T> {
         from_result(|| operations.prepare(domain).map(|()| 0))
     }
 
+    /// # Safety
+    ///
+    /// To be called by the remoteproc core, with what [`Unregistered::new`] made.
     unsafe extern "C" fn unprepare(rproc: *mut bindings::rproc) -> c_int {
         // SAFETY: This is a callback.
         unsafe { Self::operations(rproc) }.unprepare();
         0
     }
 
+    /// # Safety
+    ///
+    /// To be called by the remoteproc core, with what [`Unregistered::new`] made.
     unsafe extern "C" fn start(rproc: *mut bindings::rproc) -> c_int {
         // SAFETY: This is a callback, and the address was set before.
         let (operations, address) = unsafe { (Self::operations(rproc), (*rproc).bootaddr) };
         from_result(|| operations.start(address).map(|()| 0))
     }
 
+    /// # Safety
+    ///
+    /// To be called by the remoteproc core, with what [`Unregistered::new`] made.
     unsafe extern "C" fn stop(rproc: *mut bindings::rproc) -> c_int {
         // SAFETY: This is a callback.
         unsafe { Self::operations(rproc) }.stop();
         0
     }
 
+    /// # Safety
+    ///
+    /// To be called by the remoteproc core, with what [`Unregistered::new`] made.
     unsafe extern "C" fn kick(rproc: *mut bindings::rproc, queue: c_int) {
         if let Ok(queue) = u32::try_from(queue) {
             // SAFETY: This is a callback.
@@ -291,6 +305,9 @@ impl<T: Operations> Vtable<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// To be called by the remoteproc core, with what [`Unregistered::new`] made and an ELF file.
     unsafe extern "C" fn parse_firmware(
         rproc: *mut bindings::rproc,
         firmware: *const bindings::firmware,
