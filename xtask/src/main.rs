@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod bare;
+mod bench;
 mod bindings;
 mod cache;
 mod command;
@@ -50,6 +51,9 @@ enum Verb {
     Bare(bare::Bare),
     /// Cuts the overlay into a series of patches on plain Linux, and checks it
     Series(series::Series),
+    /// Measures how fast it is
+    #[command(subcommand)]
+    Bench(bench::Verb),
     /// Shows something, with everything it takes
     #[command(subcommand)]
     Demo(litert::Demo),
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Verb::Uml(verb) => uml::main(verb),
         Verb::Bare(bare) => bare::main(&bare),
         Verb::Series(series) => series::main(&series),
+        Verb::Bench(verb) => bench::main(&verb),
         Verb::Demo(what) => litert::demo(&what),
         Verb::Docs(docs) => docs::main(&docs),
         Verb::Lines => docs::lines::main(),

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::progress::Progress;
 use crate::{cache, command, kernel};
 
-pub use python::{device_tree_schema, litert, runtimes};
+pub use python::{contenders, device_tree_schema, litert, runtimes};
 pub use tools::rust_lib_src;
 
 /// The Linux that the overlay is made for.

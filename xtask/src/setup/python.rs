@@ -28,6 +28,11 @@ pub fn runtimes() -> Result<Vec<PathBuf>> {
     OLDER.into_iter().chain([LITERT]).map(environment).collect()
 }
 
+/// The Python that has the runtimes that `bench models` sets beside ours.
+pub fn contenders() -> Result<PathBuf> {
+    environment("tests/bench/requirements.txt")
+}
+
 /// The Python that has what checks device tree bindings.
 pub fn device_tree_schema() -> Result<PathBuf> {
     environment("kernel/configs/device-trees/requirements.txt")

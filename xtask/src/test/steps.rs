@@ -50,6 +50,14 @@ pub fn all() -> Vec<Step> {
             "the delegate in every runtime that it is for",
             in_runtimes,
         ),
+        step("bench", "models are measured beside LiteRT", || {
+            Ok(vec![xtask(&[
+                "bench",
+                "models",
+                "--rounds=1",
+                "--beside=litert-xnnpack",
+            ])?])
+        }),
         step(
             "bare",
             "the firmware's crates without an operating system",

@@ -1,0 +1,25 @@
+//! `bench`: how fast it is, beside what else there is.
+
+mod contender;
+mod models;
+mod peak;
+mod report;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// What to measure.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Whole models, on one thread, beside other runtimes
+    Models(models::Models),
+}
+
+/// Measures it.
+pub fn main(verb: &Verb) -> Result<ExitCode> {
+    match verb {
+        Verb::Models(models) => models::main(models),
+    }
+}
