@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 
-#include <linux/dma-fence-chain.h>
 #include <linux/dma-fence.h>
 
 __rust_helper struct dma_fence *rust_helper_dma_fence_get(struct dma_fence *fence)
@@ -21,16 +20,6 @@ __rust_helper bool rust_helper_dma_fence_is_signaled(struct dma_fence *fence)
 __rust_helper void rust_helper_dma_fence_set_error(struct dma_fence *fence, int error)
 {
 	dma_fence_set_error(fence, error);
-}
-
-__rust_helper struct dma_fence_chain *rust_helper_dma_fence_chain_alloc(void)
-{
-	return dma_fence_chain_alloc();
-}
-
-__rust_helper void rust_helper_dma_fence_chain_free(struct dma_fence_chain *chain)
-{
-	dma_fence_chain_free(chain);
 }
 
 #ifndef CONFIG_LOCKDEP

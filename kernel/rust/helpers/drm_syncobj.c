@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <drm/drm_syncobj.h>
+#include <linux/dma-fence-chain.h>
 
 #ifdef CONFIG_DRM
 
@@ -18,6 +19,16 @@ __rust_helper struct dma_fence *
 rust_helper_drm_syncobj_fence_get(struct drm_syncobj *syncobj)
 {
 	return drm_syncobj_fence_get(syncobj);
+}
+
+__rust_helper struct dma_fence_chain *rust_helper_dma_fence_chain_alloc(void)
+{
+	return dma_fence_chain_alloc();
+}
+
+__rust_helper void rust_helper_dma_fence_chain_free(struct dma_fence_chain *chain)
+{
+	dma_fence_chain_free(chain);
 }
 
 #endif

@@ -43,15 +43,22 @@ impl Make<'_> {
         self.run_logged(self.command(target), target, progress)
     }
 
-    /// Makes `target` with clippy in place of the compiler, and returns what is warned of.
+    /// Makes `target` with clippy in place of the compiler, and returns what it warns of. Linux itself
+    /// makes the linker and the C compiler warn.
     pub fn run_clippy(&self, target: &str, progress: &Progress) -> Result<Vec<String>> {
         let mut make = self.command(target);
         make.arg("CLIPPY=1");
         self.run_logged(make, target, Some(progress))?;
         let log = fs::read(self.objects.join(LOG))?;
         let log = String::from_utf8_lossy(&log);
-        let warnings = log.lines().filter(|line| line.contains("warning:"));
-        Ok(warnings.map(str::to_owned).collect())
+        let lines: Vec<&str> = log.lines().collect();
+        let warnings = lines.windows(2).filter_map(|pair| match pair {
+            [what, at] if what.starts_with("warning") && at.contains("-->") => {
+                Some(format!("{what}{at}"))
+            }
+            _ => None,
+        });
+        Ok(warnings.collect())
     }
 
     fn run_logged(
