@@ -73,7 +73,7 @@ impl Fence {
     /// # Safety
     ///
     /// `ptr` must point to an initialised fence that lives as long as `'a`.
-    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::dma_fence) -> &'a Self {
+    pub unsafe fn from_raw<'a>(ptr: *mut bindings::dma_fence) -> &'a Self {
         // SAFETY: `Fence` is transparent over `struct dma_fence`, which is valid by the
         // requirement.
         unsafe { &*ptr.cast() }

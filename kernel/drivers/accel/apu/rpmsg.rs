@@ -171,11 +171,8 @@ impl Outbox {
     /// The next message that waits, and where to send it.
     fn next(&self) -> Option<(Arc<rpmsg::Endpoint<Inbox>>, ListArc<Envelope>)> {
         let mut state = self.state.lock();
-        let next = match &state.endpoint {
-            Some(endpoint) => Some(endpoint.clone()),
-            None => None,
-        };
-        let next = next.and_then(|endpoint| Some((endpoint, state.waiting.pop_front()?)));
+        let endpoint = state.endpoint.clone();
+        let next = endpoint.and_then(|endpoint| Some((endpoint, state.waiting.pop_front()?)));
         state.working = next.is_some();
         next
     }
