@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use apu_compiler::Options;
+use apu_compiler::cache::Cache;
 use clap::{Parser, Subcommand};
 
 use crate::command;
@@ -25,7 +27,13 @@ pub struct Args {
 
 const EXIT_CODES: &str = "\
 MODEL is a .tflite file, or a .apu file that `apu compile` made.
+Programs that were compiled are kept in APU_CACHE_DIR [default: tinyapu/programs in the user's cache
+folder]; if it is set to nothing, none are.
 Exit codes: 0 done, 1 failed, 2 the command line or an input file is wrong.";
+
+const TARGETS: &str = "\
+A target is the layout of a program's constants; `apu devices` tells that of each device. Without
+--output the program is only put into the cache.";
 
 const OWN_PICTURE: &str = "\
 Without MODEL and IMAGE it takes the model and the picture of a handwritten digit that come with it.";
@@ -42,6 +50,7 @@ pub enum Command {
     /// Measure how long an inference takes
     Bench(Bench),
     /// Compile a .tflite model to a .apu program
+    #[command(after_help = TARGETS)]
     Compile(Compile),
     /// List the devices of this machine
     Devices(Devices),
@@ -71,6 +80,24 @@ pub struct DeviceArg {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct CacheArg {
+    /// Compile even what has been compiled before, and keep nothing
+    #[arg(long)]
+    pub no_cache: bool,
+}
+
+impl CacheArg {
+    /// The user's cache, unless it isn't wanted.
+    pub fn cache(&self) -> Option<Cache> {
+        if self.no_cache {
+            None
+        } else {
+            Cache::of_user()
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
 pub struct Classify {
     /// The model: one picture in, one score per class out
     #[arg(requires = "image")]
@@ -87,6 +114,8 @@ pub struct Classify {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
+    pub cache: CacheArg,
+    #[command(flatten)]
     pub device: DeviceArg,
 }
 
@@ -100,6 +129,8 @@ pub struct Run {
     /// Where output_0.npy, output_1.npy ... go; made if it is missing
     #[arg(long, visible_alias = "output_dir", value_name = "DIR")]
     pub output_dir: PathBuf,
+    #[command(flatten)]
+    pub cache: CacheArg,
     #[command(flatten)]
     pub device: DeviceArg,
 }
@@ -145,6 +176,8 @@ pub struct Bench {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
+    pub cache: CacheArg,
+    #[command(flatten)]
     pub device: DeviceArg,
 }
 
@@ -154,7 +187,15 @@ pub struct Compile {
     pub model: PathBuf,
     /// The .apu file to write
     #[arg(short, long, value_name = "FILE.apu")]
-    pub output: PathBuf,
+    pub output: Option<PathBuf>,
+    /// What the program shall run on
+    #[arg(long, value_name = "TARGET", default_value_t = Options::default().target)]
+    pub target: String,
+    /// Tell how long compiling takes, and how long getting the program from the cache does
+    #[arg(long)]
+    pub time: bool,
+    #[command(flatten)]
+    pub cache: CacheArg,
 }
 
 #[derive(Debug, clap::Args)]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use apu::Program;
 use apu_compiler::Options;
+use apu_compiler::cache::{Cache, Cached, Origin};
 
 use crate::error::Error;
 use crate::labels::Labels;
@@ -18,6 +19,13 @@ pub struct ModelFile {
     /// As the user gave it, for messages.
     pub name: String,
     bytes: Cow<'static, [u8]>,
+}
+
+/// A program, and whether it had been compiled before.
+#[derive(Debug)]
+pub struct Compiled {
+    pub program: Vec<u8>,
+    pub from_cache: bool,
 }
 
 impl ModelFile {
@@ -61,12 +69,12 @@ impl ModelFile {
         &self.bytes
     }
 
-    /// Compiles it, unless it is.
-    pub fn program(&self) -> Result<Program, Error> {
+    /// Compiles it, unless it is or has been.
+    pub fn program(&self, cache: Option<&Cache>) -> Result<Program, Error> {
         let bytes = if self.is_program() {
             self.bytes.to_vec()
         } else {
-            self.compile()?.program
+            self.compile(&Options::default(), cache)?.program
         };
         Program::parse(bytes).map_err(|source| Error::Program {
             path: self.name.clone(),
@@ -74,9 +82,19 @@ impl ModelFile {
         })
     }
 
-    /// Compiles a .tflite.
-    pub fn compile(&self) -> Result<apu_compiler::Compiled, Error> {
-        apu_compiler::compile(&self.bytes, &Options::default()).map_err(|source| Error::Compile {
+    /// Compiles a .tflite, unless it has been.
+    pub fn compile(&self, options: &Options, cache: Option<&Cache>) -> Result<Compiled, Error> {
+        let compiled = match cache {
+            Some(cache) => cache.compile(&self.bytes, options).map(|cached| Compiled {
+                from_cache: is_hit(&cached, cache),
+                program: cached.program,
+            }),
+            None => apu_compiler::compile(&self.bytes, options).map(|compiled| Compiled {
+                from_cache: false,
+                program: compiled.program,
+            }),
+        };
+        compiled.map_err(|source| Error::Compile {
             path: self.name.clone(),
             source,
         })
@@ -86,4 +104,13 @@ impl ModelFile {
     pub fn labels(&self) -> Option<Labels> {
         Labels::inside(&self.bytes)
     }
+}
+
+/// Whether it came from the cache; tells why it isn't there now if so.
+fn is_hit(cached: &Cached, cache: &Cache) -> bool {
+    if let Origin::Compiler { kept: Err(error) } = &cached.origin {
+        let folder = cache.folder().display();
+        tracing::info!("the program is not kept in {folder}: {error}");
+    }
+    matches!(cached.origin, Origin::Cache)
 }

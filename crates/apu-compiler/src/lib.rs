@@ -33,6 +33,8 @@ pub mod supported;
 mod compile;
 mod fold;
 
+pub mod cache;
+
 pub use compile::{Compiled, compile, compile_graph, inspect, inspect_graph};
 pub use error::{Error, UnplacedOperator};
 pub use options::{Numerics, Options};

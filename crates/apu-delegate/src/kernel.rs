@@ -1,8 +1,8 @@
 //! A part of a model on the APU.
 
 use apu::{Context, Device, Model, Program};
+use apu_compiler::compile_graph;
 use apu_compiler::graph::{Graph, Operator, Tensor, TensorId};
-use apu_compiler::{Compiled, compile_graph};
 use tflite_delegate::{self as tflite, Kernel, Tensors};
 
 use crate::error::Error;
@@ -24,7 +24,7 @@ impl Part {
         &self,
         tensors: Vec<Tensor>,
         settings: &Settings,
-    ) -> Result<Compiled, apu_compiler::Error> {
+    ) -> Result<Vec<u8>, apu_compiler::Error> {
         let graph = Graph {
             name: String::new(),
             description: String::new(),
@@ -33,7 +33,10 @@ impl Part {
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
         };
-        compile_graph(&graph, &settings.compile)
+        Ok(match &settings.cache {
+            Some(cache) => cache.compile_graph(&graph, &settings.compile)?.program,
+            None => compile_graph(&graph, &settings.compile)?.program,
+        })
     }
 
     /// The shapes that the program depends on.
@@ -62,7 +65,7 @@ impl ApuKernel {
         device: &Device,
         settings: &Settings,
         part: Part,
-        program: Vec<u8>,
+        program: Program,
         tensors: &Tensors,
     ) -> apu::Result<Self> {
         Ok(Self {
@@ -90,8 +93,8 @@ impl ApuKernel {
     }
 }
 
-fn load(device: &Device, settings: &Settings, program: Vec<u8>) -> apu::Result<Context> {
-    let model = Model::load(device, Program::parse(program)?)?;
+fn load(device: &Device, settings: &Settings, program: Program) -> apu::Result<Context> {
+    let model = Model::load(device, program)?;
     model.context_with(settings.context)
 }
 
@@ -99,11 +102,11 @@ impl Kernel for ApuKernel {
     fn prepare(&mut self, tensors: &mut Tensors) -> Result<(), tflite::Error> {
         let shapes = self.part.shapes(tensors);
         if shapes != self.shapes {
-            let compiled = self
+            let program = self
                 .part
                 .compile(import::tensors(tensors), &self.settings)
                 .map_err(Error::Reshaped)?;
-            self.context = load(&self.device, &self.settings, compiled.program)?;
+            self.context = load(&self.device, &self.settings, Program::parse(program)?)?;
             self.shapes = shapes;
         }
         self.shape_outputs(tensors)

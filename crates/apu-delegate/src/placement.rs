@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use apu::Program;
 use apu_compiler::graph::{Graph, Operator};
 use apu_compiler::inspect_graph;
 use apu_compiler::report::Placement as Where;
@@ -17,7 +18,7 @@ use crate::settings::Settings;
 pub(crate) struct PlacedPart {
     pub partition: Partition,
     pub part: Part,
-    pub program: Vec<u8>,
+    pub program: Program,
 }
 
 /// Places all that can be placed.
@@ -123,9 +124,9 @@ impl<'g> Whole<'g> {
         for partition in from.partition(&nodes)? {
             let part = self.part(&partition);
             match part.compile(self.graph.tensors.clone(), settings) {
-                Ok(compiled) => {
-                    self.parts.push(PartReport::new(&part, &compiled.report));
-                    let program = compiled.program;
+                Ok(program) => {
+                    let program = Program::parse(program)?;
+                    self.parts.push(PartReport::new(&part, &program));
                     parts.push(PlacedPart {
                         partition,
                         part,

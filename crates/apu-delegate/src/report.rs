@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
+use apu::Program;
 use apu_compiler::Numerics;
 use apu_compiler::report::Placement;
 use serde::Serialize;
@@ -36,17 +37,17 @@ pub(crate) struct PartReport {
     /// Indices of its operators in the graph.
     pub operators: Vec<usize>,
     pub macs: u64,
-    pub arena_bytes: Option<u64>,
-    pub constants_bytes: Option<u64>,
+    pub arena_bytes: u64,
+    pub constants_bytes: usize,
 }
 
 impl PartReport {
-    pub fn new(part: &Part, report: &apu_compiler::report::Report) -> Self {
+    pub fn new(part: &Part, program: &Program) -> Self {
         Self {
             operators: part.operators.iter().map(|op| op.index).collect(),
-            macs: report.totals.macs,
-            arena_bytes: report.totals.arena_bytes,
-            constants_bytes: report.totals.constants_bytes,
+            macs: program.macs(),
+            arena_bytes: program.arena_size(),
+            constants_bytes: program.constants().len(),
         }
     }
 }

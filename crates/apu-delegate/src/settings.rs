@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use apu::{ContextOptions, Device, Priority};
+use apu_compiler::cache::Cache;
 use apu_compiler::{Numerics, Options};
 
 use crate::error::Error;
@@ -13,6 +14,8 @@ use crate::error::Error;
 pub(crate) struct Settings {
     pub device: String,
     pub compile: Options,
+    /// None if nothing shall be kept.
+    pub cache: Option<Cache>,
     pub context: ContextOptions,
     pub format: Format,
     /// Standard error if none.
@@ -33,6 +36,7 @@ impl Default for Settings {
         Self {
             device: Device::IN_PROCESS.into(),
             compile: Options::default(),
+            cache: Cache::of_user(),
             context: ContextOptions::default(),
             format: Format::Text,
             report_file: None,
@@ -91,13 +95,20 @@ const KEYS: &[Key] = &[
     },
     Key {
         name: "require_full",
-        allowed: "`0` or `1`, `false` or `true`",
+        allowed: TRUTHS,
         set: |settings, value| {
-            // Python's own words for them begin with a capital.
-            settings.require_full = match value {
-                "0" | "false" | "False" => false,
-                "1" | "true" | "True" => true,
-                _ => return None,
+            settings.require_full = truth(value)?;
+            Some(())
+        },
+    },
+    Key {
+        name: "cache",
+        allowed: TRUTHS,
+        set: |settings, value| {
+            settings.cache = if truth(value)? {
+                Cache::of_user()
+            } else {
+                None
             };
             Some(())
         },
@@ -132,6 +143,17 @@ const KEYS: &[Key] = &[
         },
     },
 ];
+
+const TRUTHS: &str = "`0` or `1`, `false` or `true`";
+
+/// Python's own words for them begin with a capital.
+fn truth(value: &str) -> Option<bool> {
+    match value {
+        "0" | "false" | "False" => Some(false),
+        "1" | "true" | "True" => Some(true),
+        _ => None,
+    }
+}
 
 fn milliseconds(value: &str, most: u64) -> Option<Duration> {
     let number = value.parse().ok().filter(|n| (1..=most).contains(n));
@@ -190,7 +212,7 @@ mod tests {
         assert_eq!(
             settings(&[("devise", "in-process")]).unwrap_err(),
             "the APU delegate has no option `devise`; it has device, numerics, report, \
-             report_file, require_full, priority, timeout_ms, patience_ms"
+             report_file, require_full, cache, priority, timeout_ms, patience_ms"
         );
     }
 

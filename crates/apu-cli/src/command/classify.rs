@@ -42,7 +42,9 @@ struct Class<'a> {
 
 pub fn run(args: &Classify, console: &Console) -> Result<(), Error> {
     let subject = subject(args)?;
-    let program = console.step("compiling", || subject.model.program())?;
+    let program = console.step("compiling", || {
+        subject.model.program(args.cache.cache().as_ref())
+    })?;
     let scores = scores(args, &subject, program)?;
     let report = Report {
         model: &subject.model.name,

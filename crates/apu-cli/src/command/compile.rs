@@ -1,6 +1,10 @@
 //! `apu compile`: a .tflite in, a .apu out.
 
+use std::io::{Write, stdout};
 use std::path::Path;
+use std::time::Instant;
+
+use apu_compiler::Options;
 
 use crate::args::Compile;
 use crate::console::Console;
@@ -12,11 +16,45 @@ pub fn run(args: &Compile, console: &Console) -> Result<(), Error> {
     if model.is_program() {
         return Err(Error::AlreadyCompiled { path: model.name });
     }
-    let compiled = console.step("compiling", || model.compile())?;
-    write_whole(&args.output, &compiled.program).map_err(|source| Error::Write {
-        path: args.output.clone(),
-        source,
-    })
+    let options = Options {
+        target: args.target.clone(),
+        ..Options::default()
+    };
+    let cache = args.cache.cache();
+    let compiled = console.step("compiling", || model.compile(&options, cache.as_ref()))?;
+    if let Some(path) = &args.output {
+        write_whole(path, &compiled.program).map_err(|source| Error::Write {
+            path: path.clone(),
+            source,
+        })?;
+    }
+    if args.time {
+        print_times(args, &options)?;
+    }
+    Ok(())
+}
+
+/// From a file's name to a program in memory, compiled and from the cache.
+fn print_times(args: &Compile, options: &Options) -> Result<(), Error> {
+    let mut out = stdout().lock();
+    let start = Instant::now();
+    ModelFile::read(&args.model)?.compile(options, None)?;
+    writeln!(out, "compile    {:.2} ms", millis(start))?;
+    let Some(cache) = args.cache.cache() else {
+        return Ok(());
+    };
+    let start = Instant::now();
+    let cached = ModelFile::read(&args.model)?.compile(options, Some(&cache))?;
+    if cached.from_cache {
+        writeln!(out, "from cache {:.2} ms", millis(start))?;
+    } else {
+        tracing::warn!("the program is not in the cache; --verbose says why");
+    }
+    Ok(())
+}
+
+fn millis(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1000.0
 }
 
 /// Writes beside the target and renames, so that nobody ever finds half a program there.

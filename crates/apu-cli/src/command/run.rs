@@ -10,7 +10,7 @@ use crate::npy;
 
 pub fn run(args: &Run, console: &Console) -> Result<(), Error> {
     let model = ModelFile::read(&args.model)?;
-    let program = console.step("compiling", || model.program())?;
+    let program = console.step("compiling", || model.program(args.cache.cache().as_ref()))?;
     let inputs = read_inputs(args, &model, &program)?;
     let device = Error::device(&args.device.device);
     let mut context = super::load(&args.device.device, program)?;

@@ -45,6 +45,7 @@ impl Folder {
             .args(arguments.split_whitespace())
             .current_dir(self.path());
         command
+            .env("APU_CACHE_DIR", self.path().join("cache"))
             .env_remove("APU_DEVICE")
             .env_remove("RUST_BACKTRACE");
         command

@@ -4,6 +4,7 @@
 mod command;
 
 mod bad_input;
+mod cache;
 mod classify;
 mod help;
 mod measure;
