@@ -275,6 +275,8 @@ pub mod opcode {
     pub const L2_NORMALIZATION: u32 = 22;
     /// [`super::Detection`]: boxes, scores, anchors (all float32), output, scratch.
     pub const DETECTION: u32 = 23;
+    /// [`super::LogSoftmax`]: input, output.
+    pub const LOG_SOFTMAX: u32 = 24;
 }
 
 /// Window geometry shared by convolutions and pooling.
@@ -376,7 +378,8 @@ impl Function {
     pub const LESS_EQUAL: u32 = 10;
     pub const GREATER: u32 = 11;
     pub const GREATER_EQUAL: u32 = 12;
-    /// `a / b`, of the wider types only; an integer quotient is truncated, and 0 where b is.
+    /// `a / b`, 0 where an integer b is. Of int8 and uint8, `a' / b'` by gemmlowp's reciprocal; of the
+    /// wider types, where an integer quotient is truncated; not of int16.
     pub const DIV: u32 = 13;
     /// `⌊a / b⌋`, of the wider types only, 0 where an integer b is.
     pub const FLOOR_DIV: u32 = 14;
@@ -523,6 +526,19 @@ pub struct Softmax {
     pub diff_min: i32,
 }
 
+/// LOG_SOFTMAX over the innermost dimension in gemmlowp fixed point; the output's step is 2⁻⁴ and its
+/// largest value stands for 0.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LogSoftmax {
+    /// Of the exponentials that are summed.
+    pub softmax: Softmax,
+    /// What brings a logarithm in Q5.26 back to steps of the input.
+    pub reverse_multiplier: i32,
+    /// −31…0.
+    pub reverse_shift: i32,
+}
+
 /// QUANTIZE: float32 to int8/uint8 (`round(x / scale) + zero point`, half away from zero), or a
 /// requantisation between 8-bit types.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -578,6 +594,10 @@ pub struct Pad {
 /// 1/count is folded in as TFLite's reference does it: with `(m, e)` the quantised multiplier of
 /// input scale / output scale and `n = min(⌊log₂ count⌋, 32, 31 + e)`,
 /// `multiplier = ⌊m · 2ⁿ / count⌋` and `shift = e − n`.
+///
+/// With [`Rounding::FLOAT`], as LiteRT's optimised SUM, `s` is the sum of the stored values, and the output
+/// `clamp(round(s · scale + bias) + output_zero_point)` in float32, ties away from zero; `multiplier` and
+/// `shift` are the bits of scale and bias.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[allow(missing_docs)]
@@ -593,6 +613,8 @@ pub struct Mean {
     pub reduced: u32,
     /// Input shape, leading ones for lower ranks.
     pub in_shape: [u32; OP_RANK],
+    /// [`Rounding::AWAY`] or [`Rounding::FLOAT`].
+    pub rounding: u32,
 }
 
 /// Values of [`Reduce::function`].
@@ -765,6 +787,7 @@ const _: () = {
     assert!(size_of::<Detection>() == 44);
     assert!(size_of::<Pool2d>() <= PARAMS);
     assert!(size_of::<Softmax>() <= PARAMS);
+    assert!(size_of::<LogSoftmax>() == 32);
     assert!(size_of::<Quantize>() <= PARAMS);
     assert!(size_of::<Dequantize>() <= PARAMS);
     assert!(size_of::<Pad>() <= PARAMS);

@@ -5,7 +5,8 @@ One `.npz` an operator, readable with `numpy.load`. For a case `KIND/NN` it hold
 runs along axis 0, `KIND/NN/input_I` and `KIND/NN/output_O`.
 
 The kernels are the plain ones (`BUILTIN_REF`), which round twice as gemmlowp does; int8
-FULLY_CONNECTED comes from the optimised kernels, because the plain one requantises in float.
+FULLY_CONNECTED and SUM come from the optimised kernels, because the plain one of the first requantises in
+float, and that of the second takes int8 for uint8.
 
     python3 -m venv venv && venv/bin/pip install -r requirements.txt && venv/bin/python make_golden.py
 """
@@ -33,12 +34,14 @@ REQUANTIZE = [(a, b) for a in BYTES for b in BYTES]
 
 # file: kinds, each with its function, what that takes, and the particular cases
 OPERATORS = {
-    "conv_2d": {k: (convolution.conv_2d, k, convolution.CONV_2D) for k in WEIGHTED},
+    "conv_2d": {k: (convolution.conv_2d, k, convolution.CONV_2D) for k in WEIGHTED}
+    | {f"grouped_{k}": (convolution.grouped, k, []) for k in WEIGHTED},
     "depthwise_conv_2d": {k: (convolution.depthwise_conv_2d, k, convolution.DEPTHWISE_CONV_2D) for k in WEIGHTED},
     "fully_connected": {k: (convolution.fully_connected, k, convolution.FULLY_CONNECTED) for k in WEIGHTED},
     "add": {k: (elementwise.add, k, elementwise.ADD) for k in BYTES},
     "average_pool_2d": {k: (pooling.average_pool_2d, k, pooling.POOL_2D) for k in BYTES},
     "max_pool_2d": {k: (pooling.max_pool_2d, k, pooling.POOL_2D) for k in BYTES},
+    "log_softmax": {k: (elementwise.log_softmax, k, elementwise.SOFTMAX[:8]) for k in BYTES},
     "softmax": {k: (elementwise.softmax, k, elementwise.SOFTMAX) for k in BYTES},
     "quantize": {f"float32_to_{k}": (elementwise.quantize, k, []) for k in BYTES}
     | {f"{a}_to_{b}": (elementwise.requantize, (a, b), []) for a, b in REQUANTIZE},
@@ -55,6 +58,7 @@ OPERATORS = {
     "transpose_conv": {k: (convolution.transpose_conv, k, []) for k in WEIGHTED},
     "batch_matmul": {"int8": (matrices.batch_matmul, "int8", [])},
     "reductions": {f"{b.lower()}_{k}": (glue.reduction, (b, k), []) for b, k in glue.REDUCTIONS}
+    | {f"add_n_{k}": (glue.add_n, k, []) for k in ("float32", "int32")}
     | {f"{b.lower()}_{k}": (glue.search, (b, k), []) for b, k in glue.SEARCHES},
     "detection": {k: (glue.detection, k, []) for k in ("uint8", "float32")},
     "l2_normalization": {k: (glue.l2_normalization, k, []) for k in BYTES},
@@ -71,6 +75,8 @@ def resolver(operator, kind):
     if kind in ("elu_int8", "ceil_float32", "round_float32"):  # have one kernel, which is not among the plain ones
         return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     if operator == "fully_connected" and kind.startswith("int8"):
+        return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    if kind == "sum_int8":  # whose plain kernel takes int8 for uint8
         return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     return OpResolverType.BUILTIN_REF
 

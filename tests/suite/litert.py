@@ -1,7 +1,7 @@
 """What LiteRT computes for a whole model, as an archive in the format of the golden vectors.
 
-Kernels: the plain ones (`BUILTIN_REF`), but for int8 FULLY_CONNECTED the optimised ones, because the
-plain kernel of that operator requantises in float. Where a model has both, it is cut into stages and
+Kernels: the plain ones (`BUILTIN_REF`), but for int8 FULLY_CONNECTED and SUM the optimised ones, because the
+plain kernel of the first requantises in float, and that of the second takes int8 for uint8. Where a model has both, it is cut into stages and
 each runs in an interpreter of its own.
 
     litert.py MODEL OUT.npz [--runs 10] [--seed 0] [--picture FILE ...]
@@ -69,8 +69,8 @@ def kernels(model, operator):
     code = model.operatorCodes[operator.opcodeIndex]
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     dtype = model.subgraphs[0].tensors[operator.inputs[0]].type
-    dense = builtin == schema.BuiltinOperator.FULLY_CONNECTED and dtype == schema.TensorType.INT8
-    return OPTIMISED if dense else PLAIN
+    optimised = builtin in (schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.SUM)
+    return OPTIMISED if optimised and dtype == schema.TensorType.INT8 else PLAIN
 
 
 def stages(model):

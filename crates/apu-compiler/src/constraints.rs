@@ -99,6 +99,7 @@ const ARITHMETIC: &[Opcode] = &[
     Opcode::DEPTHWISE_CONV_2D,
     Opcode::FULLY_CONNECTED,
     Opcode::L2_NORMALIZATION,
+    Opcode::LOG_SOFTMAX,
     Opcode::MAX_POOL_2D,
     Opcode::MEAN,
     Opcode::SOFTMAX,
@@ -317,10 +318,10 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "types",
         operators: &[Opcode::SUM],
-        // LiteRT's plain kernel reads int8 as if it were uint8.
-        needed: "an input and an output of one type: uint8, float32, int32 or int64",
+        needed: "an input and an output of one type: int8, uint8, float32, int32 or int64",
         broken: |site| {
             let types = [
+                Element::INT8,
                 Element::UINT8,
                 Element::FLOAT32,
                 Element::INT32,
@@ -404,7 +405,28 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "types",
-        operators: &[Opcode::DIV, Opcode::FLOOR_DIV, Opcode::FLOOR_MOD],
+        operators: &[Opcode::ADD_N],
+        needed: "inputs and an output of one type: float32 or int32",
+        broken: |site| operands::one_type_of(site, &[Element::FLOAT32, Element::INT32]),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::DIV],
+        needed: "inputs and an output of one type: int8, uint8, float32, int32 or int64",
+        broken: |site| {
+            let types = [
+                Element::INT8,
+                Element::UINT8,
+                Element::FLOAT32,
+                Element::INT32,
+                Element::INT64,
+            ];
+            operands::one_type_of(site, &types)
+        },
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::FLOOR_DIV, Opcode::FLOOR_MOD],
         needed: "inputs and an output of one type: float32, int32 or int64",
         broken: |site| operands::one_type_of(site, UNSCALED),
     },
@@ -506,6 +528,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "rank",
         operators: &[
+            Opcode::ADD_N,
             Opcode::MEAN,
             Opcode::PAD,
             Opcode::PADV2,
@@ -532,7 +555,11 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "rank",
-        operators: &[Opcode::L2_NORMALIZATION, Opcode::SOFTMAX],
+        operators: &[
+            Opcode::L2_NORMALIZATION,
+            Opcode::LOG_SOFTMAX,
+            Opcode::SOFTMAX,
+        ],
         needed: "at least one dimension",
         broken: shapes::rank_at_least_1,
     },
@@ -569,7 +596,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "weight shape",
         operators: &[Opcode::CONV_2D],
-        needed: "as many channels in each filter as in the input (no groups)",
+        needed: "filters whose channels divide the input's into groups, and as many filters for each group",
         broken: shapes::conv_channels,
     },
     Constraint {
@@ -625,6 +652,18 @@ pub const CONSTRAINTS: &[Constraint] = &[
         operators: &[Opcode::L2_NORMALIZATION],
         needed: "an output scale of 1/128, and 0 or 128 amid the type as its zero point",
         broken: |site| quantisation::fixed_output(site, (1.0 / 128.0, 0), (1.0 / 128.0, 128)),
+    },
+    Constraint {
+        name: "output quantisation",
+        operators: &[Opcode::LOG_SOFTMAX],
+        needed: "an output scale of 1/16, and the largest value of the type as its zero point",
+        broken: |site| quantisation::fixed_output(site, (1.0 / 16.0, 127), (1.0 / 16.0, 255)),
+    },
+    Constraint {
+        name: "quotient",
+        operators: &[Opcode::DIV],
+        needed: "for 8-bit types an output step of 2⁻⁶ to 2⁻²³ of the ratio of the input steps, outside of which TFLite's arithmetic is undefined",
+        broken: quantisation::quotient,
     },
     Constraint {
         name: "axes",

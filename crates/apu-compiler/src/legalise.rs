@@ -92,11 +92,13 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
     constraints::check(site)?;
     let one = |record: Record| vec![record];
     let records = match site.operator.opcode {
-        Opcode::CONV_2D => convolution::conv_2d(site).map(one),
+        Opcode::CONV_2D => convolution::conv_2d(site),
         Opcode::DEPTHWISE_CONV_2D => convolution::depthwise_conv_2d(site).map(one),
         Opcode::FULLY_CONNECTED => convolution::fully_connected(site).map(one),
         Opcode::AVERAGE_POOL_2D | Opcode::MAX_POOL_2D => pool::pool_2d(site).map(one),
         Opcode::SOFTMAX => rows::softmax(site).map(one),
+        Opcode::LOG_SOFTMAX => rows::log_softmax(site).map(one),
+        Opcode::ADD_N => elementwise::sum(site),
         Opcode::SUM if unscaled(site) => reductions::reduce(site).map(one),
         Opcode::MEAN | Opcode::SUM => rows::mean(site).map(one),
         Opcode::REDUCE_MAX | Opcode::REDUCE_MIN => reductions::reduce(site).map(one),
@@ -182,6 +184,14 @@ fn record(
         output: site.output_id()?,
         macs,
     })
+}
+
+/// The first input and the output.
+fn ends(site: &Site) -> Result<[Operand; 2], Refusal> {
+    Ok([
+        Operand::Read(site.input_id(0)?),
+        Operand::Write(site.output_id()?),
+    ])
 }
 
 /// The scratch that a kernel asks for as operand `index`.

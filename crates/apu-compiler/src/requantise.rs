@@ -158,6 +158,16 @@ impl BinaryScales {
         })
     }
 
+    /// DIV of 8-bit types (`div.cc`).
+    pub fn quotient(a: f32, b: f32, output: f32) -> Option<Self> {
+        Some(Self {
+            left_shift: 0,
+            a: Self::NONE,
+            b: Self::NONE,
+            output: Multiplier::new(f64::from(a / (b * output)))?,
+        })
+    }
+
     /// PRELU: the factor of inputs above zero is that of `a` (`activations.cc`).
     pub fn prelu(a: f32, alpha: f32, output: f32) -> Option<Self> {
         Some(Self {

@@ -5,13 +5,13 @@ use crate::{Layout, OpError};
 use apu_kernels::pool_2d::Pooling;
 use apu_kernels::{
     Isa, arg_max, batch_matmul, cast, conv_2d, copy, depthwise_conv_2d, dequantize, detection,
-    elementwise, float_function, gather, l2_normalization, lookup, mean, pad, pool_2d, quantize,
-    reduce, resize_bilinear, select, softmax, strided_copy,
+    elementwise, float_function, gather, l2_normalization, log_softmax, lookup, mean, pad, pool_2d,
+    quantize, reduce, resize_bilinear, select, softmax, strided_copy,
 };
 use apu_proto::program::{
     ArgMax, BatchMatmul, Cast, Conv2d, DepthwiseConv2d, Dequantize, Detection, Elementwise,
-    FloatFunction, Gather, L2Normalization, Lookup, MAX_OPERANDS, Mean, Op, Operand, Pad, Pool2d,
-    Quantize, Reduce, ResizeBilinear, Select, Softmax, StridedCopy, opcode,
+    FloatFunction, Gather, L2Normalization, LogSoftmax, Lookup, MAX_OPERANDS, Mean, Op, Operand,
+    Pad, Pool2d, Quantize, Reduce, ResizeBilinear, Select, Softmax, StridedCopy, opcode,
 };
 use core::ops::Range;
 use zerocopy::FromBytes;
@@ -29,6 +29,7 @@ enum Kernel {
     MaxPool2d(Pool2d),
     Copy,
     Softmax(Softmax),
+    LogSoftmax(LogSoftmax),
     Quantize(Quantize),
     Dequantize(Dequantize),
     Pad(Pad),
@@ -125,6 +126,7 @@ impl Kernel {
             opcode::MAX_POOL_2D => Self::MaxPool2d(params(op)?),
             opcode::COPY => params(op).map(|()| Self::Copy)?,
             opcode::SOFTMAX => Self::Softmax(params(op)?),
+            opcode::LOG_SOFTMAX => Self::LogSoftmax(params(op)?),
             opcode::QUANTIZE => Self::Quantize(params(op)?),
             opcode::DEQUANTIZE => Self::Dequantize(params(op)?),
             opcode::PAD => Self::Pad(params(op)?),
@@ -154,6 +156,7 @@ impl Kernel {
             | Self::MaxPool2d(_)
             | Self::Copy
             | Self::Softmax(_)
+            | Self::LogSoftmax(_)
             | Self::Quantize(_)
             | Self::Dequantize(_)
             | Self::Pad(_)
@@ -184,6 +187,7 @@ impl Kernel {
             Self::Elementwise(params) => elementwise::sizes(params),
             Self::AveragePool2d(params) | Self::MaxPool2d(params) => pool_2d::sizes(params),
             Self::Softmax(params) => softmax::sizes(params),
+            Self::LogSoftmax(params) => log_softmax::sizes(params),
             Self::Quantize(params) => quantize::sizes(params),
             Self::Dequantize(params) => dequantize::sizes(params),
             Self::Pad(params) => pad::sizes(params),
@@ -226,6 +230,7 @@ impl Kernel {
             Self::MaxPool2d(params) => pool_2d::run(isa, Pooling::Max, params, a, output),
             Self::Copy => copy::run(a, output),
             Self::Softmax(params) => softmax::run(isa, params, a, output),
+            Self::LogSoftmax(params) => log_softmax::run(isa, params, a, output),
             Self::Quantize(params) => quantize::run(isa, params, a, output),
             Self::Dequantize(params) => dequantize::run(isa, params, a, output),
             Self::Pad(params) => pad::run(isa, params, a, output),

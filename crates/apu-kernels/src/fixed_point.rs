@@ -74,6 +74,49 @@ fn one_over_one_plus(a: i32) -> i32 {
     shift_left_1(x)
 }
 
+/// `ln(x)` in Q5.26 for `x` in Q12.19, at least 1: `x` is brought near 1 by a power of two, in two ways of
+/// which the better counts, and a quotient of polynomials does the rest.
+pub(crate) fn log_of_at_least_one(x: i32) -> i32 {
+    const LOG_2: i32 = 1488522236;
+    const SQRT_HALF: i32 = 1518500250;
+    const FOURTH_ROOT_HALF: i32 = 1805811301;
+    // 11/240, 1/20 and 1/4 times the fourth root of two, and what is left of the denominator.
+    const NUMERATOR: i32 = 117049297;
+    const SQUARE: i32 = 127690142;
+    const LINEAR: i32 = 638450708;
+    const CONSTANT: i32 = 1057819769;
+    /// 1/4 in Q6.25, in which powers of two are counted.
+    const QUARTER: i32 = 1 << 23;
+    let power = |bits: i32| bits << 25;
+    let zeros = x.leading_zeros() as i32;
+    let [r_a, power_a] = [
+        shift_left_1(mul(shift_left(x, zeros - 1), SQRT_HALF)),
+        power(12 - zeros) + QUARTER,
+    ];
+    let headroom = mul(x, SQRT_HALF).leading_zeros() as i32 - 1;
+    let [r_b, power_b] = [shift_left(x, headroom), power(12 - headroom) - QUARTER];
+    let r = r_a.min(r_b);
+    let power = power_a.max(power_b);
+
+    let half_sum = ((i64::from(r) + i64::from(FOURTH_ROOT_HALF) + 1) / 2) as i32;
+    let q = r.wrapping_sub(FOURTH_ROOT_HALF).wrapping_mul(2);
+    let square = mul(q, q);
+    let numerator = mul(q, r).wrapping_add(mul(mul(q, square), NUMERATOR));
+    let denominator = CONSTANT.wrapping_add(q).wrapping_add(mul(SQUARE, square));
+    let denominator = mul(half_sum, denominator).wrapping_add(mul(LINEAR, q));
+    let rest = mul(
+        rounding_divide_by_pot(numerator, 6),
+        one_over_one_plus(denominator),
+    );
+    shift_left_1(mul(power, LOG_2).wrapping_add(rest))
+}
+
+/// `x · 2^by`, saturating, for shifts 0…31.
+fn shift_left(x: i32, by: i32) -> i32 {
+    let wide = i64::from(x) << by;
+    wide.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+}
+
 /// `4x`, saturating.
 fn shift_left_2(x: i32) -> i32 {
     x.saturating_mul(4)

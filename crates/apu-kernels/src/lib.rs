@@ -24,6 +24,7 @@ pub mod fixed_point;
 pub mod float_function;
 pub mod gather;
 pub mod l2_normalization;
+pub mod log_softmax;
 pub mod lookup;
 pub mod mean;
 pub mod pad;

@@ -1,13 +1,13 @@
-//! MEAN over any set of dimensions.
+//! MEAN and SUM of bytes over any set of dimensions.
 
 use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
     isa::Kernel,
     limits::{MAX_BYTES, at_least, bytes, exactly, within},
-    requant::Rescale,
+    requant::{Rescale, round_away},
 };
-use apu_proto::program::{self, OP_RANK};
+use apu_proto::program::{self, OP_RANK, Rounding};
 
 /// Most elements in one mean: their sum stays within 32 bits.
 const MAX_COUNT: i64 = 1 << 23;
@@ -16,14 +16,50 @@ const MAX_COUNT: i64 = 1 << 23;
 #[derive(Clone, Copy, Debug)]
 struct Mean {
     byte: Byte,
-    /// Sum of that many input zero points.
-    offset: i32,
+    finish: Finish,
     output_zero_point: i32,
-    rescale: Rescale,
     in_shape: [usize; OP_RANK],
     /// Step of the output in elements along each input dimension, 0 where it is reduced.
     out_stride: [usize; OP_RANK],
     sizes: Sizes,
+}
+
+/// What becomes of a sum of stored values.
+#[derive(Clone, Copy, Debug)]
+enum Finish {
+    /// Less this many times the input zero point, rescaled.
+    Fixed { offset: i32, rescale: Rescale },
+    /// `sum · scale + bias`.
+    Float { scale: f32, bias: f32 },
+}
+
+impl Finish {
+    fn new(p: &program::Mean, offset: i32) -> Result<Self, Error> {
+        match p.rounding {
+            Rounding::AWAY => Ok(Self::Fixed {
+                offset,
+                rescale: Rescale::new(["multiplier", "shift"], p.multiplier, p.shift)?,
+            }),
+            Rounding::FLOAT => Ok(Self::Float {
+                scale: f32::from_bits(p.multiplier as u32),
+                bias: f32::from_bits(p.shift as u32),
+            }),
+            got => Err(Error::Contradiction {
+                field: "rounding",
+                got: got.into(),
+                other: "away (0) or float (2)",
+                needed: 0,
+            }),
+        }
+    }
+
+    #[inline(always)]
+    fn apply(self, sum: i32) -> i32 {
+        match self {
+            Self::Fixed { offset, rescale } => rescale.apply(sum.wrapping_sub(offset)),
+            Self::Float { scale, bias } => round_away(sum as f32 * scale + bias),
+        }
+    }
 }
 
 impl Mean {
@@ -47,9 +83,8 @@ impl Mean {
         within("in_shape (elements in one mean)", count, 1, MAX_COUNT)?;
         Ok(Self {
             byte,
-            offset: p.input_zero_point * count as i32,
+            finish: Finish::new(p, p.input_zero_point * count as i32)?,
             output_zero_point: p.output_zero_point,
-            rescale: Rescale::new(["multiplier", "shift"], p.multiplier, p.shift)?,
             in_shape: p.in_shape.map(|size| size as usize),
             out_stride,
             sizes: Sizes::new([
@@ -103,9 +138,7 @@ impl Kernel for Rows<'_> {
         }
         let clamp = Clamp::whole(mean.byte);
         for (out, &mut sum) in output.iter_mut().zip(sums) {
-            let scaled = mean
-                .rescale
-                .apply(i32::from_le_bytes(sum).wrapping_sub(mean.offset));
+            let scaled = mean.finish.apply(i32::from_le_bytes(sum));
             *out = clamp.store(scaled.wrapping_add(mean.output_zero_point));
         }
     }

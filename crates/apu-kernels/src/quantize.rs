@@ -5,7 +5,7 @@ use crate::{
     byte::{Byte, Clamp},
     isa::Kernel,
     limits::{bytes, exactly, within},
-    requant::Rescale,
+    requant::{Rescale, round_away},
 };
 use apu_proto::program::{self, DType};
 
@@ -59,7 +59,7 @@ impl Quantize {
     #[inline(always)]
     fn float(&self, x: f32, scale: f32) -> u8 {
         self.clamp
-            .store(round(x / scale).saturating_add(self.output_zero_point))
+            .store(round_away(x / scale).saturating_add(self.output_zero_point))
     }
 }
 
@@ -89,17 +89,6 @@ fn scale(bits: u32) -> Result<f32, Error> {
         (f32::INFINITY.to_bits() - 1).into(),
     )?;
     Ok(f32::from_bits(bits))
-}
-
-/// To the nearest integer, ties away from zero. What doesn't fit goes to the nearest end of the
-/// range and NaN to 0; the reference leaves both undefined.
-#[inline(always)]
-fn round(x: f32) -> i32 {
-    let whole = x as i32;
-    let rest = x - whole as f32;
-    whole
-        .saturating_add((rest >= 0.5) as i32)
-        .saturating_sub((rest <= -0.5) as i32)
 }
 
 /// The sizes of input and output.
@@ -168,30 +157,6 @@ impl Kernel for Elements<'_> {
                         .store(scaled.wrapping_add(quantize.output_zero_point));
                 }
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::round;
-
-    #[test]
-    fn rounds_half_away_from_zero() {
-        let cases = [
-            (0.5, 1),
-            (-0.5, -1),
-            (2.5, 3),
-            (-2.5, -3),
-            (0.49999997, 0),
-            (-0.49999997, 0),
-            (8388609.0, 8388609),
-            (1e20, i32::MAX),
-            (-1e20, i32::MIN),
-            (f32::NAN, 0),
-        ];
-        for (x, want) in cases {
-            assert_eq!(round(x), want, "{x}");
         }
     }
 }

@@ -94,6 +94,12 @@ impl Rescale {
         Ok(Self::from_words(multiplier, shift))
     }
 
+    /// This factor times `2^by`.
+    #[inline(always)]
+    pub const fn shifted(self, by: i32) -> Self {
+        Self::from_words(self.multiplier, self.left as i32 - self.right as i32 + by)
+    }
+
     /// `x` times the factor: TFLite's MultiplyByQuantizedMultiplier.
     #[inline(always)]
     pub const fn apply(self, x: i32) -> i32 {
@@ -124,9 +130,39 @@ pub const fn rescale_float(scale: f64, x: i32) -> i32 {
         .saturating_sub((rest <= -0.5) as i32)
 }
 
+/// To the nearest integer, ties away from zero. What doesn't fit goes to the nearest end of the
+/// range and NaN to 0; the reference leaves both undefined.
+#[inline(always)]
+pub fn round_away(x: f32) -> i32 {
+    let whole = x as i32;
+    let rest = x - whole as f32;
+    whole
+        .saturating_add((rest >= 0.5) as i32)
+        .saturating_sub((rest <= -0.5) as i32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn floats_round_half_away_from_zero() {
+        let cases = [
+            (0.5, 1),
+            (-0.5, -1),
+            (2.5, 3),
+            (-2.5, -3),
+            (0.49999997, 0),
+            (-0.49999997, 0),
+            (8388609.0, 8388609),
+            (1e20, i32::MAX),
+            (-1e20, i32::MIN),
+            (f32::NAN, 0),
+        ];
+        for (x, want) in cases {
+            assert_eq!(round_away(x), want, "{x}");
+        }
+    }
 
     #[test]
     fn float_rounds_once_and_away_from_zero() {

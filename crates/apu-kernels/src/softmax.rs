@@ -14,17 +14,17 @@ const SUM_INTEGER_BITS: u32 = 12;
 
 /// Parameters in range.
 #[derive(Clone, Copy, Debug)]
-struct Softmax {
-    byte: Byte,
-    columns: usize,
+pub(crate) struct Softmax {
+    pub byte: Byte,
+    pub columns: usize,
     multiplier: i32,
     left_shift: u32,
-    diff_min: i32,
-    sizes: Sizes,
+    pub diff_min: i32,
+    pub sizes: Sizes,
 }
 
 impl Softmax {
-    fn new(p: &program::Softmax) -> Result<Self, Error> {
+    pub fn new(p: &program::Softmax) -> Result<Self, Error> {
         let byte = Byte::new("dtype", p.dtype)?;
         within("columns", p.columns, 1, i32::MAX.into())?;
         within("input_multiplier", p.input_multiplier, 0, i32::MAX.into())?;
@@ -46,19 +46,25 @@ impl Softmax {
         if diff < self.diff_min {
             return 0;
         }
-        exp_on_negative_values(doubling_high_mul(
-            diff.wrapping_shl(self.left_shift),
-            self.multiplier,
-        ))
+        exp_on_negative_values(self.argument(diff))
+    }
+
+    /// `β · scale · diff` in Q5.26.
+    pub fn argument(&self, diff: i32) -> i32 {
+        doubling_high_mul(diff.wrapping_shl(self.left_shift), self.multiplier)
+    }
+
+    /// The largest value of a row, and the sum of the exponentials of the differences to it in Q12.19.
+    pub fn sum(&self, exps: &Exps<'_>, row: &[u8]) -> (i32, i32) {
+        let values = || row.iter().map(|&x| self.byte.widen(x));
+        let max = values().max().unwrap_or(0);
+        let terms = values().map(|x| rounding_divide_by_pot(exps.get(x - max), SUM_INTEGER_BITS));
+        (max, terms.fold(0i32, i32::saturating_add))
     }
 
     fn row(&self, exps: &Exps<'_>, input: &[u8], output: &mut [u8]) {
-        let max = input.iter().map(|&x| self.byte.widen(x)).max().unwrap_or(0);
+        let (max, sum) = self.sum(exps, input);
         let diff = |x| self.byte.widen(x) - max;
-        let terms = input
-            .iter()
-            .map(|&x| rounding_divide_by_pot(exps.get(diff(x)), SUM_INTEGER_BITS));
-        let sum = terms.fold(0i32, i32::saturating_add);
         let reciprocal = Reciprocal::of(sum, SUM_INTEGER_BITS);
         let exponent = (reciprocal.bits_over_unit + 31 - 8).clamp(0, 31) as u32;
         let clamp = Clamp::whole(self.byte);
@@ -74,13 +80,13 @@ impl Softmax {
     clippy::large_enum_variant,
     reason = "it lives on the stack of one call, where no heap is"
 )]
-enum Exps<'a> {
+pub(crate) enum Exps<'a> {
     Each(&'a Softmax),
     Table([i32; 256]),
 }
 
 impl<'a> Exps<'a> {
-    fn new(softmax: &'a Softmax, count: usize) -> Self {
+    pub fn new(softmax: &'a Softmax, count: usize) -> Self {
         if count < 256 {
             Self::Each(softmax)
         } else {

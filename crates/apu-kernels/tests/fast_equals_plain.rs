@@ -196,7 +196,7 @@ proptest! {
     fn mean(in_shape in prop::array::uniform6(1..9u32), reduced in 0..64u32, dtype in byte(), seed in any::<u64>()) {
         let p = program::Mean {
             dtype, input_zero_point: least(dtype) + 100, output_zero_point: least(dtype) + 50,
-            multiplier: 1 << 30 | 12345, shift: -3, reduced, in_shape,
+            multiplier: 1 << 30 | 12345, shift: -3, reduced, in_shape, rounding: 0,
         };
         let sizes = mean::sizes(&p).unwrap();
         let &[input, output, scratch] = sizes.as_slice() else { unreachable!() };

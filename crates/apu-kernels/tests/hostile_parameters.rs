@@ -5,8 +5,8 @@
 
 use apu_kernels::{
     Error, Isa, Sizes, arg_max, batch_matmul, cast, conv_2d, copy, depthwise_conv_2d, dequantize,
-    detection, elementwise, float_function, gather, l2_normalization, lookup, mean, pad, pool_2d,
-    quantize, reduce, resize_bilinear, select, softmax, strided_copy,
+    detection, elementwise, float_function, gather, l2_normalization, log_softmax, lookup, mean,
+    pad, pool_2d, quantize, reduce, resize_bilinear, select, softmax, strided_copy,
 };
 use apu_proto::program;
 use proptest::{prelude::*, sample::select};
@@ -92,7 +92,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
-    fn never_panic(opcode in 0..22u32, words in words()) {
+    fn never_panic(opcode in 0..23u32, words in words()) {
         let words = &words;
         match opcode {
             0 => {
@@ -229,6 +229,13 @@ proptest! {
                 let p: program::L2Normalization = parameters(words);
                 try_run(l2_normalization::sizes(&p), |isa, operands| match operands {
                     [input, output] => l2_normalization::run(isa, &p, input, output),
+                    _ => unreachable!(),
+                });
+            }
+            21 => {
+                let p: program::LogSoftmax = parameters(words);
+                try_run(log_softmax::sizes(&p), |isa, operands| match operands {
+                    [input, output] => log_softmax::run(isa, &p, input, output),
                     _ => unreachable!(),
                 });
             }

@@ -396,6 +396,7 @@ fn kind(opcode: u32) -> &'static str {
         opcode::CAST => "CAST",
         opcode::FLOAT_FUNCTION => "FLOAT_FUNCTION",
         opcode::L2_NORMALIZATION => "L2_NORMALIZATION",
+        opcode::LOG_SOFTMAX => "LOG_SOFTMAX",
         opcode::DETECTION => "DETECTION",
         _ => "(unknown)",
     }

@@ -5,7 +5,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from single_op import Operator, Tensor
 
-from . import RUNS, Case, build, case, centred, log_uniform, middle, options, pick, values, zero_point
+from . import RUNS, Case, build, case, centred, limits, log_uniform, middle, options, pick, values, zero_point
 from .windows import ACTIVATIONS, activation
 
 SHAPES = [
@@ -40,6 +40,8 @@ def binary(rng, kind, fixed):
     if builtin in ("MINIMUM", "MAXIMUM"):
         b.scales, b.zero_point = a.scales, a.zero_point
     p |= dict(scales=[a.scales, b.scales], zero_points=[a.zero_point, b.zero_point])
+    if builtin == "DIV":
+        return quotient(rng, a, b, p)
     if rng.random() < 0.3:
         b.data = values(rng, dtype, b.shape)
     result = output(rng, builtin, dtype, a, b)
@@ -81,6 +83,21 @@ def output(rng, builtin, dtype, a, b):
     return Tensor("output", shape, dtype, scale, centred(rng, dtype, scale, about))
 
 
+def quotient(rng, a, b, p):
+    """Divisors that aren't 0, and an output step for which TFLite's shifts are defined."""
+    step = a.scales / b.scales * 2.0 ** rng.uniform(-10, -6.1)
+    about = 16 * step if a.dtype == "uint8" else 0.0
+    result = Tensor("output", np.broadcast_shapes(a.shape, b.shape), a.dtype, step, centred(rng, a.dtype, step, about))
+    fused = activation(rng)
+    operator = Operator("DIV", 2, options(schema.DivOptionsT(), fusedActivationFunction=ACTIVATIONS[fused]))
+    first, second = [values(rng, t.dtype, (RUNS, *t.shape)) for t in (a, b)]
+    other = b.zero_point + 1 if b.zero_point < limits(b.dtype)[1] else b.zero_point - 1
+    second = np.where(second == b.zero_point, second.dtype.type(other), second)
+    p |= dict(scales=[a.scales, b.scales], zero_points=[a.zero_point, b.zero_point], activation=fused)
+    p |= dict(output=[result.scales, result.zero_point])
+    return Case(p, build(operator, [a, b], [result]), [first, second])
+
+
 def plain(rng, builtin, dtype, p):
     a, b = [Tensor(name, shape, dtype) for name, shape in zip("ab", p["shapes"])]
     shape = np.broadcast_shapes(*p["shapes"])
@@ -104,7 +121,7 @@ TYPES = {
     "ADD": ["int16", *WIDE],
     "SUB": [*BYTES, "int16", *WIDE],
     "MUL": [*BYTES, "int16", *WIDE],
-    "DIV": ["float32", "int32"],
+    "DIV": [*BYTES, "float32", "int32"],
     "FLOOR_DIV": ["float32", "int32"],
     "FLOOR_MOD": WIDE,
     "MINIMUM": [*BYTES, "int16", *WIDE],

@@ -54,14 +54,21 @@ FULLY_CONNECTED = [
 ]
 
 
+def grouped(rng, kind, fixed):
+    """A CONV_2D whose filters see some of the channels; now and then just one."""
+    groups = int(rng.integers(2, 6))
+    channels = [groups * pick(rng, [1, 1, 2, 3, 4, 8]), groups * int(rng.integers(1, 9))]
+    return conv_2d(rng, kind, dict(channels=channels, groups=groups))
+
+
 def conv_2d(rng, kind, fixed):
-    p = draw(rng, dilate=True) | dict(channels=[int(rng.integers(1, 21)), int(rng.integers(1, 37))])
+    p = draw(rng, dilate=True) | dict(channels=[int(rng.integers(1, 21)), int(rng.integers(1, 37))], groups=1)
     p = fit(p | fixed)
     depth, filters = p["channels"]
     operands, arithmetic = quantised(rng, kind, p)
     source, weights, bias, result = operands(
         [p["batch"], *p["size"], depth],
-        [filters, *p["kernel"], depth],
+        [filters, *p["kernel"], depth // p["groups"]],
         [p["batch"], *output_size(**p), filters],
         axis=0,
     )

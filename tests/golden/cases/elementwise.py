@@ -77,6 +77,15 @@ def softmax(rng, dtype, fixed):
     return case(rng, operator, [source], [result], **p, zero_point=source.zero_point)
 
 
+def log_softmax(rng, dtype, fixed):
+    shape = [int(n) for n in rng.integers(1, 6, rng.integers(0, 3))] + [int(rng.integers(1, 80))]
+    p = dict(shape=shape, scale=log_uniform(rng, 0.004, 0.5)) | fixed
+    source = Tensor("input", p["shape"], dtype, p["scale"], zero_point(rng, dtype))
+    result = Tensor("output", p["shape"], dtype, 1 / 16, limits(dtype)[1])
+    operator = Operator("LOG_SOFTMAX", 1 if dtype == "uint8" else 2, schema.LogSoftmaxOptionsT())
+    return case(rng, operator, [source], [result], **p, zero_point=source.zero_point)
+
+
 def requantize(rng, types, fixed):
     """QUANTIZE between 8-bit types; sometimes with one scale on both sides, where only a shift remains."""
     source_type, result_type = types

@@ -28,6 +28,17 @@ def reduction(rng, kind, fixed):
     return moved(rng, operator, operands, [result], **p, **scales)
 
 
+def add_n(rng, dtype, fixed):
+    """Zeros of both signs among the numbers."""
+    shape = sizes(rng)
+    inputs = [Tensor(f"input{i}", shape, dtype) for i in range(rng.integers(2, 6))]
+    drawn = [values(rng, dtype, (RUNS, *shape)) for _ in inputs]
+    if dtype == "float32":
+        drawn = [np.where(rng.random(x.shape) < 0.7, x, np.float32(-0.0)) for x in drawn]
+    model = build(Operator("ADD_N", 1, schema.AddNOptionsT()), inputs, [Tensor("output", shape, dtype)])
+    return Case(dict(shape=shape, inputs=len(inputs)), model, drawn)
+
+
 def search(rng, kind, fixed):
     """Few values, so that some are equal."""
     builtin, dtype = kind
@@ -122,7 +133,7 @@ def detection(rng, dtype, fixed):
     return Case(p, build(operator, inputs, outputs), [x.astype(dtype) for x in feed])
 
 
-REDUCTIONS = [("SUM", dtype) for dtype in ("uint8", "float32", "int32")] + [
+REDUCTIONS = [("SUM", dtype) for dtype in ("int8", "uint8", "float32", "int32")] + [
     (builtin, dtype) for builtin in ("REDUCE_MAX", "REDUCE_MIN") for dtype in ("int8", "uint8", "int16", "float32", "int32")
 ]
 SEARCHES = [(builtin, dtype) for builtin in ("ARG_MAX", "ARG_MIN") for dtype in ("int8", "uint8", "float32")]

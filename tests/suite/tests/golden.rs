@@ -16,13 +16,17 @@ macro_rules! operators {
 }
 
 operators! {
-    conv_2d { int8_per_channel, int8_per_tensor, uint8 }
+    conv_2d {
+        int8_per_channel, int8_per_tensor, uint8,
+        grouped_int8_per_channel, grouped_int8_per_tensor, grouped_uint8,
+    }
     depthwise_conv_2d { int8_per_channel, int8_per_tensor, uint8 }
     fully_connected { int8_per_channel, int8_per_tensor, uint8 }
     add { int8, uint8 }
     average_pool_2d { int8, uint8 }
     max_pool_2d { int8, uint8 }
     softmax { int8, uint8 }
+    log_softmax { int8, uint8 }
     quantize {
         float32_to_int8, float32_to_uint8,
         int8_to_int8, int8_to_uint8, uint8_to_int8, uint8_to_uint8,
@@ -37,10 +41,11 @@ operators! {
         int8,
     }
     reductions {
-        sum_uint8, sum_float32, sum_int32, reduce_max_int8, reduce_max_uint8,
+        sum_int8, sum_uint8, sum_float32, sum_int32, reduce_max_int8, reduce_max_uint8,
         reduce_max_int16, reduce_max_float32, reduce_max_int32, reduce_min_int8, reduce_min_uint8,
         reduce_min_int16, reduce_min_float32, reduce_min_int32, arg_max_int8, arg_max_uint8,
         arg_max_float32, arg_min_int8, arg_min_uint8, arg_min_float32,
+        add_n_float32, add_n_int32,
     }
     detection { uint8, float32 }
     l2_normalization {
@@ -64,7 +69,7 @@ operators! {
     binary {
         add_int16, add_float32, add_int32, add_int64, sub_int8, sub_uint8, sub_int16, sub_float32,
         sub_int32, sub_int64, mul_int8, mul_uint8, mul_int16, mul_float32, mul_int32, mul_int64,
-        div_float32, div_int32, floor_div_float32, floor_div_int32, floor_mod_float32,
+        div_int8, div_uint8, div_float32, div_int32, floor_div_float32, floor_div_int32, floor_mod_float32,
         floor_mod_int32, floor_mod_int64, minimum_int8, minimum_uint8, minimum_int16,
         minimum_float32, minimum_int32, minimum_int64, maximum_int8, maximum_uint8, maximum_int16,
         maximum_float32, maximum_int32, maximum_int64, prelu_int8, prelu_uint8, prelu_float32,

@@ -1,7 +1,10 @@
 //! Scales and zero points that the kernels can use.
 
 use super::Site;
-use crate::graph::{Element, Tensor};
+use crate::{
+    graph::{Element, Tensor},
+    requantise::BinaryScales,
+};
 
 pub(super) fn activations(site: &Site) -> Option<String> {
     // What only moves elements leaves them alone, whatever they mean.
@@ -93,6 +96,17 @@ pub(super) fn softmax_output(site: &Site) -> Option<String> {
     let step = 1.0f32 / 256.0;
     (output.element == Element::INT8 && (zero_point != -128 || (scale - step).abs() > 0.001 * step))
         .then(|| format!("scale {scale} and zero point {zero_point}"))
+}
+
+/// The shifts of the quotient's fixed point must stay within 32 bits, whatever is divided.
+pub(super) fn quotient(site: &Site) -> Option<String> {
+    let scale = |tensor: &Tensor| tensor.per_tensor().map(|(scale, _)| scale);
+    let output = site.output()?;
+    output.element.range8()?;
+    let [a, b] = [scale(site.input(0)?)?, scale(site.input(1)?)?];
+    let scales = BinaryScales::quotient(a, b, scale(output)?);
+    let defined = scales.is_some_and(|scales| (7..=23).contains(&scales.output.shift));
+    (!defined).then(|| format!("{} of {a} / {b}", scale(output).unwrap_or_default()))
 }
 
 /// Kinds whose kernels in TFLite are written for one output quantisation.

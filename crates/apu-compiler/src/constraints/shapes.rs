@@ -35,7 +35,10 @@ pub(super) fn rank_at_least_1(site: &Site) -> Option<String> {
 
 pub(super) fn conv_channels(site: &Site) -> Option<String> {
     let (input, filter) = (last(site.input(0)?)?, last(site.weights()?)?);
-    (input != filter).then(|| format!("{filter} for {input}"))
+    let filters = site.channels()?;
+    let groups = input.checked_div(filter)?;
+    let fits = input == groups * filter && filters.is_multiple_of(groups);
+    (!fits).then(|| format!("{filters} filters of {filter} channels for {input}"))
 }
 
 pub(super) fn depthwise_channels(site: &Site) -> Option<String> {
@@ -83,6 +86,12 @@ fn expected(site: &Site) -> Option<Vec<u32>> {
         Opcode::CONV_2D | Opcode::DEPTHWISE_CONV_2D => windows(site, site.channels()?),
         Opcode::AVERAGE_POOL_2D | Opcode::MAX_POOL_2D => windows(site, last(input)?),
         Opcode::FULLY_CONNECTED => fully_connected(site),
+        Opcode::ADD_N => {
+            let mut inputs = site.activations_in();
+            inputs
+                .all(|other| other.shape == input.shape)
+                .then(|| input.shape.clone())
+        }
         opcode if BROADCASTING.contains(&opcode) => broadcast(&input.shape, &site.input(1)?.shape),
         Opcode::PAD | Opcode::PADV2 => padded(input, &constants::integers(site.input(1)?)?),
         Opcode::MEAN | Opcode::REDUCE_MAX | Opcode::REDUCE_MIN | Opcode::SUM => reduced(site),

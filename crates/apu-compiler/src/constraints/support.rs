@@ -79,6 +79,10 @@ const fn transposing(opcode: Opcode) -> Kind {
 pub const SUPPORTED: &[Kind] = &[
     unary(Opcode::ABS),
     binary(Opcode::ADD),
+    Kind {
+        inputs: (2, MANY),
+        ..gathering(Opcode::ADD_N)
+    },
     with_arguments(Opcode::ARG_MAX, 2, 2),
     with_arguments(Opcode::ARG_MIN, 2, 2),
     unary(Opcode::AVERAGE_POOL_2D),
@@ -120,6 +124,7 @@ pub const SUPPORTED: &[Kind] = &[
     unary(Opcode::LOGICAL_NOT),
     binary(Opcode::LOGICAL_OR),
     unary(Opcode::LOGISTIC),
+    unary(Opcode::LOG_SOFTMAX),
     binary(Opcode::MAXIMUM),
     unary(Opcode::MAX_POOL_2D),
     with_arguments(Opcode::MEAN, 2, 2),

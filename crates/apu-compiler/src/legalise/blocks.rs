@@ -5,7 +5,7 @@ use super::{
     Record,
     moves::{MAX_COPIES, argument, copy_one, each_dimension, expect},
     quantisation,
-    strided::{Box, Side, Walk, copy, row_major},
+    strided::{Side, Transfer, Walk, copy, row_major},
 };
 use crate::{
     constraints::{ARGUMENTS, Refusal, Site},
@@ -58,7 +58,7 @@ pub(super) fn depth_and_space(site: &Site) -> Result<Record, Refusal> {
     };
     copy_one(
         site,
-        Box {
+        Transfer {
             shape,
             input,
             output,
@@ -90,7 +90,7 @@ pub(super) fn batch_and_space(site: &Site) -> Result<Vec<Record>, Refusal> {
         } else {
             (in_batch, in_space)
         };
-        let moved = Box {
+        let moved = Transfer {
             shape,
             input: from,
             output: to,
@@ -194,7 +194,7 @@ fn pad(site: &Site, output: &Tensor) -> Result<Record, Refusal> {
     };
     let mut value = i64::from(zero_point).to_le_bytes().to_vec();
     value.truncate(size);
-    let moved = Box::filled(&output.shape);
+    let moved = Transfer::filled(&output.shape);
     copy(
         site,
         output,
@@ -274,7 +274,7 @@ fn mirror(site: &Site, input: &Tensor, output: &Tensor, part: &[Band]) -> Result
     for (step, band) in from.stride.iter_mut().zip(part) {
         *step *= band.step;
     }
-    let moved = Box {
+    let moved = Transfer {
         shape: part.iter().map(|band| band.count as u32).collect(),
         input: from,
         output: Walk::whole(&output.shape).from(&index(|band| band.to)),

@@ -1,5 +1,7 @@
 //! CONV_2D, DEPTHWISE_CONV_2D, and FULLY_CONNECTED as a convolution with a 1x1 window.
 
+mod grouped;
+
 use apu_kernels::{conv_2d, depthwise_conv_2d};
 use apu_proto::program::{self, Conv2d, DepthwiseConv2d, Rounding, Window};
 
@@ -18,9 +20,13 @@ const MAX_SIDE: u32 = 65535;
 /// Most heights to try for a map of many rows; it bounds the time that a hostile shape can take.
 const MAX_TRIES: u32 = 4096;
 
-pub(super) fn conv_2d(site: &Site) -> Result<Record, Refusal> {
+pub(super) fn conv_2d(site: &Site) -> Result<Vec<Record>, Refusal> {
     let window = window::record(site, site.need_input(0)?, site.need_output()?)?;
-    matrix(site, window)
+    let depth = site.need_input(1)?.shape.last().copied().unwrap_or(1);
+    if depth < window.in_c {
+        return grouped::conv_2d(site, window, depth);
+    }
+    Ok(vec![matrix(site, window)?])
 }
 
 pub(super) fn fully_connected(site: &Site) -> Result<Record, Refusal> {
@@ -55,7 +61,14 @@ pub(super) fn fully_connected(site: &Site) -> Result<Record, Refusal> {
 
 fn matrix(site: &Site, window: Window) -> Result<Record, Refusal> {
     let common = Common::new(site)?;
-    multiplied(site, window, Operand::Read(site.input_id(0)?), common)
+    let output = Operand::Write(site.output_id()?);
+    multiplied(
+        site,
+        window,
+        Operand::Read(site.input_id(0)?),
+        output,
+        common,
+    )
 }
 
 /// A convolution over what `input` holds, with its filters turned round.
@@ -71,13 +84,15 @@ pub(super) fn turned(site: &Site, input: Operand, window: Window) -> Result<Reco
         data: &turned,
         ..common.weights
     };
-    multiplied(site, window, input, Common { weights, ..common })
+    let output = Operand::Write(site.output_id()?);
+    multiplied(site, window, input, output, Common { weights, ..common })
 }
 
 fn multiplied(
     site: &Site,
     window: Window,
     input: Operand,
+    output: Operand,
     common: Common,
 ) -> Result<Record, Refusal> {
     let packed = Matrix::pack(common.weights, window.out_c as usize, signed_offset(site)?);
@@ -112,13 +127,15 @@ fn multiplied(
         input,
         Operand::Packed(packed.bytes),
         Operand::Packed(table),
-        Operand::Write(site.output_id()?),
+        output,
         scratch(&sizes, 4),
     ];
-    let macs = site
-        .need_output()?
-        .count()
-        .saturating_mul(packed.depth as u64);
+    let pixels = [window.batch, window.out_h, window.out_w, window.out_c];
+    let macs = pixels
+        .into_iter()
+        .fold(packed.depth as u64, |product, size| {
+            product.saturating_mul(size.into())
+        });
     record(
         site,
         program::opcode::CONV_2D,
@@ -131,7 +148,10 @@ fn multiplied(
 
 pub(super) fn depthwise_conv_2d(site: &Site) -> Result<Record, Refusal> {
     let window = window::record(site, site.need_input(0)?, site.need_output()?)?;
-    let common = Common::new(site)?;
+    depthwise(site, window, &Common::new(site)?)
+}
+
+fn depthwise(site: &Site, window: Window, common: &Common) -> Result<Record, Refusal> {
     let weights = pack::depthwise(
         common.weights,
         window.out_c as usize,
@@ -230,6 +250,21 @@ impl<'a> Common<'a> {
             bias: bias(site)?,
             factors: factors(site)?,
         })
+    }
+
+    /// What these output channels have.
+    fn of_channels(&self, first: u32, count: u32) -> Self {
+        let (first, count) = (first as usize, count as usize);
+        let filter = self.weights.data.len() / self.factors.len().max(1);
+        Self {
+            weights: pack::Weights {
+                data: &self.weights.data[first * filter..][..count * filter],
+                ..self.weights
+            },
+            bias: self.bias[first..][..count].to_vec(),
+            factors: self.factors[first..][..count].to_vec(),
+            ..*self
+        }
     }
 
     fn table(&self, fold: impl Fn(usize, i32) -> i32) -> Vec<u8> {

@@ -6,7 +6,7 @@ use apu_proto::program::{self, opcode};
 
 use super::{
     Operand, Record, record, scale, scratch, size,
-    strided::{Box, Side, Walk, copy},
+    strided::{Side, Transfer, Walk, copy},
 };
 use crate::{
     constraints::{ARGUMENTS, Refusal, Site},
@@ -41,7 +41,7 @@ pub(super) fn detection(site: &Site) -> Result<Vec<Record>, Refusal> {
     let mut start = 0;
     for (index, output) in site.outputs().enumerate() {
         let count: u32 = size("elements", output.count())?;
-        let moved = Box {
+        let moved = Transfer {
             shape: vec![count],
             input: Walk {
                 start,

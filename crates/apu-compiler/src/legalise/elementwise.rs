@@ -36,6 +36,37 @@ pub(super) fn product(site: &Site) -> Result<Record, Refusal> {
     elementwise(site, &unscaled(site, plain)?, b)
 }
 
+/// ADD_N: one input after the other is added to the first.
+pub(super) fn sum(site: &Site) -> Result<Vec<Record>, Refusal> {
+    let tensor = site.need_output()?;
+    let params = unscaled(site, plain(site, Function::ADD, [strides(tensor)?; 2])?)?;
+    let last = site.operator.inputs.len().saturating_sub(1);
+    let mut so_far = Operand::Read(site.input_id(0)?);
+    let mut records = Vec::with_capacity(last);
+    for index in 1..=last {
+        let to = if index == last {
+            Operand::Write(site.output_id()?)
+        } else {
+            Operand::Temporary {
+                index: index % 2,
+                size: tensor.bytes(),
+            }
+        };
+        let operands = [so_far, Operand::Read(site.input_id(index)?), to.clone()];
+        let sizes = elementwise::sizes(&params);
+        records.push(record(
+            site,
+            opcode::ELEMENTWISE,
+            &params,
+            sizes,
+            operands,
+            0,
+        )?);
+        so_far = to;
+    }
+    Ok(records)
+}
+
 /// RELU and its kin on float32: the larger of a number and itself, clamped.
 pub(super) fn clamped(site: &Site) -> Result<Record, Refusal> {
     let strides = strides(site.need_input(0)?)?;
@@ -153,6 +184,7 @@ fn quantised(site: &Site, plain: Elementwise, range: (i32, i32)) -> Result<Eleme
     let wide = a.element == Element::INT16;
     let scales = match plain.function {
         Function::MUL => BinaryScales::product(a_scale, b_scale, output_scale),
+        Function::DIV => BinaryScales::quotient(a_scale, b_scale, output_scale),
         Function::PRELU => BinaryScales::prelu(a_scale, b_scale, output_scale),
         Function::SQUARED_DIFFERENCE => {
             BinaryScales::squared_difference(a_scale, b_scale, output_scale)

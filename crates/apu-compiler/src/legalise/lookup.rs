@@ -5,7 +5,7 @@ use apu_proto::program::{Lookup, opcode};
 
 use super::{
     Operand, Record,
-    functions::{Scales, gelu, gelu_approximate},
+    functions::{self, Scales},
     quantisation, ratio_out_of_range, record, size,
 };
 use crate::{
@@ -81,17 +81,17 @@ fn quantised(site: &Site) -> Result<Vec<u8>, Refusal> {
     let fill = |function: &dyn Fn(i32) -> i32| table(input.element, range, function);
     let ratio = || ratio_out_of_range(site);
     Ok(match opcode {
-        Opcode::LOGISTIC => fill(&scales.real(|x| 1.0 / (1.0 + (-x).exp()))),
-        Opcode::TANH => fill(&scales.real(f32::tanh)),
-        Opcode::EXP => fill(&scales.real(f32::exp)),
-        Opcode::ELU => fill(&scales.real(|x| if x < 0.0 { x.exp_m1() } else { x })),
+        Opcode::LOGISTIC => fill(&scales.real(functions::logistic)),
+        Opcode::TANH => fill(&scales.real(functions::tanh)),
+        Opcode::EXP => fill(&scales.real(functions::exp)),
+        Opcode::ELU => fill(&scales.real(functions::elu)),
         Opcode::GELU => match options {
-            Options::Gelu { approximate: true } => fill(&scales.real(gelu_approximate)),
-            _ => fill(&scales.real(gelu)),
+            Options::Gelu { approximate: true } => fill(&scales.real(functions::gelu_approximate)),
+            _ => fill(&scales.real(functions::gelu)),
         },
         Opcode::LOG => {
             let least = (-128 - scales.output.1) as f32 * scales.output.0;
-            fill(&scales.real(|x| if x <= 0.0 { least } else { x.ln() }))
+            fill(&scales.real(|x| if x <= 0.0 { least } else { functions::ln(x) }))
         }
         Opcode::SQRT => fill(&scales.sqrt()),
         Opcode::RSQRT => fill(&scales.rsqrt().ok_or_else(ratio)?),

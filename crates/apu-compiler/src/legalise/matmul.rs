@@ -5,7 +5,7 @@ use apu_proto::program::{BatchMatmul, opcode};
 
 use super::{
     Operand, Record, quantisation, ratio_out_of_range, record, size,
-    strided::{Box, Side, Walk, copy},
+    strided::{Side, Transfer, Walk, copy},
 };
 use crate::{
     constraints::{ARGUMENTS, Refusal, Site},
@@ -73,7 +73,7 @@ fn factor(
     )?;
     let shape = vec![count, depth, rows];
     let one = i64::from(rows) * i64::from(depth);
-    let moved = Box {
+    let moved = Transfer {
         input: Walk {
             start: 0,
             stride: vec![one, 1, depth.into()],

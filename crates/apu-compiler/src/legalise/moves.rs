@@ -2,7 +2,7 @@
 
 use super::{
     Record, blocks, lookup, slices,
-    strided::{Box, Side, Walk, copy, row_major},
+    strided::{Side, Transfer, Walk, copy, row_major},
 };
 use crate::{
     constants,
@@ -75,7 +75,7 @@ pub(super) fn each_dimension(what: &str, values: &[i64], rank: usize) -> Result<
 }
 
 /// A box of the first input's elements to the first output.
-pub(super) fn copy_one(site: &Site, moved: Box) -> Result<Record, Refusal> {
+pub(super) fn copy_one(site: &Site, moved: Transfer) -> Result<Record, Refusal> {
     let elements = site.need_input(0)?;
     copy(
         site,
@@ -98,7 +98,7 @@ fn transpose(site: &Site) -> Result<Record, Refusal> {
     let shape: Vec<u32> = order.iter().map(|&dim| input.shape[dim]).collect();
     expect(output, &shape)?;
     let steps = row_major(&input.shape);
-    let moved = Box {
+    let moved = Transfer {
         input: Walk {
             start: 0,
             stride: order.iter().map(|&dim| steps[dim]).collect(),
@@ -128,7 +128,7 @@ fn concatenation(site: &Site) -> Result<Vec<Record>, Refusal> {
         if !fits || (rescaled && output.element != Element::UINT8) {
             return Err(ARGUMENTS.refuse(format!("{} that doesn't fit", input.label())));
         }
-        let moved = Box {
+        let moved = Transfer {
             shape: input.shape.clone(),
             input: Walk::whole(&input.shape),
             output: Walk::whole(&output.shape).from(&index),
@@ -174,7 +174,7 @@ fn pack(site: &Site) -> Result<Vec<Record>, Refusal> {
         expect(output, &shape)?;
         let mut to = Walk::whole(&shape);
         to.start = to.stride.remove(axis) * number as i64;
-        let moved = Box {
+        let moved = Transfer {
             shape: input.shape.clone(),
             input: Walk::whole(&input.shape),
             output: to,
@@ -194,7 +194,7 @@ fn reverse(site: &Site) -> Result<Record, Refusal> {
         from.start += from.stride[dim] * (i64::from(input.shape[dim]) - 1);
         from.stride[dim] = -from.stride[dim];
     }
-    let moved = Box {
+    let moved = Transfer {
         shape: input.shape.clone(),
         input: from,
         output: Walk::whole(&input.shape),
@@ -208,7 +208,7 @@ fn tile(site: &Site) -> Result<Vec<Record>, Refusal> {
     let multiples = argument(site, 1)?;
     each_dimension("multiples", &multiples, input.shape.len())?;
     let [from, to] = [&input.shape, &output.shape].map(|shape| row_major(shape));
-    let mut moved = Box {
+    let mut moved = Transfer {
         shape: Vec::new(),
         input: Walk::whole(&[]),
         output: Walk::whole(&[]),
@@ -253,7 +253,7 @@ fn broadcast(site: &Site) -> Result<Record, Refusal> {
         }
         from.push(if size == 1 { 0 } else { step });
     }
-    let moved = Box {
+    let moved = Transfer {
         input: Walk {
             start: 0,
             stride: from,
@@ -270,7 +270,7 @@ fn fill(site: &Site, value: Side) -> Result<Record, Refusal> {
     if value.count != 1 {
         return Err(ARGUMENTS.refuse(format!("{} elements to fill with", value.count)));
     }
-    let moved = Box::filled(&output.shape);
+    let moved = Transfer::filled(&output.shape);
     copy(site, output, value, Side::output(site, 0)?, moved)
 }
 
@@ -299,7 +299,7 @@ fn numbers(site: &Site, values: &[u32]) -> Result<Record, Refusal> {
         return Err(ARGUMENTS.refuse(format!("an output of shape {:?}", output.shape)));
     }
     let shape = [values.len() as u32];
-    let moved = Box {
+    let moved = Transfer {
         shape: shape.into(),
         input: Walk::whole(&shape),
         output: Walk::whole(&shape),

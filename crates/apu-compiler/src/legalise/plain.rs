@@ -4,7 +4,7 @@
 use apu_kernels::{cast, float_function, l2_normalization, select};
 use apu_proto::program::{Cast, FloatFunction, L2Normalization, OP_RANK, Select, opcode};
 
-use super::{Operand, Record, dtype, quantisation, record, six, size};
+use super::{Operand, Record, dtype, ends, quantisation, record, six, size};
 use crate::{
     constraints::{Refusal, Site},
     graph::{Opcode, Tensor},
@@ -113,11 +113,4 @@ fn aligned(site: &Site, index: usize) -> Result<Vec<u32>, Refusal> {
 
 fn is_vector(tensor: &Tensor) -> bool {
     tensor.shape.len() == 1
-}
-
-fn ends(site: &Site) -> Result<[Operand; 2], Refusal> {
-    Ok([
-        Operand::Read(site.input_id(0)?),
-        Operand::Write(site.output_id()?),
-    ])
 }

@@ -4,7 +4,7 @@ use apu_kernels::{arg_max, reduce};
 use apu_proto::program::{ArgMax, OP_RANK, Reduce, Reduction, opcode};
 
 use super::{
-    Operand, Record, dtype,
+    Record, dtype, ends,
     moves::{argument, dimension},
     record, six, size,
 };
@@ -54,11 +54,4 @@ pub(super) fn arg_max(site: &Site) -> Result<Record, Refusal> {
     };
     let sizes = arg_max::sizes(&params);
     record(site, opcode::ARG_MAX, &params, sizes, ends(site)?, 0)
-}
-
-fn ends(site: &Site) -> Result<[Operand; 2], Refusal> {
-    Ok([
-        Operand::Read(site.input_id(0)?),
-        Operand::Write(site.output_id()?),
-    ])
 }

@@ -1,49 +1,57 @@
-//! Operators over whole dimensions: SOFTMAX, MEAN and SUM.
+//! Operators over whole dimensions: SOFTMAX, LOG_SOFTMAX, MEAN and SUM.
 
-use apu_kernels::{mean, softmax};
-use apu_proto::program::{Mean, OP_RANK, Softmax, opcode};
+use apu_kernels::{log_softmax, mean, softmax};
+use apu_proto::program::{LogSoftmax, Mean, OP_RANK, Rounding, Softmax, opcode};
 
-use super::{Operand, Record, dtype, quantisation, ratio_out_of_range, record, scratch, six, size};
+use super::{
+    Operand, Record, dtype, ends, quantisation, ratio_out_of_range, record, scratch, six, size,
+};
 use crate::{
     constants,
     constraints::{LIMITS, Refusal, Site},
-    graph::{Opcode, Options},
+    graph::{Element, Opcode, Options},
     requantise::{Multiplier, SoftmaxScale},
 };
 
 pub(super) fn softmax(site: &Site) -> Result<Record, Refusal> {
-    let input = site.need_input(0)?;
-    let beta = match site.operator.options {
-        Options::Softmax { beta } => beta,
-        _ => return Err(LIMITS.refuse("no beta")),
+    let Options::Softmax { beta } = site.operator.options else {
+        return Err(LIMITS.refuse("no beta"));
     };
-    let scale = SoftmaxScale::new(beta, quantisation(input)?.0).ok_or_else(|| {
-        LIMITS.refuse(format!(
-            "beta {beta} with an input scale of {}",
-            quantisation(input).map_or(0.0, |q| q.0)
-        ))
-    })?;
+    let params = exponentials(site, beta)?;
+    let sizes = softmax::sizes(&params);
+    record(site, opcode::SOFTMAX, &params, sizes, ends(site)?, 0)
+}
+
+pub(super) fn log_softmax(site: &Site) -> Result<Record, Refusal> {
+    let softmax = exponentials(site, 1.0)?;
+    let steps = f64::from(1u32 << (31 - softmax.input_left_shift));
+    let reverse = Multiplier::new(steps / f64::from(softmax.input_multiplier))
+        .filter(|reverse| reverse.shift <= 0)
+        .ok_or_else(|| ratio_out_of_range(site))?;
+    let params = LogSoftmax {
+        softmax,
+        reverse_multiplier: reverse.multiplier,
+        reverse_shift: reverse.shift,
+    };
+    let sizes = log_softmax::sizes(&params);
+    record(site, opcode::LOG_SOFTMAX, &params, sizes, ends(site)?, 0)
+}
+
+/// What scales the differences in a row for their exponentials.
+fn exponentials(site: &Site, beta: f32) -> Result<Softmax, Refusal> {
+    let input = site.need_input(0)?;
+    let step = quantisation(input)?.0;
+    let scale = SoftmaxScale::new(beta, step)
+        .ok_or_else(|| LIMITS.refuse(format!("beta {beta} with an input scale of {step}")))?;
     let columns = input.shape.last().copied().unwrap_or(1);
-    let params = Softmax {
+    Ok(Softmax {
         dtype: dtype(input),
         rows: size("rows", input.count() / u64::from(columns.max(1)))?,
         columns,
         input_multiplier: scale.multiplier,
         input_left_shift: scale.left_shift,
         diff_min: scale.diff_min,
-    };
-    let operands = [
-        Operand::Read(site.input_id(0)?),
-        Operand::Write(site.output_id()?),
-    ];
-    record(
-        site,
-        opcode::SOFTMAX,
-        &params,
-        softmax::sizes(&params),
-        operands,
-        0,
-    )
+    })
 }
 
 pub(super) fn mean(site: &Site) -> Result<Record, Refusal> {
@@ -54,22 +62,33 @@ pub(super) fn mean(site: &Site) -> Result<Record, Refusal> {
         .ok_or_else(|| LIMITS.refuse("unknown axes"))?;
     let leading = OP_RANK.saturating_sub(input.shape.len());
     let count = input.count() / output.count().max(1);
-    let multiplier = Multiplier::new(f64::from(input_scale) / f64::from(output_scale))
-        .and_then(|ratio| match site.operator.opcode {
-            Opcode::SUM => Some(ratio),
-            _ => ratio.divided(count),
-        })
-        .ok_or_else(|| ratio_out_of_range(site))?;
+    let ratio = || Multiplier::new(f64::from(input_scale) / f64::from(output_scale));
+    // LiteRT's plain kernel takes int8 for uint8, so a sum of int8 is that of the optimised one.
+    let (rounding, factor) = match (site.operator.opcode, input.element) {
+        (Opcode::SUM, Element::INT8) => {
+            let scale = input_scale / output_scale;
+            let bias = -input_zero_point as f32 * scale * count as f32;
+            let words = [scale, bias].map(|real| real.to_bits() as i32);
+            (Rounding::FLOAT, Some(words))
+        }
+        (Opcode::SUM, _) => (Rounding::AWAY, ratio().map(Multiplier::words)),
+        _ => {
+            let divided = ratio().and_then(|ratio| ratio.divided(count));
+            (Rounding::AWAY, divided.map(Multiplier::words))
+        }
+    };
+    let [multiplier, shift] = factor.ok_or_else(|| ratio_out_of_range(site))?;
     let params = Mean {
         dtype: dtype(input),
         input_zero_point,
         output_zero_point,
-        multiplier: multiplier.multiplier,
-        shift: multiplier.shift,
+        multiplier,
+        shift,
         reduced: axes
             .iter()
             .fold(0, |bits, axis| bits | 1 << (axis + leading)),
         in_shape: six(&input.shape)?,
+        rounding,
     };
     let sizes = mean::sizes(&params);
     let operands = [

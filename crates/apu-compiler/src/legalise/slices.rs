@@ -3,7 +3,7 @@
 use super::{
     Record,
     moves::{argument, copy_one, dimension, each_dimension, expect},
-    strided::{Box, Side, Walk, copy, row_major},
+    strided::{Side, Transfer, Walk, copy, row_major},
 };
 use crate::{
     constraints::{ARGUMENTS, Refusal, Site},
@@ -27,7 +27,7 @@ pub(super) fn slice(site: &Site) -> Result<Record, Refusal> {
         shape.push(size as u32);
     }
     expect(site.need_output()?, &shape)?;
-    let moved = Box {
+    let moved = Transfer {
         input: Walk::whole(&input.shape).from(&begin),
         output: Walk::whole(&shape),
         shape,
@@ -113,7 +113,7 @@ fn part_of(
     shape: Vec<u32>,
     from: Walk,
 ) -> Result<Record, Refusal> {
-    let moved = Box {
+    let moved = Transfer {
         input: from,
         output: Walk::whole(&shape),
         shape,
@@ -148,7 +148,7 @@ struct Ranges {
 
 impl Ranges {
     /// The box, and the output's shape, which may have more or fewer dimensions.
-    fn apply(&self, input: &[u32]) -> Result<(Box, Vec<u32>), Refusal> {
+    fn apply(&self, input: &[u32]) -> Result<(Transfer, Vec<u32>), Refusal> {
         let count = self.begin.len();
         let ellipses = self.masks.ellipsis.count_ones();
         if self.end.len() != count || self.stride.len() != count || count > 32 || ellipses > 1 {
@@ -195,7 +195,7 @@ impl Ranges {
             stride.push(step);
             output.push(size);
         }
-        let moved = Box {
+        let moved = Transfer {
             input: Walk { start, stride },
             output: Walk::whole(&shape),
             shape,

@@ -1,4 +1,4 @@
-//! Boxes of elements, and the record that copies one.
+//! Elements that go from one tensor to another, and the record that copies them.
 
 use apu_kernels::strided_copy;
 use apu_proto::program::{OP_RANK, StridedCopy, opcode};
@@ -47,13 +47,13 @@ pub(super) fn row_major(shape: &[u32]) -> Vec<i64> {
 
 /// A box of elements that is read along one walk and written along another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Box {
+pub(super) struct Transfer {
     pub shape: Vec<u32>,
     pub input: Walk,
     pub output: Walk,
 }
 
-impl Box {
+impl Transfer {
     /// One element, everywhere in a tensor of this shape.
     pub fn filled(shape: &[u32]) -> Self {
         Self {
@@ -157,9 +157,9 @@ pub(super) fn copy(
     elements: &Tensor,
     from: Side,
     to: Side,
-    moved: Box,
+    moved: Transfer,
 ) -> Result<Record, Refusal> {
-    let Box {
+    let Transfer {
         shape,
         input,
         output,
@@ -204,13 +204,13 @@ mod tests {
 
     #[test]
     fn neighbouring_dimensions_become_one_where_both_walks_allow() {
-        let all = |shape: &[u32]| Box {
+        let all = |shape: &[u32]| Transfer {
             shape: shape.into(),
             input: Walk::whole(shape),
             output: Walk::whole(shape),
         };
         assert_eq!(all(&[2, 1, 3, 4]).simplified(), all(&[24]));
-        let transposed = Box {
+        let transposed = Transfer {
             output: Walk {
                 start: 0,
                 stride: vec![1, 2, 6],

@@ -5,7 +5,7 @@ use apu_proto::program::Window;
 
 use super::{
     Operand, Record, convolution, quantisation,
-    strided::{self, Box, Walk, copy},
+    strided::{self, Transfer, Walk, copy},
 };
 use crate::{
     constraints::{self, ARGUMENTS, Refusal, Site},
@@ -124,11 +124,11 @@ impl<'a> Spread<'a> {
             count: size,
         };
         let zero_point = quantisation(self.input)?.1 as u8;
-        let fill = Box::filled(&shape);
+        let fill = Transfer::filled(&shape);
         let mut spread = Walk::whole(&shape);
         spread.stride[1] *= i64::from(self.stride[0]);
         spread.stride[2] *= i64::from(self.stride[1]);
-        let pixels = Box {
+        let pixels = Transfer {
             shape: self.input.shape.clone(),
             input: Walk::whole(&self.input.shape),
             output: spread,

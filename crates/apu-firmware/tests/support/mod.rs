@@ -146,6 +146,7 @@ pub fn small_network() -> Source {
         shift: -3,
         reduced: 0b011000,
         in_shape,
+        rounding: 0,
     };
     let softmax = Softmax {
         dtype: DType::UInt8 as u32,

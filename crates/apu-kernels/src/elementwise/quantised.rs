@@ -1,7 +1,12 @@
 //! Functions of two quantised inputs: int8, uint8 and int16.
 
 use super::{Combine, Operands};
-use crate::{Error, limits::within, requant::Rescale};
+use crate::{
+    Error,
+    fixed_point::Reciprocal,
+    limits::within,
+    requant::{Rescale, doubling_high_mul},
+};
 use apu_proto::program::{self, DType, Function};
 
 /// Bits that a difference of two elements may be shifted left by and stay within 32 bits.
@@ -87,7 +92,11 @@ impl Quantised {
         ] {
             within(field, zero_point, least.into(), largest.into())?;
         }
-        within("function", p.function, 0, Function::GREATER_EQUAL.into())?;
+        let last = match element {
+            Element::Int16 => Function::GREATER_EQUAL,
+            _ => Function::DIV,
+        };
+        within("function", p.function, 0, last.into())?;
         within("left_shift", p.left_shift, 0, most_left_shift(element))?;
         within("clamp_min", p.clamp_min, least.into(), largest.into())?;
         within("clamp_max", p.clamp_max, p.clamp_min.into(), largest.into())?;
@@ -134,6 +143,7 @@ impl Quantised {
                 s.finish(s.a.term(a).wrapping_sub(s.b.term(b)))
             })),
             Function::MUL => operands.apply(value(s, |s, a, b| s.finish(s.product(a, b)))),
+            Function::DIV => operands.apply(value(s, |s, a, b| s.clamp(s.quotient(a, b)))),
             Function::MINIMUM => operands.apply(value(s, |_, a, b| a.min(b))),
             Function::MAXIMUM => operands.apply(value(s, |_, a, b| a.max(b))),
             Function::SQUARED_DIFFERENCE => operands.apply(value(s, |s, a, b| {
@@ -164,6 +174,23 @@ impl Scalars {
     #[inline(always)]
     fn product(&self, a: i32, b: i32) -> i32 {
         (a - self.a.zero_point).wrapping_mul(b - self.b.zero_point)
+    }
+
+    /// `a / b` in steps of the output, by a reciprocal in fixed point; 0 where b is.
+    #[inline(always)]
+    fn quotient(&self, a: i32, b: i32) -> i32 {
+        let (a, b) = (a - self.a.zero_point, b - self.b.zero_point);
+        if a == 0 || b == 0 {
+            return 0;
+        }
+        let a = if b < 0 { -a } else { a };
+        let reciprocal = Reciprocal::of(b.abs(), 31);
+        // Bits that only repeat the sign.
+        let headroom = (a ^ (a >> 31)).leading_zeros() as i32 - 1;
+        let quotient = doubling_high_mul(a.wrapping_shl(headroom as u32), reciprocal.scale);
+        self.output
+            .shifted(-reciprocal.bits_over_unit - headroom)
+            .apply(quotient)
     }
 
     /// The output for a sum or product.
