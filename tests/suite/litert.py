@@ -1,8 +1,6 @@
 """What LiteRT computes for a whole model, as an archive in the format of the golden vectors.
 
-Kernels: the plain ones (`BUILTIN_REF`), but for int8 FULLY_CONNECTED and SUM the optimised ones, because the
-plain kernel of the first requantises in float, and that of the second takes int8 for uint8. Where a model has both, it is cut into stages and
-each runs in an interpreter of its own.
+Which kernels that is, `stages` knows, which `apu diff` has as well.
 
     litert.py MODEL OUT.npz [--runs 10] [--seed 0] [--picture FILE ...]
 
@@ -10,72 +8,16 @@ Inputs are uniform random bytes for `--runs` runs, then each picture scaled to t
 """
 
 import argparse
-from itertools import groupby
+import sys
 from pathlib import Path
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
-PLAIN = OpResolverType.BUILTIN_REF
-OPTIMISED = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-
-
-class Stage:
-    """Consecutive operators that take the same kernels."""
-
-    def __init__(self, model, operators, kernels):
-        graph = model.subgraphs[0]
-        made = {t for op in operators for t in op.outputs}
-        read = {t for op in operators for t in op.inputs if t >= 0}
-        later = graph.operators[graph.operators.index(operators[-1]) + 1 :]
-        wanted = {t for op in later for t in op.inputs} | set(graph.outputs)
-        self.inputs = [t for t in sorted(read - made) if not is_constant(model, graph.tensors[t])]
-        self.outputs = [t for t in sorted(made & wanted)]
-        self.interpreter = Interpreter(
-            model_content=pack(model, operators, self.inputs, self.outputs), experimental_op_resolver_type=kernels
-        )
-        self.interpreter.allocate_tensors()
-
-    def run(self, tensors):
-        """Adds this stage's outputs to `tensors`, which are named by their index in the model."""
-        for index, detail in zip(self.inputs, self.interpreter.get_input_details(), strict=True):
-            self.interpreter.set_tensor(detail["index"], tensors[index])
-        self.interpreter.invoke()
-        for index, detail in zip(self.outputs, self.interpreter.get_output_details(), strict=True):
-            tensors[index] = self.interpreter.get_tensor(detail["index"])
-
-
-def is_constant(model, tensor):
-    return model.buffers[tensor.buffer].data is not None and len(model.buffers[tensor.buffer].data) > 0
-
-
-def pack(model, operators, inputs, outputs):
-    """A model of these operators alone, with the tensors and buffers of the whole."""
-    whole = model.subgraphs[0]
-    graph = schema.SubGraphT()
-    graph.tensors, graph.operators, graph.inputs, graph.outputs = whole.tensors, operators, inputs, outputs
-    part = schema.ModelT()
-    part.version, part.operatorCodes, part.buffers = model.version, model.operatorCodes, model.buffers
-    part.subgraphs = [graph]
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(part.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def kernels(model, operator):
-    code = model.operatorCodes[operator.opcodeIndex]
-    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-    dtype = model.subgraphs[0].tensors[operator.inputs[0]].type
-    optimised = builtin in (schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.SUM)
-    return OPTIMISED if optimised and dtype == schema.TensorType.INT8 else PLAIN
-
-
-def stages(model):
-    operators = model.subgraphs[0].operators
-    return [Stage(model, list(run), kind) for kind, run in groupby(operators, lambda op: kernels(model, op))]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "crates/apu-cli/src/command/diff"))
+from stages import PLAIN, stages  # noqa: E402
 
 
 def random_input(rng, detail):

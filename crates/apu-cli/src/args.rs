@@ -35,6 +35,10 @@ const TARGETS: &str = "\
 A target is the layout of a program's constants; `apu devices` tells that of each device. Without
 --output the program is only put into the cache.";
 
+const LITERT: &str = "\
+LiteRT computes with its plain kernels, int8 FULLY_CONNECTED with its optimised one. The Python needs
+`pip install ai-edge-litert`. Without INPUT the inputs are arbitrary, and the same each time.";
+
 const OWN_PICTURE: &str = "\
 Without MODEL and IMAGE it takes the model and the picture of a handwritten digit that come with it.";
 
@@ -52,6 +56,9 @@ pub enum Command {
     /// Compile a .tflite model to a .apu program
     #[command(after_help = TARGETS)]
     Compile(Compile),
+    /// Compare what each operator computes with LiteRT
+    #[command(after_help = LITERT)]
+    Diff(Diff),
     /// List the devices of this machine
     Devices(Devices),
     /// List the operators that can run on an APU, and what each needs (Markdown)
@@ -66,6 +73,7 @@ impl Command {
             Self::Inspect(args) => command::inspect::run(&args),
             Self::Bench(args) => command::bench::run(&args, console),
             Self::Compile(args) => command::compile::run(&args, console),
+            Self::Diff(args) => command::diff::run(&args, console),
             Self::Devices(args) => command::devices::run(&args),
             Self::Operators => command::operators::run(),
         }
@@ -196,6 +204,31 @@ pub struct Compile {
     pub time: bool,
     #[command(flatten)]
     pub cache: CacheArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Diff {
+    /// The .tflite model
+    pub model: PathBuf,
+    /// A .npy file for each of the model's inputs, in its order
+    #[arg(value_name = "INPUT.npy")]
+    pub inputs: Vec<PathBuf>,
+    /// A Python that has LiteRT
+    #[arg(
+        long,
+        env = "APU_LITERT_PYTHON",
+        default_value = "python3",
+        value_name = "PYTHON",
+        hide_env_values = true
+    )]
+    pub python: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub cache: CacheArg,
+    #[command(flatten)]
+    pub device: DeviceArg,
 }
 
 #[derive(Debug, clap::Args)]

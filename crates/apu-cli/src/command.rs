@@ -4,6 +4,7 @@ pub mod bench;
 pub mod classify;
 pub mod compile;
 pub mod devices;
+pub mod diff;
 pub mod inspect;
 pub mod operators;
 pub mod run;

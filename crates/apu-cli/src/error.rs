@@ -55,7 +55,7 @@ pub enum Error {
     },
 
     #[error("{got} tensors were given, {model} needs {needed}")]
-    #[diagnostic(help("give --input once for each, in this order:\n{wanted}"))]
+    #[diagnostic(help("give one file for each, in this order:\n{wanted}"))]
     InputCount {
         model: String,
         needed: usize,
@@ -85,6 +85,12 @@ pub enum Error {
     #[diagnostic(help("leave --num_threads out, or give 1"))]
     Threads { got: usize },
 
+    #[error("the model differs from LiteRT: {what}")]
+    Differs { what: String },
+    #[error("cannot run LiteRT with {}: {what}", python.display())]
+    #[diagnostic(help("`pip install ai-edge-litert` into some Python and name it with --python"))]
+    LiteRt { python: PathBuf, what: String },
+
     #[error("cannot run on {device}")]
     #[diagnostic(help("{}", device_help(.source)))]
     Device { device: String, source: apu::Error },
@@ -102,6 +108,7 @@ impl Error {
             Self::Compile { source, .. } => !matches!(source, apu_compiler::Error::Unplaced(_)),
             Self::Device { source, .. } => matches!(source, apu::Error::UnknownDevice { .. }),
             Self::Write { .. } | Self::MakeFolder { .. } | Self::Stdout(_) => false,
+            Self::Differs { .. } | Self::LiteRt { .. } => false,
             _ => true,
         };
         ExitCode::from(if by_user { 2 } else { 1 })

@@ -4,6 +4,7 @@
 //! 1 failed, 2 the command line or an input file is wrong. A reader that closes the pipe is no error.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod arbitrary;
 mod args;
 mod command;
 mod console;

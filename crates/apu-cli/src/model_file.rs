@@ -6,6 +6,7 @@ use std::path::Path;
 use apu::Program;
 use apu_compiler::Options;
 use apu_compiler::cache::{Cache, Cached, Origin};
+use apu_compiler::graph::Graph;
 
 use crate::error::Error;
 use crate::labels::Labels;
@@ -76,10 +77,28 @@ impl ModelFile {
         } else {
             self.compile(&Options::default(), cache)?.program
         };
-        Program::parse(bytes).map_err(|source| Error::Program {
+        self.parse(bytes)
+    }
+
+    /// Reads a program of this model.
+    pub fn parse(&self, program: Vec<u8>) -> Result<Program, Error> {
+        Program::parse(program).map_err(|source| Error::Program {
             path: self.name.clone(),
             source,
         })
+    }
+
+    /// The operators of a .tflite.
+    pub fn graph(&self) -> Result<Graph<'_>, Error> {
+        apu_compiler::import(&self.bytes).map_err(|source| self.refused(source))
+    }
+
+    /// Why the compiler refuses this model.
+    pub fn refused(&self, source: apu_compiler::Error) -> Error {
+        Error::Compile {
+            path: self.name.clone(),
+            source,
+        }
     }
 
     /// Compiles a .tflite, unless it has been.
@@ -94,10 +113,7 @@ impl ModelFile {
                 program: compiled.program,
             }),
         };
-        compiled.map_err(|source| Error::Compile {
-            path: self.name.clone(),
-            source,
-        })
+        compiled.map_err(|source| self.refused(source))
     }
 
     /// The labels that the file carries, if it does.

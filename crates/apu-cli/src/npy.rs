@@ -2,15 +2,34 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use apu::{DType, Quantization, Tensor};
+use apu::{DType, Program, Quantization, Tensor};
 use npyz::{Endianness, NpyHeader, Order, TypeChar, WriterBuilder};
 
 use crate::error::Error;
 
+/// Reads a file for each input of a model.
+pub fn read_all(paths: &[PathBuf], model: &str, program: &Program) -> Result<Vec<Vec<u8>>, Error> {
+    let tensors = program.inputs();
+    if paths.len() != tensors.len() {
+        let line = |tensor: &Tensor| format!("`{}` {}", tensor.name, describe_needed(tensor));
+        let wanted: Vec<String> = tensors.iter().map(line).collect();
+        return Err(Error::InputCount {
+            model: model.into(),
+            needed: tensors.len(),
+            got: paths.len(),
+            wanted: wanted.join("\n"),
+        });
+    }
+    let pairs = paths.iter().zip(tensors).enumerate();
+    pairs
+        .map(|(index, (path, tensor))| read(path, index, tensor))
+        .collect()
+}
+
 /// Reads the tensor that a model needs as its input `index`, as its bytes.
-pub fn read(path: &Path, index: usize, tensor: &Tensor) -> Result<Vec<u8>, Error> {
+fn read(path: &Path, index: usize, tensor: &Tensor) -> Result<Vec<u8>, Error> {
     let file = std::fs::read(path).map_err(|source| Error::Read {
         what: "the tensor",
         path: path.into(),
@@ -125,7 +144,7 @@ fn type_text(header: &NpyHeader) -> String {
 }
 
 /// Type and shape of a tensor in NumPy's words.
-pub fn describe_needed(tensor: &Tensor) -> String {
+fn describe_needed(tensor: &Tensor) -> String {
     format!("{} {}", numpy_name(tensor.dtype), shape_text(&tensor.shape))
 }
 

@@ -20,7 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// The file is no model, is damaged, or keeps data outside itself.
-pub(crate) fn import(file: &[u8]) -> Result<Graph<'_>, Error> {
+pub fn import(file: &[u8]) -> Result<Graph<'_>, Error> {
     let model = schema::open(file)?;
     let main = first(model.subgraphs()).ok_or(Error::Missing {
         what: "the main subgraph",

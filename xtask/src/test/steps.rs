@@ -162,7 +162,16 @@ fn suite_in_process() -> Result<Vec<Command>> {
     cargo.args(ANY_DEVICE.iter().flat_map(|target| ["--test", target]));
     cargo.args(["--test", SWEEP]);
     cargo.env("APU_LITERT_PYTHON", setup::litert()?);
-    Ok(vec![cargo])
+    let mut diff = workspace::cargo();
+    diff.args([
+        "test",
+        "--release",
+        "--package=apu-cli",
+        "--test=cli",
+        "diff",
+    ]);
+    diff.env("APU_LITERT_PYTHON", setup::litert()?);
+    Ok(vec![cargo, diff])
 }
 
 fn in_runtimes() -> Result<Vec<Command>> {

@@ -3,9 +3,10 @@
 use std::io::{Write, stdout};
 use std::time::{Duration, Instant};
 
-use apu::{Context, DType};
+use apu::Context;
 use serde::Serialize;
 
+use crate::arbitrary;
 use crate::args::Bench;
 use crate::console::Console;
 use crate::error::Error;
@@ -114,24 +115,10 @@ fn measure(
     Ok(times)
 }
 
-/// The same arbitrary values in each run of the program: bytes of a linear congruential sequence,
-/// floats between 0 and 1.
 fn fill_inputs(context: &mut Context) -> Result<(), apu::Error> {
-    let model = context.model().clone();
-    let mut state = 1_u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    for (index, tensor) in model.program().inputs().iter().enumerate() {
-        let bytes = context.input_mut(index)?;
-        if tensor.dtype == DType::Float32 {
-            for element in bytes.chunks_exact_mut(4) {
-                element.copy_from_slice(&(f32::from(next()) / 255.0).to_le_bytes());
-            }
-        } else {
-            bytes.fill_with(&mut next);
-        }
+    let inputs = arbitrary::inputs(context.model().program());
+    for (index, bytes) in inputs.iter().enumerate() {
+        context.input_mut(index)?.copy_from_slice(bytes);
     }
     Ok(())
 }

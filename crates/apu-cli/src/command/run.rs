@@ -1,7 +1,5 @@
 //! `apu run`: tensors in, tensors out.
 
-use apu::{Program, Tensor};
-
 use crate::args::Run;
 use crate::console::Console;
 use crate::error::Error;
@@ -11,7 +9,7 @@ use crate::npy;
 pub fn run(args: &Run, console: &Console) -> Result<(), Error> {
     let model = ModelFile::read(&args.model)?;
     let program = console.step("compiling", || model.program(args.cache.cache().as_ref()))?;
-    let inputs = read_inputs(args, &model, &program)?;
+    let inputs = npy::read_all(&args.inputs, &model.name, &program)?;
     let device = Error::device(&args.device.device);
     let mut context = super::load(&args.device.device, program)?;
     for (index, bytes) in inputs.iter().enumerate() {
@@ -34,25 +32,4 @@ pub fn run(args: &Run, console: &Console) -> Result<(), Error> {
         tracing::info!("wrote {}", path.display());
     }
     Ok(())
-}
-
-fn read_inputs(args: &Run, model: &ModelFile, program: &Program) -> Result<Vec<Vec<u8>>, Error> {
-    let tensors = program.inputs();
-    if args.inputs.len() != tensors.len() {
-        let wanted: Vec<String> = tensors.iter().map(line).collect();
-        return Err(Error::InputCount {
-            model: model.name.clone(),
-            needed: tensors.len(),
-            got: args.inputs.len(),
-            wanted: wanted.join("\n"),
-        });
-    }
-    let pairs = args.inputs.iter().zip(tensors).enumerate();
-    pairs
-        .map(|(index, (path, tensor))| npy::read(path, index, tensor))
-        .collect()
-}
-
-fn line(tensor: &Tensor) -> String {
-    format!("`{}` {}", tensor.name, npy::describe_needed(tensor))
 }

@@ -12,6 +12,7 @@ fn each_command_explains_itself() {
         "inspect",
         "bench",
         "compile",
+        "diff",
         "devices",
         "operators",
     ] {

@@ -6,6 +6,7 @@ mod command;
 mod bad_input;
 mod cache;
 mod classify;
+mod diff;
 mod help;
 mod measure;
 mod models;

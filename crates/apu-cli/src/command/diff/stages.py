@@ -1,0 +1,107 @@
+"""Every tensor that LiteRT computes on the way through a model.
+
+    stages.py MODEL FOLDER
+
+Reads the inputs as raw bytes from `input_0`, `input_1` ... in FOLDER, writes what each operator computes
+to `tensors` there, and one JSON object to standard output that says where in it each tensor lies, by its
+index in the model.
+
+Kernels: the plain ones (`BUILTIN_REF`), but for int8 FULLY_CONNECTED and SUM the optimised ones, because
+the plain kernel of the first requantises in float, and that of the second takes int8 for uint8. Where a
+model has both, it is cut into stages and each runs in an interpreter of its own.
+"""
+
+import json
+import sys
+from itertools import groupby
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+PLAIN = OpResolverType.BUILTIN_REF
+OPTIMISED = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+
+
+class Stage:
+    """Consecutive operators that take the same kernels."""
+
+    def __init__(self, model, operators, kernels):
+        graph = model.subgraphs[0]
+        made = {t for op in operators for t in op.outputs}
+        read = {t for op in operators for t in op.inputs if t >= 0}
+        later = graph.operators[graph.operators.index(operators[-1]) + 1 :]
+        wanted = {t for op in later for t in op.inputs} | set(graph.outputs)
+        self.made = sorted(made)
+        self.inputs = [t for t in sorted(read - made) if not is_constant(model, graph.tensors[t])]
+        self.outputs = [t for t in sorted(made & wanted)]
+        self.interpreter = Interpreter(
+            model_content=pack(model, operators, self.inputs, self.outputs),
+            experimental_op_resolver_type=kernels,
+            experimental_preserve_all_tensors=True,
+        )
+        self.interpreter.allocate_tensors()
+
+    def run(self, tensors):
+        """Adds what this stage computes to `tensors`, which are named by their index in the model."""
+        for index, detail in zip(self.inputs, self.interpreter.get_input_details(), strict=True):
+            self.interpreter.set_tensor(detail["index"], tensors[index])
+        self.interpreter.invoke()
+        for index in self.made:
+            tensors[index] = self.interpreter.get_tensor(index)
+
+
+def is_constant(model, tensor):
+    return model.buffers[tensor.buffer].data is not None and len(model.buffers[tensor.buffer].data) > 0
+
+
+def pack(model, operators, inputs, outputs):
+    """A model of these operators alone, with the tensors and buffers of the whole."""
+    whole = model.subgraphs[0]
+    graph = schema.SubGraphT()
+    graph.tensors, graph.operators, graph.inputs, graph.outputs = whole.tensors, operators, inputs, outputs
+    part = schema.ModelT()
+    part.version, part.operatorCodes, part.buffers = model.version, model.operatorCodes, model.buffers
+    part.subgraphs = [graph]
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(part.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def kernels(model, operator):
+    code = model.operatorCodes[operator.opcodeIndex]
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    dtype = model.subgraphs[0].tensors[operator.inputs[0]].type
+    optimised = builtin in (schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.SUM)
+    return OPTIMISED if optimised and dtype == schema.TensorType.INT8 else PLAIN
+
+
+def stages(model):
+    operators = model.subgraphs[0].operators
+    return [Stage(model, list(run), kind) for kind, run in groupby(operators, lambda op: kernels(model, op))]
+
+
+def main():
+    path, folder = map(Path, sys.argv[1:])
+    content = path.read_bytes()
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    details = Interpreter(model_content=content, experimental_op_resolver_type=PLAIN).get_input_details()
+    tensors = {}
+    for number, (index, detail) in enumerate(zip(model.subgraphs[0].inputs, details, strict=True)):
+        tensors[index] = np.fromfile(folder / f"input_{number}", detail["dtype"]).reshape(detail["shape"])
+    given = len(tensors)
+    for stage in stages(model):
+        stage.run(tensors)
+    places = []
+    with (folder / "tensors").open("wb") as out:
+        for index, values in list(tensors.items())[given:]:
+            content = values.tobytes()
+            places.append({"tensor": int(index), "start": out.tell(), "size": len(content)})
+            out.write(content)
+    json.dump(places, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
