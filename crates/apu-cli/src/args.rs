@@ -42,6 +42,10 @@ LiteRT computes with its plain kernels, int8 FULLY_CONNECTED with its optimised 
 const OWN_PICTURE: &str = "\
 Without MODEL and IMAGE it takes the model and the picture of a handwritten digit that come with it.";
 
+const RULES: &str = "\
+Each check opens the device anew and leaves nothing behind; other clients may go on meanwhile. A rule
+that can't be seen here, for want of something, is ignored and says why. Exit code 1: a rule is broken.";
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Say what a picture shows
@@ -61,6 +65,9 @@ pub enum Command {
     Diff(Diff),
     /// List the devices of this machine
     Devices(Devices),
+    /// Check that a device and its driver keep every rule of their interface
+    #[command(after_help = RULES)]
+    Conformance(Conformance),
     /// List the operators that can run on an APU, and what each needs (Markdown)
     Operators,
 }
@@ -75,6 +82,7 @@ impl Command {
             Self::Compile(args) => command::compile::run(&args, console),
             Self::Diff(args) => command::diff::run(&args, console),
             Self::Devices(args) => command::devices::run(&args),
+            Self::Conformance(args) => command::conformance::run(&args, console),
             Self::Operators => command::operators::run(),
         }
     }
@@ -236,4 +244,30 @@ pub struct Devices {
     /// Print one JSON array
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Conformance {
+    /// Path of the node, such as /dev/accel/accel0
+    #[arg(
+        env = "APU_DEVICE",
+        required_unless_present = "list",
+        value_name = "DEVICE"
+    )]
+    pub device: Option<PathBuf>,
+    /// Only rules with this in their name, such as `bind` or `bind::unmap`; may be given more than once
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+    /// Filters are whole names
+    #[arg(long)]
+    pub exact: bool,
+    /// List the rules instead of checking them
+    #[arg(long)]
+    pub list: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Write a JUnit report as well
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod classify;
 pub mod compile;
+pub mod conformance;
 pub mod devices;
 pub mod diff;
 pub mod inspect;

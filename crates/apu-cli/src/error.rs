@@ -90,6 +90,19 @@ pub enum Error {
     #[error("cannot run LiteRT with {}: {what}", python.display())]
     #[diagnostic(help("`pip install ai-edge-litert` into some Python and name it with --python"))]
     LiteRt { python: PathBuf, what: String },
+    #[error("{broken} of {checked} rules are broken")]
+    #[diagnostic(help("`apu conformance {device} NAME --exact` checks one alone"))]
+    Broken {
+        broken: usize,
+        checked: usize,
+        device: String,
+    },
+    #[error("no rule matches {filters}")]
+    #[diagnostic(help("`apu conformance --list` names them all"))]
+    NoRule { filters: String },
+    #[error("in-process is no node: the rules are those of a kernel's driver")]
+    #[diagnostic(help("`apu devices` lists the devices of this machine"))]
+    NoNode,
 
     #[error("cannot run on {device}")]
     #[diagnostic(help("{}", device_help(.source)))]
@@ -108,7 +121,7 @@ impl Error {
             Self::Compile { source, .. } => !matches!(source, apu_compiler::Error::Unplaced(_)),
             Self::Device { source, .. } => matches!(source, apu::Error::UnknownDevice { .. }),
             Self::Write { .. } | Self::MakeFolder { .. } | Self::Stdout(_) => false,
-            Self::Differs { .. } | Self::LiteRt { .. } => false,
+            Self::Differs { .. } | Self::LiteRt { .. } | Self::Broken { .. } => false,
             _ => true,
         };
         ExitCode::from(if by_user { 2 } else { 1 })

@@ -1,10 +1,4 @@
-//! An accel node without libapu: raw calls, so that each field can be wrong on its own.
+//! An accel node: its clients, and the simulated hardware behind it.
 
-pub mod bench;
 pub mod client;
 pub mod daemon;
-pub mod node;
-pub mod uapi;
-
-pub use bench::Bench;
-pub use node::Node;

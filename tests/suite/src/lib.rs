@@ -1,10 +1,10 @@
-//! The conformance suite: cases defined once, run on any device.
+//! The suite: cases defined once, run on any device.
 //!
 //! The device is [`device::name`]: in-process, or the node named by `APU_TEST_DEVICE`. The test
 //! targets read as the table of contents: `golden` (every operator, against stored vectors),
 //! `sweep` (the same on cases drawn anew), `models` (whole models, against LiteRT run live),
-//! `digits` (accuracy), and, on an accel node only, `ioctls` (what the driver must refuse),
-//! `clients` (several processes) and `recovery` (the device goes away).
+//! `digits` (accuracy), and, on an accel node only, `recovery` (the device goes away). What a driver's
+//! interface promises is checked by `apu conformance`.
 //!
 //! This crate is only ever linked into tests, so that a broken expectation panics.
 #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use apu::{ContextOptions, DeviceState, Error};
-use suite::accel::bench::PATIENCE;
+use apu_conformance::bench::PATIENCE;
 use suite::accel::client::Client;
 use suite::accel::daemon::Hardware;
 use suite::inference::run;

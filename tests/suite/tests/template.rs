@@ -10,10 +10,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::io::Errno;
+use apu_conformance::Node;
+use apu_conformance::node::Words;
+use apu_conformance::uapi::Argument;
+use nix::errno::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
-use suite::accel::node::{Node, Words};
-use suite::accel::uapi::Argument;
 use suite::skip::{Skip, or_skip};
 
 /// Longer than anything that is not stuck takes.
@@ -76,7 +77,7 @@ struct Client {
 
 impl Client {
     fn new(path: &Path, timeout_ms: u32) -> Self {
-        let node = Node::at(path);
+        let node = Node::open(path).expect("a node");
         let mut bo = Bo {
             size: 3 * PAGE,
             ..Bo::default()
@@ -114,7 +115,7 @@ impl Client {
     /// Adds the first page to the second, into the third, once `change` had its way; returns the
     /// syncobj of the end.
     fn submit(&self, change: impl FnOnce(&mut Submit)) -> Result<u32, Errno> {
-        let signal = self.node.syncobj();
+        let signal = self.node.syncobj(0).expect("a syncobj");
         let mut submit = Submit {
             queue_id: self.queue.queue_id,
             count: COUNT as u32,
@@ -160,9 +161,9 @@ fn result(fence: &OwnedFd) -> Result<(), Errno> {
     // SAFETY: the number carries the structure's size; without room for fences none is written.
     unsafe { ioctl(fence, Updater::<INFO, SyncFileInfo>::new(&mut info)) }.expect("its info");
     match info.status {
-        0 => Err(Errno::AGAIN),
+        0 => Err(Errno::EAGAIN),
         1 => Ok(()),
-        error => Err(Errno::from_raw_os_error(-error)),
+        error => Err(Errno::from_raw(-error)),
     }
 }
 
@@ -183,7 +184,7 @@ fn node() -> Result<PathBuf, Skip> {
             name: name.as_mut_ptr().expose_provenance() as u64,
             ..Version::default()
         };
-        Node::at(path).call(&mut version).is_ok() && &name == b"template"
+        Node::open(path).is_ok_and(|node| node.call(&mut version).is_ok()) && &name == b"template"
     };
     let ours = nodes.map(|entry| entry.path()).find(is_ours);
     ours.ok_or(Skip("there is no node of the driver `template`".into()))
@@ -263,9 +264,9 @@ fn what_is_unbound_is_out_of_reach() {
         client.bind(PAGE, 0, PAGE, 0).unwrap();
         assert_eq!(
             client.end(client.submit(|_| ()).unwrap()),
-            Err(Errno::FAULT)
+            Err(Errno::EFAULT)
         );
-        assert_eq!(client.submit(|_| ()), Err(Errno::CANCELED));
+        assert_eq!(client.submit(|_| ()), Err(Errno::ECANCELED));
         // Another queue goes on, also with what is bound again.
         let other = Client::new(path, 5000);
         other.bind(PAGE, 0, PAGE, 0).unwrap();
@@ -280,9 +281,9 @@ fn outside_of_the_page_table_is_nothing() {
     on_device("outside_of_the_page_table_is_nothing", |path| {
         let client = Client::new(path, 5000);
         let handle = client.bo.handle;
-        assert_eq!(client.bind(VA_END, 0, PAGE, handle), Err(Errno::INVAL));
+        assert_eq!(client.bind(VA_END, 0, PAGE, handle), Err(Errno::EINVAL));
         let end = client.submit(|job| job.left = VA_END as u32).unwrap();
-        assert_eq!(client.end(end), Err(Errno::FAULT));
+        assert_eq!(client.end(end), Err(Errno::EFAULT));
     });
 }
 
@@ -291,7 +292,7 @@ fn a_job_that_takes_too_long_is_stopped() {
     on_device("a_job_that_takes_too_long_is_stopped", |path| {
         let client = Client::new(path, 100);
         let end = client.submit(|job| job.delay_us = 60_000_000).unwrap();
-        assert_eq!(client.end(end), Err(Errno::TIMEDOUT));
+        assert_eq!(client.end(end), Err(Errno::ETIMEDOUT));
         let other = Client::new(path, 5000);
         assert_eq!(other.end(other.submit(|_| ()).unwrap()), Ok(()));
     });
@@ -313,12 +314,12 @@ fn a_device_may_go_and_come_back() {
     on_device("a_device_may_go_and_come_back", |path| {
         let client = Client::new(path, 10_000);
         let fence = client.fence(client.submit(|job| job.delay_us = 60_000_000).unwrap());
-        assert_eq!(result(&fence), Err(Errno::AGAIN));
+        assert_eq!(result(&fence), Err(Errno::EAGAIN));
         let driver = PathBuf::from("/sys/bus/platform/drivers/template");
         let device = "d0000000.accelerator";
         fs::write(driver.join("unbind"), device).expect("root unbinds the driver");
-        assert_eq!(result(&fence), Err(Errno::NODEV));
-        assert_eq!(client.bind(0, 0, PAGE, 0), Err(Errno::NODEV));
+        assert_eq!(result(&fence), Err(Errno::ENODEV));
+        assert_eq!(client.bind(0, 0, PAGE, 0), Err(Errno::ENODEV));
         drop(client);
         fs::write(driver.join("bind"), device).expect("root binds the driver");
         let again = Client::new(&node().unwrap(), 5000);

@@ -14,8 +14,6 @@ const NODE: &str = "/dev/accel/accel0";
 const ANY_DEVICE: [&str; 3] = ["golden", "models", "digits"];
 /// Cases of `tests/suite` that LiteRT makes anew, which is about its arithmetic and not about devices.
 const SWEEP: &str = "sweep";
-/// Cases of `tests/suite` for an accel node.
-const ACCEL: [&str; 2] = ["ioctls", "clients"];
 /// Cases of `tests/suite` that start and kill the daemon themselves.
 const RECOVERY: &str = "recovery";
 
@@ -184,8 +182,8 @@ fn in_runtimes() -> Result<Vec<Command>> {
 /// The suite's programs in a guest each, so that each has its own kernel log.
 fn suite_in_guest(options: &[&str], any_device: &[&str]) -> Result<Vec<Command>> {
     let simd = workspace::build_release(&["apu-simd", "apu-cli"])?.join("apu-simd");
-    let mut commands = Vec::new();
-    for target in any_device.iter().chain(&ACCEL).chain([&RECOVERY]) {
+    let mut commands = vec![conformance(options)?];
+    for target in any_device.iter().chain([&RECOVERY]) {
         let mut run = xtask(&["uml", "run"])?;
         run.args(options)
             .args((*target == RECOVERY).then_some("--no-daemon"));
@@ -196,6 +194,17 @@ fn suite_in_guest(options: &[&str], any_device: &[&str]) -> Result<Vec<Command>>
         commands.push(run);
     }
     Ok(commands)
+}
+
+/// Whether the driver keeps its interface.
+fn conformance(options: &[&str]) -> Result<Command> {
+    let apu = workspace::build_release(&["apu-simd", "apu-cli"])?.join("apu");
+    let mut run = xtask(&["uml", "run"])?;
+    run.args(options)
+        .arg("--")
+        .arg(apu)
+        .args(["conformance", NODE]);
+    Ok(run)
 }
 
 /// A guest for each device tree.
@@ -216,11 +225,11 @@ fn mediatek(options: &[&str]) -> Result<Vec<Command>> {
         .collect()
 }
 
-/// Whole models, the uAPI and clients with a process of the host as a remote core, which then lies,
-/// and at last dies.
+/// The interface and whole models with a process of the host as a remote core, which then lies, and at
+/// last dies.
 fn suite_through_a_remote_core() -> Result<Vec<Command>> {
-    let mut commands = Vec::new();
-    for target in ["models", "digits"].iter().chain(&ACCEL) {
+    let mut commands = vec![conformance(&["--transport", "rpmsg"])?];
+    for target in ["models", "digits"] {
         commands.push(through_a_remote_core(target, &[])?);
     }
     commands.push(through_a_remote_core(
@@ -252,7 +261,7 @@ fn dying_core(options: &[&str]) -> Result<Command> {
 fn others_with_all_checks() -> Result<Vec<Command>> {
     const DEBUG: [&str; 1] = ["--debug-kernel"];
     let mut commands = vec![
-        through_a_remote_core("ioctls", &DEBUG)?,
+        conformance(&["--debug-kernel", "--transport", "rpmsg"])?,
         dying_core(&DEBUG)?,
     ];
     commands.extend(mediatek(&DEBUG)?);

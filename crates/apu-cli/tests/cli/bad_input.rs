@@ -47,6 +47,11 @@ fn each_says_what_is_wrong_and_the_way_out() {
         ("classify --device npu", 2),
         ("classify --device /dev/accel/accel99", 1),
         ("classify --device /dev/null", 1),
+        ("conformance in-process", 2),
+        ("conformance /dev/accel/accel99", 1),
+        ("conformance /dev/null", 1),
+        ("conformance --list nothing_like_that", 2),
+        ("conformance", 2),
         // the command line
         ("bench digits.tflite --num_threads 2", 2),
         ("bench digits.tflite --runs 0", 2),

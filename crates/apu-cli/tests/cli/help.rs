@@ -14,6 +14,7 @@ fn each_command_explains_itself() {
         "compile",
         "diff",
         "devices",
+        "conformance",
         "operators",
     ] {
         let name = if command.is_empty() { "apu" } else { command };

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use apu::{Context, ContextOptions, Device, DeviceState, Model, Program};
 
-use crate::accel::bench::PATIENCE;
 use crate::archive::Case;
 use crate::compare::difference;
 use crate::inference::run;
 use crate::{device, golden};
+use apu_conformance::bench::PATIENCE;
 
 /// A client with a small model and the right answer to it.
 pub struct Client {

@@ -1,4 +1,4 @@
-//! `include/uapi/drm/apu_accel.h` and the core DRM structures that the tests need, field for field.
+//! `include/uapi/drm/apu_accel.h` and the core DRM structures that the checks need, field for field.
 //!
 //! A copy of its own, on purpose: libapu's is under test as well. The header documents the fields.
 #![allow(missing_docs)]
@@ -12,9 +12,13 @@ const COMMAND: u8 = 0x40;
 
 pub const BIND_MAP: u32 = 0;
 pub const BIND_UNMAP: u32 = 1;
+pub const BIND_READONLY: u32 = 1;
+pub const PRIORITY_LOW: u32 = 0;
 pub const PRIORITY_NORMAL: u32 = 1;
 pub const PRIORITY_HIGH: u32 = 2;
 pub const SYNC_TIMELINE: u32 = 1;
+pub const DEVICE_ONLINE: u32 = 1;
+pub const NO_OP: u32 = u32::MAX;
 pub const QUEUE_OK: u32 = 0;
 pub const QUEUE_TIMED_OUT: u32 = 1;
 pub const QUEUE_FAULTED: u32 = 2;
@@ -38,6 +42,8 @@ macro_rules! structures {
 }
 
 structures! {
+    #[ioctl(0x09)]
+    struct GemClose(8) { handle: u32, pad: u32 }
     #[ioctl(0x2d)]
     struct PrimeHandleToFd(12) { handle: u32, flags: u32, fd: i32 }
     #[ioctl(0x2e)]
@@ -46,11 +52,20 @@ structures! {
     struct SyncobjCreate(8) { handle: u32, flags: u32 }
     #[ioctl(0xc0)]
     struct SyncobjDestroy(8) { handle: u32, pad: u32 }
+    #[ioctl(0xc1)]
+    struct SyncobjToFd(16) { handle: u32, flags: u32, fd: i32, pad: u32 }
     #[ioctl(0xc3)]
     struct SyncobjWait(40) {
         handles: u64, timeout_nsec: i64, count_handles: u32, flags: u32,
         first_signaled: u32, pad: u32, deadline_nsec: u64,
     }
+    #[ioctl(0xca)]
+    struct TimelineWait(48) {
+        handles: u64, points: u64, timeout_nsec: i64, count_handles: u32, flags: u32,
+        first_signaled: u32, pad: u32, deadline_nsec: u64,
+    }
+    #[ioctl(0xcd)]
+    struct TimelineSignal(24) { handles: u64, points: u64, count_handles: u32, flags: u32 }
 
     #[ioctl(COMMAND)]
     struct Query(16) { kind: u32, size: u32, data: u64 }
@@ -95,4 +110,17 @@ structures! {
     }
     struct Sync(16) { handle: u32, flags: u32, point: u64 }
     struct Segment(16) { va: u64, size: u64 }
+
+    struct UdmabufCreate(24) { memfd: u32, flags: u32, offset: u64, size: u64 }
+    struct SyncFileInfo(56) {
+        name: [u8; 32], status: i32, flags: u32, num_fences: u32, pad: u32, fences: u64,
+    }
+}
+
+impl Argument for UdmabufCreate {
+    const OPCODE: Opcode = opcode::write::<Self>(b'u', 0x42);
+}
+
+impl Argument for SyncFileInfo {
+    const OPCODE: Opcode = opcode::read_write::<Self>(b'>', 4);
 }
