@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use apu_compiler::Options;
 use apu_compiler::cache::Cache;
+use apu_compiler::{Optimise, Options};
 use clap::{Parser, Subcommand};
 
 use crate::command;
@@ -95,14 +95,42 @@ pub struct DeviceArg {
     pub device: String,
 }
 
+/// What comes first where a program can't have both.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum Goal {
+    #[default]
+    Speed,
+    Size,
+}
+
+impl From<Goal> for Optimise {
+    fn from(goal: Goal) -> Self {
+        match goal {
+            Goal::Speed => Self::Speed,
+            Goal::Size => Self::Size,
+        }
+    }
+}
+
 #[derive(Debug, clap::Args)]
-pub struct CacheArg {
+pub struct CompileArgs {
+    /// What comes first: short inferences, or a small arena
+    #[arg(long, value_name = "GOAL", default_value_t, value_enum)]
+    pub optimise: Goal,
     /// Compile even what has been compiled before, and keep nothing
     #[arg(long)]
     pub no_cache: bool,
 }
 
-impl CacheArg {
+impl CompileArgs {
+    /// For the layout that devices take.
+    pub fn options(&self) -> Options {
+        Options {
+            optimise: self.optimise.into(),
+            ..Options::default()
+        }
+    }
+
     /// The user's cache, unless it isn't wanted.
     pub fn cache(&self) -> Option<Cache> {
         if self.no_cache {
@@ -130,7 +158,7 @@ pub struct Classify {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub cache: CacheArg,
+    pub compile: CompileArgs,
     #[command(flatten)]
     pub device: DeviceArg,
 }
@@ -146,7 +174,7 @@ pub struct Run {
     #[arg(long, visible_alias = "output_dir", value_name = "DIR")]
     pub output_dir: PathBuf,
     #[command(flatten)]
-    pub cache: CacheArg,
+    pub compile: CompileArgs,
     #[command(flatten)]
     pub device: DeviceArg,
 }
@@ -192,7 +220,7 @@ pub struct Bench {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub cache: CacheArg,
+    pub compile: CompileArgs,
     #[command(flatten)]
     pub device: DeviceArg,
 }
@@ -207,11 +235,14 @@ pub struct Compile {
     /// What the program shall run on
     #[arg(long, value_name = "TARGET", default_value_t = Options::default().target)]
     pub target: String,
+    /// Tell what the program takes of memory
+    #[arg(long)]
+    pub stats: bool,
     /// Tell how long compiling takes, and how long getting the program from the cache does
     #[arg(long)]
     pub time: bool,
     #[command(flatten)]
-    pub cache: CacheArg,
+    pub compile: CompileArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -234,7 +265,7 @@ pub struct Diff {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub cache: CacheArg,
+    pub compile: CompileArgs,
     #[command(flatten)]
     pub device: DeviceArg,
 }

@@ -8,6 +8,7 @@ use apu_compiler::Options;
 use apu_compiler::cache::{Cache, Cached, Origin};
 use apu_compiler::graph::Graph;
 
+use crate::args::CompileArgs;
 use crate::error::Error;
 use crate::labels::Labels;
 
@@ -71,11 +72,12 @@ impl ModelFile {
     }
 
     /// Compiles it, unless it is or has been.
-    pub fn program(&self, cache: Option<&Cache>) -> Result<Program, Error> {
+    pub fn program(&self, args: &CompileArgs) -> Result<Program, Error> {
         let bytes = if self.is_program() {
             self.bytes.to_vec()
         } else {
-            self.compile(&Options::default(), cache)?.program
+            self.compile(&args.options(), args.cache().as_ref())?
+                .program
         };
         self.parse(bytes)
     }

@@ -1,7 +1,7 @@
 //! The stages in a row.
 
 use crate::{
-    Error, Options, UnplacedOperator,
+    Error, Options, UnplacedOperator, bands,
     constraints::{Refusal, Site},
     emit::{self, Emitted},
     fold,
@@ -172,11 +172,13 @@ fn assemble(
     options: &Options,
     report: &mut Report,
 ) -> Result<Vec<u8>, Error> {
-    let storage = Storage::assign(graph, steps);
+    let mut storage = Storage::assign(graph, steps);
+    bands::cut(graph, &mut storage, options.optimise);
     let plan = Plan::new(graph, &storage);
     let Emitted { file, constants } = emit::emit(graph, &storage, &plan, options)?;
     report.totals.arena_bytes = Some(plan.size);
     report.totals.arena_lower_bound = Some(plan.lower_bound);
     report.totals.constants_bytes = Some(constants);
+    report.totals.records = Some(storage.records.len());
     Ok(file)
 }

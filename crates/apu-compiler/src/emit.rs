@@ -1,7 +1,7 @@
 //! Writing the program: header, records, constants and names at their places, and the hash over
 //! all.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use apu_proto::{
     message::MAX_SEGMENTS,
@@ -101,6 +101,9 @@ struct Parts {
     /// Where constant tensors lie, by root, so that each is stored once.
     constant_at: HashMap<TensorId, u64>,
     name_at: HashMap<TensorId, u32>,
+    /// Where constants lie that several records have in common, by where they are in memory. They
+    /// live as long as the records.
+    shared_at: HashMap<*const u8, u64>,
 }
 
 impl Parts {
@@ -156,9 +159,17 @@ impl Parts {
         for (slot, operand) in operands.iter_mut().zip(&record.operands) {
             *slot = match operand {
                 Operand::Read(id) | Operand::Write(id) => self.tensor(graph, storage, plan, *id)?,
+                Operand::Part(id, range) => {
+                    let whole = self.tensor(graph, storage, plan, *id)?;
+                    let start = u64::from(whole.offset) + range.start;
+                    located(whole.segment, start, range.end - range.start)?
+                }
                 Operand::Output(index) => output(graph, *index)?,
                 Operand::Packed(bytes) => {
                     located(SEGMENT_CONSTANTS, self.constant(bytes), bytes.len() as u64)?
+                }
+                Operand::Shared(bytes) => {
+                    located(SEGMENT_CONSTANTS, self.shared(bytes), bytes.len() as u64)?
                 }
                 Operand::Temporary { index, size } => located(
                     SEGMENT_ARENA,
@@ -206,6 +217,16 @@ impl Parts {
                 located(SEGMENT_CONSTANTS, offset, size)
             }
         }
+    }
+
+    fn shared(&mut self, bytes: &Arc<[u8]>) -> u64 {
+        let at = bytes.as_ptr();
+        if let Some(&offset) = self.shared_at.get(&at) {
+            return offset;
+        }
+        let offset = self.constant(bytes);
+        self.shared_at.insert(at, offset);
+        offset
     }
 
     fn constant(&mut self, bytes: &[u8]) -> u64 {

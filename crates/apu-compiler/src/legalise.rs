@@ -21,6 +21,8 @@ mod slices;
 mod strided;
 mod transpose_conv;
 
+use std::{ops::Range, sync::Arc};
+
 use apu_kernels::Sizes;
 use apu_proto::program::PARAMS;
 use zerocopy::{Immutable, IntoBytes};
@@ -71,8 +73,12 @@ pub(crate) enum Operand {
     Write(TensorId),
     /// The segment of an output, which gets a copy of a tensor that lives elsewhere.
     Output(usize),
+    /// Some bytes of a tensor, or of what the arena holds of it.
+    Part(TensorId, Range<u64>),
     /// Constants packed for it alone.
     Packed(Vec<u8>),
+    /// Constants that several records have in common.
+    Shared(Arc<[u8]>),
     /// Memory for the time that it runs, in bytes.
     Scratch(u32),
     /// Memory for the time that the records of one operator run.
@@ -161,7 +167,9 @@ fn record(
                 .outputs
                 .get(*index)
                 .map_or(0, |&id| site.graph.tensors[id].bytes()),
+            Operand::Part(_, range) => range.end - range.start,
             Operand::Packed(bytes) => bytes.len() as u64,
+            Operand::Shared(bytes) => bytes.len() as u64,
             Operand::Scratch(bytes) => u64::from(*bytes),
             Operand::Temporary { size, .. } => *size,
         };

@@ -24,6 +24,7 @@ mod constants;
 mod pack;
 mod storage;
 
+mod bands;
 mod emit;
 mod plan;
 
@@ -38,4 +39,4 @@ pub mod cache;
 pub use compile::{Compiled, compile, compile_graph, inspect, inspect_graph};
 pub use error::{Error, UnplacedOperator};
 pub use import::import;
-pub use options::{Numerics, Options};
+pub use options::{Numerics, Optimise, Options};

@@ -51,6 +51,26 @@ impl FromStr for Numerics {
     }
 }
 
+/// What comes first where a program can't have both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimise {
+    /// Short inferences.
+    #[default]
+    Speed,
+    /// A small arena.
+    Size,
+}
+
+impl fmt::Display for Optimise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Speed => "speed",
+            Self::Size => "size",
+        })
+    }
+}
+
 /// What to compile for; the default is TFLite's numerics and the one layout there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -58,6 +78,8 @@ pub struct Options {
     pub numerics: Numerics,
     /// Layout of the packed constants, [`TARGET_K4N16`].
     pub target: String,
+    /// What comes first.
+    pub optimise: Optimise,
 }
 
 impl Default for Options {
@@ -65,6 +87,7 @@ impl Default for Options {
         Self {
             numerics: Numerics::default(),
             target: TARGET_K4N16.into(),
+            optimise: Optimise::default(),
         }
     }
 }

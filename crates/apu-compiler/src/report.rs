@@ -40,12 +40,14 @@ pub struct Totals {
     pub placed: usize,
     /// Multiply-accumulates of one inference, of the placed operators.
     pub macs: u64,
-    /// Bytes of the arena; `None`, as the next two, when the model gives no program.
+    /// Bytes of the arena; `None`, as the next three, when the model gives no program.
     pub arena_bytes: Option<u64>,
     /// The most bytes of the arena that are in use at one time: no plan can be smaller.
     pub arena_lower_bound: Option<u64>,
     /// Bytes of packed weights and tables.
     pub constants_bytes: Option<u64>,
+    /// Records of the program: more than operators where some are computed band by band.
+    pub records: Option<usize>,
 }
 
 /// One operator.

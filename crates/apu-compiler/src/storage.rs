@@ -1,5 +1,7 @@
 //! Which tensors share memory, and in which segment they live.
 
+use std::collections::HashMap;
+
 use crate::{
     graph::{Graph, TensorId},
     legalise::{Operand, Record, Step},
@@ -25,6 +27,8 @@ pub(crate) struct Storage {
     /// For each tensor the one whose elements it has: itself, or what it is a view of.
     roots: Vec<TensorId>,
     homes: Vec<Home>,
+    /// Bytes of tensors of which the arena never holds all.
+    held: HashMap<TensorId, u64>,
 }
 
 impl Storage {
@@ -68,6 +72,7 @@ impl Storage {
             records,
             roots,
             homes,
+            held: HashMap::new(),
         }
     }
 
@@ -75,6 +80,17 @@ impl Storage {
     pub fn home(&self, id: TensorId) -> (TensorId, Home) {
         let root = self.roots[id];
         (root, self.homes[root])
+    }
+
+    /// Says that the arena needs room for this many bytes of a tensor only.
+    pub fn hold(&mut self, root: TensorId, bytes: u64) {
+        self.held.insert(root, bytes);
+    }
+
+    /// Bytes that the arena has for a tensor that lives there, by its root.
+    pub fn arena_bytes(&self, graph: &Graph, root: TensorId) -> u64 {
+        let held = self.held.get(&root).copied();
+        held.unwrap_or_else(|| graph.tensors[root].bytes())
     }
 }
 

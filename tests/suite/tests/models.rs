@@ -4,8 +4,9 @@
 
 use std::path::PathBuf;
 
+use apu_compiler::Optimise;
 use suite::archive::Case;
-use suite::inference::verdict;
+use suite::inference::verdict_for;
 use suite::litert::LiteRt;
 use suite::shared;
 use suite::skip::{Skip, or_skip};
@@ -27,7 +28,9 @@ fn check(model: &str, pictures: &[&str]) {
     or_skip(model, || {
         let case = reference(model, pictures)?;
         assert_eq!(case.runs(), RUNS as usize + pictures.len());
-        assert_eq!(verdict(&case), None, "{model}");
+        for optimise in [Optimise::Speed, Optimise::Size] {
+            assert_eq!(verdict_for(&case, optimise), None, "{model}, {optimise}");
+        }
         Ok(())
     });
 }

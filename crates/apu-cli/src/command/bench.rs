@@ -56,8 +56,7 @@ pub fn run(args: &Bench, console: &Console) -> Result<(), Error> {
         });
     }
     let file = ModelFile::read(&args.model)?;
-    let (program, compile) =
-        timed(|| console.step("compiling", || file.program(args.cache.cache().as_ref())));
+    let (program, compile) = timed(|| console.step("compiling", || file.program(&args.compile)));
     let device_error = Error::device(&args.device.device);
     let (context, load) = timed(|| super::load(&args.device.device, program?));
     let mut context = context?;

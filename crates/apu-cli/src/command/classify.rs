@@ -42,9 +42,7 @@ struct Class<'a> {
 
 pub fn run(args: &Classify, console: &Console) -> Result<(), Error> {
     let subject = subject(args)?;
-    let program = console.step("compiling", || {
-        subject.model.program(args.cache.cache().as_ref())
-    })?;
+    let program = console.step("compiling", || subject.model.program(&args.compile))?;
     let scores = scores(args, &subject, program)?;
     let report = Report {
         model: &subject.model.name,

@@ -18,9 +18,9 @@ pub fn run(args: &Compile, console: &Console) -> Result<(), Error> {
     }
     let options = Options {
         target: args.target.clone(),
-        ..Options::default()
+        ..args.compile.options()
     };
-    let cache = args.cache.cache();
+    let cache = args.compile.cache();
     let compiled = console.step("compiling", || model.compile(&options, cache.as_ref()))?;
     if let Some(path) = &args.output {
         write_whole(path, &compiled.program).map_err(|source| Error::Write {
@@ -28,9 +28,38 @@ pub fn run(args: &Compile, console: &Console) -> Result<(), Error> {
             source,
         })?;
     }
+    if args.stats {
+        print_stats(&model, &options)?;
+    }
     if args.time {
         print_times(args, &options)?;
     }
+    Ok(())
+}
+
+/// Memory of a context. The lower bound is the most that lives at one time.
+fn print_stats(model: &ModelFile, options: &Options) -> Result<(), Error> {
+    let compiled = apu_compiler::compile(model.bytes(), options);
+    let totals = compiled
+        .map_err(|source| model.refused(source))?
+        .report
+        .totals;
+    let [arena, bound, constants] = [
+        totals.arena_bytes,
+        totals.arena_lower_bound,
+        totals.constants_bytes,
+    ]
+    .map(Option::unwrap_or_default);
+    let mut out = stdout().lock();
+    writeln!(out, "arena       {arena} bytes")?;
+    let ratio = if bound == 0 {
+        1.0
+    } else {
+        arena as f64 / bound as f64
+    };
+    writeln!(out, "lower bound {bound} bytes, ratio {ratio:.3}")?;
+    writeln!(out, "constants   {constants} bytes")?;
+    writeln!(out, "records     {}", totals.records.unwrap_or_default())?;
     Ok(())
 }
 
@@ -40,7 +69,7 @@ fn print_times(args: &Compile, options: &Options) -> Result<(), Error> {
     let start = Instant::now();
     ModelFile::read(&args.model)?.compile(options, None)?;
     writeln!(out, "compile    {:.2} ms", millis(start))?;
-    let Some(cache) = args.cache.cache() else {
+    let Some(cache) = args.compile.cache() else {
         return Ok(());
     };
     let start = Instant::now();

@@ -47,7 +47,7 @@ pub fn run(args: &Diff, console: &Console) -> Result<(), Error> {
         return Err(Error::AlreadyCompiled { path: model.name });
     }
     let graph = model.graph()?;
-    let program = model.program(args.cache.cache().as_ref())?;
+    let program = model.program(&args.compile)?;
     let inputs = if args.inputs.is_empty() {
         arbitrary::inputs(&program)
     } else {

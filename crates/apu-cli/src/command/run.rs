@@ -8,7 +8,7 @@ use crate::npy;
 
 pub fn run(args: &Run, console: &Console) -> Result<(), Error> {
     let model = ModelFile::read(&args.model)?;
-    let program = console.step("compiling", || model.program(args.cache.cache().as_ref()))?;
+    let program = console.step("compiling", || model.program(&args.compile))?;
     let inputs = npy::read_all(&args.inputs, &model.name, &program)?;
     let device = Error::device(&args.device.device);
     let mut context = super::load(&args.device.device, program)?;

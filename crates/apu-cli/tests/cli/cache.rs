@@ -94,6 +94,32 @@ fn compile_tells_how_long_it_takes() {
 }
 
 #[test]
+fn compile_tells_what_a_program_takes_of_memory() {
+    let stats = |goal: &str| {
+        let text =
+            Folder::new().result(&format!("compile digits.tflite --stats --optimise {goal}"));
+        let arena = text
+            .lines()
+            .find_map(|line| line.strip_prefix("arena"))
+            .unwrap();
+        let arena: u64 = arena.trim().trim_end_matches(" bytes").parse().unwrap();
+        assert!(text.contains("ratio 1.0"), "{text}");
+        arena
+    };
+    assert!(stats("size") < stats("speed"));
+}
+
+#[test]
+fn a_program_for_size_says_the_same() {
+    let folder = Folder::new();
+    assert_eq!(
+        folder.result("classify --optimise size"),
+        folder.result("classify --optimise speed")
+    );
+    assert_eq!(entries(&folder).len(), 2);
+}
+
+#[test]
 fn a_target_that_is_none_is_refused_with_those_that_are() {
     let done = Folder::new().apu("compile digits.tflite -o x.apu --target npu");
     assert_eq!(done.code, 2);

@@ -41,7 +41,7 @@ struct Operator {
 }
 
 pub fn show(model: &ModelFile, json: bool) -> Result<(), Error> {
-    let report = Report::of(&model.program(None)?);
+    let report = Report::of(&model.parse(model.bytes().to_vec())?);
     if json {
         super::super::print_json(&report)
     } else {

@@ -1,0 +1,296 @@
+//! Bands of rows compute the same bytes as whole tensors do, in less memory.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod interpreter;
+
+use std::borrow::Cow;
+
+use apu_compiler::graph::{
+    Activation, Element, Graph, Opcode, Operator, Options as Attributes, Padding, Quantization,
+    Sliding, Tensor,
+};
+use apu_compiler::{Compiled, Optimise, Options, compile_graph};
+use proptest::prelude::*;
+
+/// What a layer does to the image before it.
+#[derive(Clone, Debug)]
+enum Layer {
+    Conv {
+        kernel: u32,
+        channels: u32,
+        sliding: Sliding,
+    },
+    Depthwise {
+        kernel: u32,
+        sliding: Sliding,
+    },
+    MaxPool {
+        filter: u32,
+        sliding: Sliding,
+    },
+    /// The sum with an earlier image of the same shape, counted from the last.
+    Add {
+        back: usize,
+    },
+}
+
+fn sliding(most_dilation: i32) -> impl Strategy<Value = Sliding> {
+    let padding = prop_oneof![Just(Padding::Same), Just(Padding::Valid)];
+    (padding, 1..=3i32, 1..=most_dilation).prop_map(|(padding, stride, dilation)| Sliding {
+        padding,
+        stride: [stride, 1],
+        dilation: [dilation, 1],
+    })
+}
+
+fn layer() -> impl Strategy<Value = Layer> {
+    prop_oneof![
+        (1..=4u32, 1..=9u32, sliding(2)).prop_map(|(kernel, channels, sliding)| Layer::Conv {
+            kernel,
+            channels,
+            sliding
+        }),
+        (1..=4u32, sliding(2)).prop_map(|(kernel, sliding)| Layer::Depthwise { kernel, sliding }),
+        (1..=3u32, sliding(1)).prop_map(|(filter, sliding)| Layer::MaxPool { filter, sliding }),
+        (1..=4usize).prop_map(|back| Layer::Add { back }),
+    ]
+}
+
+/// A graph as it grows. Images have names by their index in `images`.
+struct Builder {
+    graph: Graph<'static>,
+    images: Vec<usize>,
+    state: u32,
+}
+
+impl Builder {
+    fn new(shape: [u32; 4]) -> Self {
+        let mut builder = Self {
+            graph: Graph {
+                name: String::new(),
+                description: String::new(),
+                tensors: Vec::new(),
+                operators: Vec::new(),
+                inputs: vec![0],
+                outputs: Vec::new(),
+            },
+            images: vec![0],
+            state: 1,
+        };
+        builder.tensor(&shape, Element::INT8, None);
+        builder
+    }
+
+    fn tensor(&mut self, shape: &[u32], element: Element, data: Option<Vec<u8>>) -> usize {
+        let scale = if element == Element::INT32 { 0.01 } else { 0.1 };
+        self.graph.tensors.push(Tensor {
+            name: format!("t{}", self.graph.tensors.len()),
+            shape: shape.into(),
+            element,
+            quantization: Some(Quantization {
+                scales: vec![scale],
+                zero_points: vec![0],
+                axis: 0,
+            }),
+            data: data.map(Cow::Owned),
+            sparse: false,
+            variable: false,
+        });
+        self.graph.tensors.len() - 1
+    }
+
+    fn weights(&mut self, shape: &[u32]) -> usize {
+        let count = shape.iter().product::<u32>() as usize;
+        let data = (0..count).map(|_| self.next()).collect();
+        self.tensor(shape, Element::INT8, Some(data))
+    }
+
+    fn next(&mut self) -> u8 {
+        self.state = self
+            .state
+            .wrapping_mul(1_664_525)
+            .wrapping_add(1_013_904_223);
+        (self.state >> 24) as u8
+    }
+
+    fn last(&self) -> (usize, [u32; 4]) {
+        let id = *self.images.last().unwrap();
+        (
+            id,
+            self.graph.tensors[id].shape.as_slice().try_into().unwrap(),
+        )
+    }
+
+    fn operator(&mut self, opcode: Opcode, inputs: &[usize], shape: &[u32], options: Attributes) {
+        let output = self.tensor(shape, Element::INT8, None);
+        self.graph.operators.push(Operator {
+            index: self.graph.operators.len(),
+            opcode,
+            custom: None,
+            version: 1,
+            inputs: inputs.iter().copied().map(Some).collect(),
+            outputs: vec![output],
+            options,
+        });
+        self.images.push(output);
+    }
+
+    /// Adds a layer, if it fits on the image.
+    fn add(&mut self, layer: &Layer) {
+        let (input, [_, h, w, c]) = self.last();
+        let activation = Activation(0);
+        match *layer {
+            Layer::Conv {
+                kernel,
+                channels,
+                sliding,
+            } => {
+                let Some((h, w)) = slid(&sliding, kernel, h, w) else {
+                    return;
+                };
+                let weights = self.weights(&[channels, kernel, kernel, c]);
+                let options = Attributes::Conv2d {
+                    sliding,
+                    activation,
+                };
+                self.operator(
+                    Opcode::CONV_2D,
+                    &[input, weights],
+                    &[1, h, w, channels],
+                    options,
+                );
+            }
+            Layer::Depthwise { kernel, sliding } => {
+                let Some((h, w)) = slid(&sliding, kernel, h, w) else {
+                    return;
+                };
+                let weights = self.weights(&[1, kernel, kernel, c]);
+                let options = Attributes::DepthwiseConv2d {
+                    sliding,
+                    activation,
+                };
+                self.operator(
+                    Opcode::DEPTHWISE_CONV_2D,
+                    &[input, weights],
+                    &[1, h, w, c],
+                    options,
+                );
+            }
+            Layer::MaxPool { filter, sliding } => {
+                let Some((h, w)) = slid(&sliding, filter, h, w) else {
+                    return;
+                };
+                let options = Attributes::Pool2d {
+                    sliding,
+                    filter: [filter.cast_signed(); 2],
+                    activation,
+                };
+                self.operator(Opcode::MAX_POOL_2D, &[input], &[1, h, w, c], options);
+            }
+            Layer::Add { back } => {
+                let other = self
+                    .images
+                    .len()
+                    .checked_sub(1 + back)
+                    .map(|at| self.images[at]);
+                let same = |id: &usize| self.graph.tensors[*id].shape == [1, h, w, c];
+                let Some(other) = other.filter(same) else {
+                    return;
+                };
+                let options = Attributes::Fused { activation };
+                self.operator(Opcode::ADD, &[input, other], &[1, h, w, c], options);
+            }
+        }
+    }
+}
+
+/// Height and width after a window has slid over an image; none if it doesn't fit.
+fn slid(sliding: &Sliding, kernel: u32, h: u32, w: u32) -> Option<(u32, u32)> {
+    let side = |size: u32, axis: usize| {
+        let stride = sliding.stride[axis].cast_unsigned();
+        let reach = (kernel - 1) * sliding.dilation[axis].cast_unsigned();
+        match sliding.padding {
+            Padding::Same => Some(size.div_ceil(stride)),
+            Padding::Valid => size
+                .checked_sub(reach)
+                .filter(|&n| n > 0)
+                .map(|n| n.div_ceil(stride)),
+        }
+    };
+    Some((side(h, 0)?, side(w, 1)?))
+}
+
+fn compiled(graph: &Graph, optimise: Optimise) -> Compiled {
+    let options = Options {
+        optimise,
+        ..Options::default()
+    };
+    compile_graph(graph, &options).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_small_arena_changes_no_byte(
+        shape in (3..40u32, 1..6u32, 1..6u32),
+        layers in prop::collection::vec(layer(), 2..9),
+    ) {
+        let mut builder = Builder::new([1, shape.0, shape.1, shape.2]);
+        layers.iter().for_each(|layer| builder.add(layer));
+        prop_assume!(builder.images.len() > 2);
+        let mut graph = builder.graph;
+        let last = *builder.images.last().unwrap();
+        let input: Vec<u8> = (0..shape.0 * shape.1 * shape.2).map(|i| (i * 37 + i / 7) as u8).collect();
+
+        // Whole tensors are what there is when all of them are outputs.
+        graph.outputs = builder.images[1..].to_vec();
+        prop_assume!(graph.outputs.len() < 20);
+        let whole = interpreter::run(&compiled(&graph, Optimise::Speed).program, &input);
+        graph.outputs = vec![last];
+        let small = compiled(&graph, Optimise::Size);
+        let fast = compiled(&graph, Optimise::Speed);
+        let want = whole.last().unwrap();
+        prop_assert!(interpreter::run(&small.program, &input)[0] == *want);
+        prop_assert!(interpreter::run(&fast.program, &input)[0] == *want);
+        let arena = |compiled: &Compiled| compiled.report.totals.arena_lower_bound.unwrap();
+        prop_assert!(arena(&small) <= arena(&fast));
+    }
+}
+
+#[test]
+fn an_expansion_is_never_held_whole() {
+    let same = Sliding {
+        padding: Padding::Same,
+        stride: [1, 1],
+        dilation: [1, 1],
+    };
+    let mut builder = Builder::new([1, 64, 16, 8]);
+    builder.add(&Layer::Conv {
+        kernel: 1,
+        channels: 48,
+        sliding: same,
+    });
+    builder.add(&Layer::Depthwise {
+        kernel: 3,
+        sliding: same,
+    });
+    builder.add(&Layer::Conv {
+        kernel: 1,
+        channels: 8,
+        sliding: same,
+    });
+    builder.add(&Layer::Conv {
+        kernel: 1,
+        channels: 8,
+        sliding: same,
+    });
+    let mut graph = builder.graph;
+    graph.outputs = vec![*builder.images.last().unwrap()];
+    let [small, fast] =
+        [Optimise::Size, Optimise::Speed].map(|optimise| compiled(&graph, optimise).report.totals);
+    // Two images of 48 channels at once, or some rows of each.
+    assert_eq!(fast.arena_bytes, Some(2 * 64 * 16 * 48));
+    assert!(small.arena_bytes.unwrap() <= 8 * 16 * 48, "{small:?}");
+    assert_eq!(small.macs, fast.macs);
+}
