@@ -18,8 +18,9 @@
 //! stored type (−128…127 for int8, 0…255 for uint8).
 //!
 //! *Packed matrix weights* ("k4n16", used by [`Conv2d`]): the K dimension runs over
-//! (kernel row, kernel column, input channel), padded with zeros to a multiple of 4; N is the output
-//! channel, padded with zeros to a multiple of 16; stored as signed bytes `[N/16][K/4][16][4]`.
+//! (kernel row, kernel column, input channel), each kernel row padded with zeros to a multiple of 4; N
+//! is the output channel, padded with zeros to a multiple of 16; stored as signed bytes
+//! `[N/16][K/4][16][4]`.
 //! uint8 weights are stored as `w − 128` with `weight_zero_point − 128`.
 //!
 //! *Packed depthwise weights*: `w − weight_zero_point` as i16, `[kernel row][kernel column][C]`, with
@@ -40,9 +41,9 @@ use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// First bytes of a program.
 pub const MAGIC: [u8; 8] = *b"TINYAPU\0";
 /// Format version; a firmware runs programs with its own major version and a minor not above its own.
-pub const VERSION_MAJOR: u16 = 1;
+pub const VERSION_MAJOR: u16 = 2;
 /// See [`VERSION_MAJOR`].
-pub const VERSION_MINOR: u16 = 1;
+pub const VERSION_MINOR: u16 = 0;
 /// Each part of the file, each segment and each tensor in the arena begins at a multiple of this.
 pub const ALIGN: usize = 64;
 /// The layout of packed constants described above.
@@ -307,7 +308,7 @@ pub struct Window {
 
 /// CONV_2D and FULLY_CONNECTED (a 1x1 window over `out_w` = rows). Scratch: a kernel may unfold
 /// windows there; it is 0 bytes when the window is 1x1 with stride 1, input and output have the same
-/// height and width and in_c is a multiple of 4, else [`CONV_TILE`] · K padded to a multiple of 4.
+/// height and width and in_c is a multiple of 4, else [`CONV_TILE`] · the padded K.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Conv2d {

@@ -2,7 +2,7 @@
 
 /// Output channels are padded to a multiple of this.
 const CHANNELS: usize = 16;
-/// The depth of a matrix is padded to a multiple of this.
+/// Each kernel row of a filter is padded to a multiple of this.
 const DEPTH: usize = 4;
 
 /// Bytes of weights as stored.
@@ -34,10 +34,13 @@ pub(crate) struct Matrix {
 }
 
 impl Matrix {
-    /// Packs `[channels][K]` weights, each less `offset` so that it is a signed byte.
-    pub fn pack(weights: Weights, channels: usize, offset: i32) -> Self {
+    /// Packs `[channels][kernel rows][K / kernel rows]` weights, each less `offset` so that it is a
+    /// signed byte.
+    pub fn pack(weights: Weights, channels: usize, kernel_rows: usize, offset: i32) -> Self {
         let depth = weights.data.len() / channels.max(1);
-        let padded_depth = depth.next_multiple_of(DEPTH);
+        let row = depth / kernel_rows.max(1);
+        let pitch = row.next_multiple_of(DEPTH);
+        let padded_depth = kernel_rows * pitch;
         let mut bytes = vec![0; channels.next_multiple_of(CHANNELS) * padded_depth];
         let mut sums = vec![0i32; channels];
         for (n, sum) in sums.iter_mut().enumerate() {
@@ -45,6 +48,7 @@ impl Matrix {
             for k in 0..depth {
                 let weight = weights.value(n * depth + k) - offset;
                 *sum = sum.wrapping_add(weight);
+                let k = k / row * pitch + k % row;
                 bytes[block + (k / DEPTH) * DEPTH * CHANNELS + k % DEPTH] = weight as u8;
             }
         }
@@ -114,6 +118,7 @@ mod tests {
                 signed: true,
             },
             17,
+            1,
             0,
         );
         assert_eq!((packed.depth, packed.bytes.len()), (5, 32 * 8));
@@ -124,12 +129,25 @@ mod tests {
     }
 
     #[test]
+    fn each_kernel_row_begins_a_group_of_four() {
+        let weights = Weights {
+            data: &[1, 2, 3, 4, 5, 6],
+            signed: true,
+        };
+        let packed = Matrix::pack(weights, 1, 2, 0);
+        assert_eq!((packed.depth, packed.bytes.len()), (6, 16 * 8));
+        assert_eq!(packed.bytes[..4], [1, 2, 3, 0]);
+        assert_eq!(packed.bytes[64..68], [4, 5, 6, 0]);
+    }
+
+    #[test]
     fn uint8_weights_become_signed() {
         let packed = Matrix::pack(
             Weights {
                 data: &[0, 128, 255],
                 signed: false,
             },
+            1,
             1,
             128,
         );

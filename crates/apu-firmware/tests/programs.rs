@@ -108,8 +108,8 @@ type HeaderCase = (fn(&mut Header), &'static str, u32);
 fn each_field_of_the_header_is_checked() {
     let cases: &[HeaderCase] = &[
         (|h| h.magic[0] = b'X', "not a program", reject::HEADER),
-        (|h| h.version_major = 2, "2.1", reject::HEADER),
-        (|h| h.version_minor = 2, "1.2", reject::HEADER),
+        (|h| h.version_major = 3, "3.0", reject::HEADER),
+        (|h| h.version_minor = 1, "2.1", reject::HEADER),
         (
             |h| h.header_size = 256,
             "header_size is 256, needs 192",
@@ -250,7 +250,7 @@ fn operands_stay_within_their_segments() {
 
 #[test]
 fn operands_have_the_size_that_the_parameters_say() {
-    for (index, operand) in [(0, 47), (1, 449), (2, 191), (3, 255), (4, 64 * 28 - 1)] {
+    for (index, operand) in [(0, 47), (1, 577), (2, 191), (3, 255), (4, 64 * 36 - 1)] {
         let mut source = small_network();
         source.ops[0].operands[index].size = operand;
         let OpError::OperandSize { operand: got, .. } = refused_op(source) else {
@@ -380,9 +380,9 @@ fn a_cancelled_run_says_how_far_it_came() {
 fn segments_are_in_place_after_a_run() {
     let code = small_network().code();
     let program = Program::validate(&code).unwrap();
-    let (mut arena, mut output) = ([0; 2048], [0; 16]);
+    let (mut arena, mut output) = ([0; 2560], [0; 16]);
     let mut segments = [
-        View::Read(&[1; 640]),
+        View::Read(&[1; 768]),
         View::Write(&mut arena),
         View::Read(&[1; 48]),
         View::Write(&mut output),
@@ -391,7 +391,7 @@ fn segments_are_in_place_after_a_run() {
         run(&program, Isa::plain(), &mut segments, go_on).unwrap();
     }
     let sizes: Vec<usize> = segments.iter().map(|view| view.bytes().len()).collect();
-    assert_eq!(sizes, [640, 2048, 48, 16]);
+    assert_eq!(sizes, [768, 2560, 48, 16]);
 }
 
 /// Numbers that programs with bad intentions would try.

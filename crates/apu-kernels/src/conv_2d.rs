@@ -8,6 +8,8 @@ mod plain;
 #[cfg(target_arch = "x86_64")]
 mod rows;
 #[cfg(target_arch = "x86_64")]
+mod runs;
+#[cfg(target_arch = "x86_64")]
 mod unfold;
 
 use crate::{
@@ -35,7 +37,9 @@ struct Conv2d {
     output_zero_point: i32,
     clamp: Clamp,
     ties: Ties,
-    /// Taps of a window, padded to a multiple of 4.
+    /// Bytes of one row of a window, padded to a multiple of 4.
+    pitch: usize,
+    /// Bytes of a window whose rows are padded: `pitch` times its rows.
     depth: usize,
     /// Whether windows must be unfolded into scratch, or are rows of the input already.
     unfolds: bool,
@@ -50,7 +54,8 @@ impl Conv2d {
         byte.zero_point("output_zero_point", p.output_zero_point)?;
         let window = Window::new(&p.window)?;
         let w = &p.window;
-        let k = bytes("packed weights", &[w.kernel_h, w.kernel_w, w.in_c])?.next_multiple_of(4);
+        let pitch = bytes("packed weights", &[w.kernel_w, w.in_c])?.next_multiple_of(4);
+        let k = bytes("packed weights", &[w.kernel_h, pitch])?;
         let unfolds = !window.is_pointwise() || !w.in_c.is_multiple_of(4);
         let scratch = if unfolds {
             bytes("scratch", &[CONV_TILE as u32, k])?
@@ -65,6 +70,7 @@ impl Conv2d {
             output_zero_point: p.output_zero_point,
             clamp: Clamp::new(byte, p.clamp_min, p.clamp_max)?,
             ties: Ties::new("rounding", p.rounding)?,
+            pitch: pitch as usize,
             depth: k as usize,
             unfolds,
             sizes: Sizes::new([

@@ -49,6 +49,20 @@ fn channel_table(seed: u64, size: u32) -> Vec<u8> {
         .collect()
 }
 
+/// Packed weights of a window: each kernel row ends with zeros, up to a multiple of four.
+fn matrix(seed: u64, size: u32, window: &Window) -> Vec<u8> {
+    let taps = (window.kernel_w * window.in_c) as usize;
+    let groups = taps.div_ceil(4);
+    let mut weights = noise(seed, size);
+    for (index, group) in weights.chunks_exact_mut(16 * 4).enumerate() {
+        let left = taps - index % groups * 4;
+        for channel in group.chunks_exact_mut(4) {
+            channel.iter_mut().skip(left).for_each(|tap| *tap = 0);
+        }
+    }
+    weights
+}
+
 fn byte() -> impl Strategy<Value = u32> {
     prop_oneof![Just(DType::Int8 as u32), Just(DType::UInt8 as u32)]
 }
@@ -106,7 +120,8 @@ proptest! {
         };
         let sizes = conv_2d::sizes(&p).unwrap();
         let &[input, weights, table, output, scratch] = sizes.as_slice() else { unreachable!() };
-        let (input, weights, table) = (noise(seed, input), noise(seed ^ 1, weights), channel_table(seed ^ 2, table));
+        let (input, table) = (noise(seed, input), channel_table(seed ^ 2, table));
+        let weights = matrix(seed ^ 1, weights, &window);
         same_on_all(output, |isa, output| {
             let mut scratch = noise(seed ^ 3, scratch);
             conv_2d::run(isa, &p, &input, &weights, &table, output, &mut scratch).unwrap();

@@ -182,10 +182,10 @@ fn damaged_programs_are_told_apart() {
     assert!(matches!(error(flipped), Error::Damaged));
 
     let mut newer = file.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     assert!(matches!(
         error(newer),
-        Error::ProgramVersion { major: 2, .. }
+        Error::ProgramVersion { major: 3, .. }
     ));
 }
 

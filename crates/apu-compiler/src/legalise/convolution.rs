@@ -95,7 +95,12 @@ fn multiplied(
     output: Operand,
     common: Common,
 ) -> Result<Record, Refusal> {
-    let packed = Matrix::pack(common.weights, window.out_c as usize, signed_offset(site)?);
+    let packed = Matrix::pack(
+        common.weights,
+        window.out_c as usize,
+        window.kernel_h as usize,
+        signed_offset(site)?,
+    );
     let weight_zero_point = common.weight_zero_point - signed_offset(site)?;
     // The kernel works on unsigned activations, so int8 ones and their zero point move up by 128.
     let unsigned = if site.need_input(0)?.element == Element::INT8 {

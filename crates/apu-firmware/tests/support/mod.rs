@@ -156,13 +156,13 @@ pub fn small_network() -> Source {
         input_left_shift: 20,
         diff_min: -100,
     };
-    let weights = operand(CONSTANTS, 0, 28 * 16);
-    let table = operand(CONSTANTS, 448, 16 * 3 * 4);
+    let weights = operand(CONSTANTS, 0, 36 * 16);
+    let table = operand(CONSTANTS, 576, 16 * 3 * 4);
     let feature_map = operand(ARENA, 0, 256);
-    let conv_scratch = operand(ARENA, 256, 64 * 28);
+    let conv_scratch = operand(ARENA, 256, 64 * 36);
     let means = operand(ARENA, 256, 16);
     let mean_scratch = operand(ARENA, 320, 64);
-    Source::new(640, 256 + 64 * 28, &[48], &[16])
+    Source::new(768, 256 + 64 * 36, &[48], &[16])
         .op(op(
             opcode::CONV_2D,
             &conv,

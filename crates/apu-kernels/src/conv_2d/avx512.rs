@@ -2,18 +2,21 @@
 
 use super::{
     Conv2d,
-    rows::{Rows, Tile},
-    unfold::each_panel,
+    runs::{MAX_RUN, Pixels, Run, each_run},
 };
 use crate::{
     channel_table::{ChannelTable, LANES},
-    x86::avx512::{Finish, Lanes32, Rescale, load, load_32, load_words, store_16},
+    requant::Ties,
+    x86::avx512::{
+        Finish, Folded, Rescale, Rounds, load, load_64, load_words, quarters, store_64, sums_of_8,
+    },
 };
-use apu_proto::program::CONV_TILE;
 use core::arch::x86_64::*;
 
-/// Blocks of channels that a tile works on.
-const BLOCKS: usize = 3;
+/// Most blocks of channels that a tile works on.
+const MAX_BLOCKS: usize = 4;
+/// Most sums of a tile.
+const MAX_SUMS: usize = 24;
 
 /// Packed weights: four taps of sixteen channels in each element.
 type Weights<'a> = &'a [[u8; 64]];
@@ -31,153 +34,326 @@ pub(super) fn run(
         conv,
         depth: conv.depth / 4,
         table,
+        weights: weights.as_chunks().0,
         flip: _mm512_set1_epi8(conv.byte.flip() as i8),
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };
-    let weights = weights.as_chunks().0;
-    each_panel(conv, input, output, scratch, |panel, output| {
-        product.panel(panel, weights, output)
-    });
+    each_run(conv, input, scratch, |run| product.run(run, output));
 }
 
-/// What is the same for all tiles.
+/// What is the same for all runs.
 struct Product<'a> {
     conv: &'a Conv2d,
     /// Groups of four taps.
     depth: usize,
     table: ChannelTable<'a>,
+    weights: Weights<'a>,
     flip: __m512i,
     finish: Finish,
 }
 
+/// Up to four blocks of channels.
+struct Column<'a> {
+    weights: Weights<'a>,
+    /// The first channel.
+    channel: usize,
+    bias: [__m512i; MAX_BLOCKS],
+}
+
 impl Product<'_> {
-    #[inline]
+    /// All channels of a run.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn panel(&self, panel: &[[u8; 4]], weights: Weights<'_>, output: &mut [u8]) {
-        let mut corrections = [0; CONV_TILE];
+    fn run(&self, run: &Run<'_>, output: &mut [u8]) {
+        let mut corrections = [0; MAX_RUN];
         if self.conv.weight_zero_point != 0 {
-            let rows = panel.chunks_exact(self.depth);
-            for (correction, row) in corrections.iter_mut().zip(rows) {
-                *correction = self.conv.weight_zero_point.wrapping_mul(self.sum(row));
-            }
+            self.correct(run, &mut corrections);
         }
-        for (index, group) in weights.chunks(BLOCKS * self.depth).enumerate() {
-            let (depth, channels) = (self.depth, self.conv.window.out_c);
-            let rows = Rows {
-                panel,
-                corrections: &corrections,
-                output,
-                depth,
-                channels,
+        let blocks = self.weights.len() / self.depth;
+        let columns = blocks.div_ceil(MAX_BLOCKS);
+        let mut block = 0;
+        for index in 0..columns {
+            let width = (blocks - block).div_ceil(columns - index);
+            let channel = block * LANES;
+            let mut bias = [_mm512_setzero_si512(); MAX_BLOCKS];
+            for (bias, channel) in bias.iter_mut().zip((channel..).step_by(LANES)) {
+                *bias = load_words(self.table.bias.get(channel..).unwrap_or_default());
+            }
+            let column = Column {
+                weights: &self.weights[block * self.depth..][..width * self.depth],
+                channel,
+                bias,
             };
-            let channel = index * BLOCKS * LANES;
-            match group.len() / depth {
-                3 => self.column::<3>(rows, group, channel),
-                2 => self.column::<2>(rows, group, channel),
-                _ => self.column::<1>(rows, group, channel),
+            match width {
+                4 => self.column::<6, 4>(run, &corrections, &column, output),
+                3 => self.column::<8, 3>(run, &corrections, &column, output),
+                2 => self.column::<8, 2>(run, &corrections, &column, output),
+                _ => self.column::<8, 1>(run, &corrections, &column, output),
             }
+            block += width;
         }
     }
 
-    /// The sum of a row, its bytes taken as unsigned.
+    /// `zero point of the weights · Σ a` of each window.
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn correct(&self, run: &Run<'_>, corrections: &mut [i32; MAX_RUN]) {
+        let taps = self.conv.window.kernel_w * self.conv.window.in_c;
+        let zero_point = _mm256_set1_epi32(self.conv.weight_zero_point);
+        let count = run.pixels.count();
+        for (first, corrections) in (0..count).step_by(8).zip(corrections.as_chunks_mut().0) {
+            let mut sums = [_mm512_setzero_si512(); 8];
+            for kernel_y in 0..self.conv.window.kernel_h {
+                let (bytes, stride) = run.kernel_row(self.conv, kernel_y);
+                for (sum, row) in sums.iter_mut().zip(first..count) {
+                    *sum = self.add(*sum, &bytes[row * stride..][..taps]);
+                }
+            }
+            *corrections = store_8(_mm256_mullo_epi32(sums_of_8(sums), zero_point));
+        }
+    }
+
+    /// Adds bytes, taken as unsigned, to eight sums.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn sum(&self, row: &[[u8; 4]]) -> i32 {
-        let (vectors, rest) = row.as_flattened().as_chunks::<64>();
-        let ones = _mm512_set1_epi8(1);
-        let mut sums = _mm512_setzero_si512();
-        for bytes in vectors {
-            sums = _mm512_dpbusd_epi32(sums, _mm512_xor_si512(load(bytes), self.flip), ones);
+    fn add(&self, mut sums: __m512i, bytes: &[u8]) -> __m512i {
+        let zero = _mm512_setzero_si512();
+        for bytes in bytes.chunks(64) {
+            let unsigned = _mm512_xor_si512(load_64(bytes, self.flip), self.flip);
+            sums = _mm512_add_epi64(sums, _mm512_sad_epu8(unsigned, zero));
         }
-        for half in rest.chunks(32) {
-            // The bytes past the end count for nothing.
-            let ones = Lanes32::first(half.len()).fill(1);
-            let bytes = _mm256_xor_si256(load_32(half), _mm512_castsi512_si256(self.flip));
-            let part = _mm256_dpbusd_epi32(_mm256_setzero_si256(), bytes, ones);
-            sums = _mm512_add_epi32(sums, _mm512_zextsi256_si512(part));
-        }
-        _mm512_reduce_add_epi32(sums)
+        sums
     }
 
-    /// All rows times `B` blocks of channels.
+    /// A run times `B` blocks of channels, `R` windows at once.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn column<const B: usize>(&self, mut rows: Rows<'_>, weights: Weights<'_>, channel: usize) {
-        while let Some(tile) = rows.take::<8>() {
-            self.tile::<8, B>(tile, weights, channel);
-        }
-        if let Some(tile) = rows.take::<4>() {
-            self.tile::<4, B>(tile, weights, channel);
-        }
-        if let Some(tile) = rows.take::<2>() {
-            self.tile::<2, B>(tile, weights, channel);
-        }
-        if let Some(tile) = rows.take::<1>() {
-            self.tile::<1, B>(tile, weights, channel);
+    fn column<const R: usize, const B: usize>(
+        &self,
+        run: &Run<'_>,
+        corrections: &[i32; MAX_RUN],
+        column: &Column<'_>,
+        output: &mut [u8],
+    ) {
+        let mut sums = [_mm512_setzero_si512(); MAX_SUMS];
+        let store = Store::<B>::new(self, column.channel);
+        let count = run.pixels.count();
+        let mut row = 0;
+        while row < count {
+            let rows = match count - row {
+                left if left >= R => {
+                    self.tile::<R, B>(run, row, corrections, column, &mut sums);
+                    R
+                }
+                4.. => {
+                    self.tile::<4, B>(run, row, corrections, column, &mut sums);
+                    4
+                }
+                2.. => {
+                    self.tile::<2, B>(run, row, corrections, column, &mut sums);
+                    2
+                }
+                _ => {
+                    self.tile::<1, B>(run, row, corrections, column, &mut sums);
+                    1
+                }
+            };
+            store.rows(&sums[..rows * B], run.pixels, row, output);
+            row += rows;
         }
     }
 
-    /// `R` rows times `B` blocks of channels.
+    /// The sums of `R` windows times `B` blocks of channels.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn tile<const R: usize, const B: usize>(
         &self,
-        tile: Tile<'_, R>,
-        weights: Weights<'_>,
-        channel: usize,
+        run: &Run<'_>,
+        row: usize,
+        corrections: &[i32; MAX_RUN],
+        column: &Column<'_>,
+        out: &mut [__m512i; MAX_SUMS],
     ) {
-        let depth = self.depth;
-        let blocks: [_; B] = core::array::from_fn(|block| &weights[block * depth..][..depth]);
-        let mut sums = [[_mm512_setzero_si512(); R]; B];
-        for (block, sums) in sums.iter_mut().enumerate() {
-            let bias = load_words(&self.table.bias[channel + block * LANES..]);
-            for (sum, &correction) in sums.iter_mut().zip(&tile.corrections) {
-                *sum = _mm512_sub_epi32(bias, _mm512_set1_epi32(correction));
+        let mut sums = [[_mm512_setzero_si512(); B]; R];
+        for (sums, &correction) in sums.iter_mut().zip(&corrections[row..]) {
+            let correction = _mm512_set1_epi32(correction);
+            for (sum, bias) in sums.iter_mut().zip(column.bias) {
+                *sum = _mm512_sub_epi32(bias, correction);
             }
         }
-        for k in 0..depth {
-            let w = blocks.map(|block| load(&block[k]));
-            for (row, taps) in tile.rows.iter().enumerate() {
-                let taps = _mm512_set1_epi32(i32::from_le_bytes(taps[k]));
-                let taps = _mm512_xor_si512(taps, self.flip);
-                for (sums, w) in sums.iter_mut().zip(w) {
-                    sums[row] = _mm512_dpbusd_epi32(sums[row], taps, w);
+        let groups = self.conv.pitch / 4;
+        assert!(column.weights.len() >= B * self.depth);
+        for kernel_y in 0..self.conv.window.kernel_h {
+            let (bytes, stride) = run.kernel_row(self.conv, kernel_y);
+            let bytes = &bytes[row * stride..];
+            assert!(bytes.len() >= (R - 1) * stride + 4 * groups);
+            let weights = &column.weights[kernel_y * groups..];
+            for group in 0..groups {
+                let mut w = [_mm512_setzero_si512(); B];
+                for (block, w) in w.iter_mut().enumerate() {
+                    // SAFETY: there are `B * depth` weights, and a kernel row's groups end within `depth`.
+                    *w = load(unsafe { weights.get_unchecked(block * self.depth + group) });
+                }
+                for (index, sums) in sums.iter_mut().enumerate() {
+                    // SAFETY: the last of `R` rows, `stride` apart, has `groups` groups of four bytes.
+                    let taps = unsafe { load_4(bytes, index * stride + 4 * group) };
+                    let taps = _mm512_xor_si512(_mm512_set1_epi32(taps), self.flip);
+                    for (sum, w) in sums.iter_mut().zip(w) {
+                        *sum = _mm512_dpbusd_epi32(*sum, taps, w);
+                    }
                 }
             }
         }
-        for (block, sums) in sums.into_iter().enumerate() {
-            self.store(sums, channel + block * LANES, tile.output);
-        }
-    }
-
-    /// Rescales and stores the sums of a block of channels.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn store<const R: usize>(&self, sums: [__m512i; R], channel: usize, output: &mut [u8]) {
-        let rescale = Rescale::of(&self.table, channel);
-        let channels = self.conv.window.out_c;
-        let end = channels.min(channel + LANES);
-        for (sums, rows) in sums.chunks(4).zip(output.chunks_mut(4 * channels)) {
-            let mut four = [_mm512_setzero_si512(); 4];
-            for (scaled, &sum) in four.iter_mut().zip(sums) {
-                *scaled = rescale.apply(sum);
-            }
-            let bytes = split(self.finish.bytes_4x16(four));
-            for (row, bytes) in rows.chunks_exact_mut(channels).zip(bytes) {
-                store_16(&mut row[channel..end], bytes);
-            }
-        }
+        out.as_chunks_mut().0[..R].copy_from_slice(&sums);
     }
 }
 
-/// The quarters of a vector.
+/// Four bytes from `offset` on.
+///
+/// # Safety
+///
+/// They must be there.
+#[inline(always)]
+unsafe fn load_4(bytes: &[u8], offset: usize) -> i32 {
+    // SAFETY: the caller promises four bytes there.
+    unsafe { bytes.as_ptr().add(offset).cast::<i32>().read_unaligned() }
+}
+
+/// Eight words as an array.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn split(bytes: __m512i) -> [__m128i; 4] {
-    [
-        _mm512_castsi512_si128(bytes),
-        _mm512_extracti32x4_epi32::<1>(bytes),
-        _mm512_extracti32x4_epi32::<2>(bytes),
-        _mm512_extracti32x4_epi32::<3>(bytes),
-    ]
+fn store_8(words: __m256i) -> [i32; 8] {
+    let mut array = [0; 8];
+    // SAFETY: the reference covers 32 writable bytes, and the store asks for no alignment.
+    unsafe { _mm256_storeu_si256((&raw mut array).cast(), words) };
+    array
+}
+
+/// Rescales sums of `B` blocks of channels and stores them as bytes.
+struct Store<const B: usize> {
+    channel: usize,
+    /// Channels of the output.
+    channels: usize,
+    factors: Factors<B>,
+    finish: Finish,
+}
+
+/// How sums are rescaled, and what of it all blocks have in common.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack of one call, where no heap is"
+)]
+enum Factors<const B: usize> {
+    /// The usual case, with ties up.
+    Up([Folded; B]),
+    /// The usual case, with ties away from zero.
+    Away([Folded; B]),
+    /// Anything.
+    Any([Rescale; B]),
+}
+
+impl<const B: usize> Store<B> {
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn new(product: &Product<'_>, channel: usize) -> Self {
+        let (conv, table) = (product.conv, &product.table);
+        let channels = conv.window.out_c;
+        let mut any = [Rescale::of(table, channel); B];
+        let mut folded = [Folded::new(&any[0], conv.byte, conv.output_zero_point); B];
+        let mut foldable = true;
+        for block in 0..B {
+            let channel = channel + block * LANES;
+            any[block] = Rescale::of(table, channel);
+            folded[block] = Folded::new(&any[block], conv.byte, conv.output_zero_point);
+            foldable &= any[block].can_fold(channels - channel);
+        }
+        // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
+        let up = table.ties == Ties::Up || conv.clamp.min >= conv.output_zero_point;
+        Self {
+            channel,
+            channels,
+            factors: match (foldable, up) {
+                (true, true) => Factors::Up(folded),
+                (true, false) => Factors::Away(folded),
+                _ => Factors::Any(any),
+            },
+            finish: product.finish,
+        }
+    }
+
+    /// Stores the sums of windows from `row` on; those of a window lie side by side.
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn rows(&self, sums: &[__m512i], pixels: Pixels<'_>, row: usize, output: &mut [u8]) {
+        match &self.factors {
+            Factors::Up(folded) => self.folded::<false>(folded, sums, pixels, row, output),
+            Factors::Away(folded) => self.folded::<true>(folded, sums, pixels, row, output),
+            Factors::Any(factors) => {
+                for (index, sums) in sums.as_chunks::<B>().0.iter().enumerate() {
+                    let mut scaled = [_mm512_setzero_si512(); 4];
+                    for ((scaled, &sum), factor) in scaled.iter_mut().zip(sums).zip(factors) {
+                        *scaled = factor.apply(sum);
+                    }
+                    let bytes = self.finish.bytes_4x16(scaled);
+                    self.bytes(bytes, pixels, row + index, 1, output);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn folded<const AWAY: bool>(
+        &self,
+        factors: &[Folded; B],
+        sums: &[__m512i],
+        pixels: Pixels<'_>,
+        row: usize,
+        output: &mut [u8],
+    ) {
+        // As many rows as fit a vector of bytes.
+        let most = const { MAX_BLOCKS / B };
+        let rounds = Rounds::<AWAY>::new();
+        let mut rows = sums.as_chunks::<B>().0;
+        let mut row = row;
+        while !rows.is_empty() {
+            let count = most.min(rows.len());
+            let mut scaled = [_mm512_setzero_si512(); 4];
+            for index in 0..most {
+                if index < count {
+                    for block in 0..B {
+                        let sum = rows[index][block];
+                        scaled[index * B + block] = rounds.apply(&factors[block], sum);
+                    }
+                }
+            }
+            let bytes = self.finish.folded_4x16(scaled);
+            self.bytes(bytes, pixels, row, count, output);
+            rows = &rows[count..];
+            row += count;
+        }
+    }
+
+    /// Stores the bytes of `count` rows.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn bytes(
+        &self,
+        bytes: __m512i,
+        pixels: Pixels<'_>,
+        row: usize,
+        count: usize,
+        output: &mut [u8],
+    ) {
+        let width = (B * LANES).min(self.channels - self.channel);
+        let at = |row| pixels.place(row) * self.channels + self.channel;
+        if count == 1 {
+            store_64(&mut output[at(row)..][..width], bytes);
+            return;
+        }
+        let quarters = quarters(bytes);
+        for index in 0..count {
+            let target = &mut output[at(row + index)..][..width];
+            for (block, target) in target.chunks_mut(LANES).enumerate() {
+                crate::x86::avx512::store_16(target, quarters[index * B + block]);
+            }
+        }
+    }
 }

@@ -44,8 +44,8 @@ fn accumulate(conv: &Conv2d, pixel: Pixel, input: &[u8], weights: &[u8]) -> ([i3
     let zero = conv.input_zero_point as u8;
     let mut sums = [0i32; LANES];
     let mut taps = 0i32;
-    let mut k = 0;
     for kernel_y in 0..window.kernel_h {
+        let mut k = kernel_y * conv.pitch;
         for kernel_x in 0..window.kernel_w {
             let tap = window
                 .tap(pixel, kernel_y, kernel_x)

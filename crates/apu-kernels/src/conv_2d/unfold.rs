@@ -5,8 +5,8 @@ use crate::window::{Pixel, Window};
 use apu_proto::program::CONV_TILE;
 
 /// Calls `multiply` with panel after panel of at most [`CONV_TILE`] rows and the part of the output
-/// that belongs to it. A row of the panel holds stored bytes in groups of four, padded with those
-/// that count as `a = 0`.
+/// that belongs to it. A row of the panel holds stored bytes in groups of four, each kernel row padded
+/// with those that count as `a = 0`.
 #[inline(always)]
 pub(super) fn each_panel(
     conv: &Conv2d,
@@ -34,50 +34,55 @@ pub(super) fn each_panel(
 
 /// Fills a panel with the windows of `pixels`.
 fn unfold(conv: &Conv2d, pixels: impl Iterator<Item = Pixel>, input: &[u8], panel: &mut [u8]) {
-    let window = &conv.window;
-    let taps = window.kernel_h * window.kernel_w * window.in_c;
     for (index, pixel) in pixels.enumerate() {
-        let row = &mut panel[index * conv.depth..];
-        if window.dilation_w == 1 {
-            unfold_dense(window, pixel, conv.input_zero_point as u8, input, row);
-        } else {
-            unfold_taps(window, pixel, conv.input_zero_point as u8, input, row);
-        }
-        row[taps..conv.depth].fill(conv.byte.flip());
+        unfold_pixel(conv, pixel, input, &mut panel[index * conv.depth..]);
     }
 }
 
-/// Unfolds a window whose rows are contiguous in the input.
-fn unfold_dense(window: &Window, pixel: Pixel, zero: u8, input: &[u8], row: &mut [u8]) {
+/// Writes the window of `pixel` to the beginning of `target`. It may write more, but no more than
+/// there is: windows are to be unfolded front to back.
+pub(super) fn unfold_pixel(conv: &Conv2d, pixel: Pixel, input: &[u8], target: &mut [u8]) {
+    let (window, zero) = (&conv.window, conv.input_zero_point as u8);
+    let taps = window.kernel_w * window.in_c;
+    for kernel_y in 0..window.kernel_h {
+        let row = &mut target[kernel_y * conv.pitch..];
+        match window.row(pixel, kernel_y) {
+            None => row[..taps].fill(zero),
+            Some(y) if window.dilation_w == 1 => unfold_dense(window, pixel, y, zero, input, row),
+            Some(_) => unfold_taps(window, pixel, kernel_y, zero, input, row),
+        }
+        row[taps..conv.pitch].fill(conv.byte.flip());
+    }
+}
+
+/// Unfolds one row of a window that is contiguous in the input.
+fn unfold_dense(window: &Window, pixel: Pixel, y: usize, zero: u8, input: &[u8], row: &mut [u8]) {
     let (columns, x) = window.columns(pixel);
     let [left, right, end] =
         [columns.start, columns.end, window.kernel_w].map(|taps| taps * window.in_c);
-    for kernel_y in 0..window.kernel_h {
-        let row = &mut row[kernel_y * end..];
-        match window.row(pixel, kernel_y) {
-            Some(y) => {
-                row[..left].fill(zero);
-                copy(
-                    &mut row[left..],
-                    &input[window.at(pixel.batch, y, x)..],
-                    right - left,
-                );
-                row[right..end].fill(zero);
-            }
-            None => row[..end].fill(zero),
-        }
-    }
+    row[..left].fill(zero);
+    copy(
+        &mut row[left..],
+        &input[window.at(pixel.batch, y, x)..],
+        right - left,
+    );
+    row[right..end].fill(zero);
 }
 
-/// Unfolds any window, tap by tap.
-fn unfold_taps(window: &Window, pixel: Pixel, zero: u8, input: &[u8], row: &mut [u8]) {
-    let mut taps = row.chunks_exact_mut(window.in_c);
-    for kernel_y in 0..window.kernel_h {
-        for (kernel_x, tap) in (0..window.kernel_w).zip(&mut taps) {
-            match window.tap(pixel, kernel_y, kernel_x) {
-                Some(at) => copy(tap, &input[at..], window.in_c),
-                None => tap.fill(zero),
-            }
+/// Unfolds one row of any window, tap by tap.
+fn unfold_taps(
+    window: &Window,
+    pixel: Pixel,
+    kernel_y: usize,
+    zero: u8,
+    input: &[u8],
+    row: &mut [u8],
+) {
+    let taps = row.chunks_exact_mut(window.in_c);
+    for (kernel_x, tap) in (0..window.kernel_w).zip(taps) {
+        match window.tap(pixel, kernel_y, kernel_x) {
+            Some(at) => copy(tap, &input[at..], window.in_c),
+            None => tap.fill(zero),
         }
     }
 }

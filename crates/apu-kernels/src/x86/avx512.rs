@@ -15,6 +15,63 @@ pub fn load(bytes: &[u8; 64]) -> __m512i {
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
+/// Loads the first 64 bytes, or as many as there are, and those of `rest` for the others.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub fn load_64(bytes: &[u8], rest: __m512i) -> __m512i {
+    match bytes.first_chunk() {
+        Some(bytes) => load(bytes),
+        None => {
+            let mask = (1 << bytes.len()) - 1;
+            // SAFETY: the mask selects bytes of the slice only; others aren't touched.
+            unsafe { _mm512_mask_loadu_epi8(rest, mask, bytes.as_ptr().cast()) }
+        }
+    }
+}
+
+/// Stores the first bytes of a vector: 64, or as many as `bytes` has.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub fn store_64(bytes: &mut [u8], vector: __m512i) {
+    match bytes.first_chunk_mut::<64>() {
+        // SAFETY: the reference covers 64 writable bytes, and the store asks for no alignment.
+        Some(bytes) => unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), vector) },
+        None => {
+            let mask = (1 << bytes.len()) - 1;
+            // SAFETY: the mask selects bytes of the slice only; others aren't touched.
+            unsafe { _mm512_mask_storeu_epi8(bytes.as_mut_ptr().cast(), mask, vector) }
+        }
+    }
+}
+
+/// The quarters of a vector.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub fn quarters(bytes: __m512i) -> [__m128i; 4] {
+    [
+        _mm512_castsi512_si128(bytes),
+        _mm512_extracti32x4_epi32::<1>(bytes),
+        _mm512_extracti32x4_epi32::<2>(bytes),
+        _mm512_extracti32x4_epi32::<3>(bytes),
+    ]
+}
+
+/// For each of eight vectors the sum of its eight 64-bit lanes, as 32 bits.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub fn sums_of_8(vectors: [__m512i; 8]) -> __m256i {
+    let mut halves = [_mm512_setzero_si512(); 4];
+    for (half, [a, b]) in halves.iter_mut().zip(vectors.as_chunks().0) {
+        *half = _mm512_add_epi64(_mm512_unpacklo_epi64(*a, *b), _mm512_unpackhi_epi64(*a, *b));
+    }
+    let fold = |a, b| {
+        let even = _mm512_shuffle_i64x2::<0b10_00_10_00>(a, b);
+        _mm512_add_epi64(even, _mm512_shuffle_i64x2::<0b11_01_11_01>(a, b))
+    };
+    let [ab, cd, ef, gh] = halves;
+    _mm512_cvtepi64_epi32(fold(fold(ab, cd), fold(ef, gh)))
+}
+
 /// Loads the first 32 bytes, or as many as there are, and zeros for the rest.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
@@ -153,6 +210,111 @@ impl Rescale {
     }
 }
 
+impl Rescale {
+    /// Whether the first `lanes` factors can be [`Folded`]: they all shift right, and not so far that
+    /// a zero point above the shift would not fit.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn can_fold(&self, lanes: usize) -> bool {
+        let others = if lanes < 16 { !0 << lanes } else { 0 };
+        let fits = _mm512_cmplt_epu32_mask(
+            _mm512_sub_epi32(self.right, _mm512_set1_epi32(1)),
+            _mm512_set1_epi32(MOST_FOLDED as i32),
+        );
+        fits | others == !0
+    }
+}
+
+/// Most that a folded factor shifts right.
+const MOST_FOLDED: u32 = 22;
+
+/// Sixteen factors that shift right, with the output's zero point folded in. With a factor `m` and a
+/// shift `s`, both roundings of `x` are one: the first adds 2³⁰ and drops 31 bits, the second adds
+/// 2^(s − 1) and drops `s` more, so both together add 2³⁰ + 2^(s + 30) and drop `s` + 31. A zero point
+/// is 2^(s + 31) times itself more.
+#[derive(Clone, Copy)]
+pub struct Folded {
+    multiplier: __m512i,
+    odd_multiplier: __m512i,
+    /// What is added to the products of even and of odd lanes.
+    even: __m512i,
+    odd: __m512i,
+    /// What is left to shift of the products' upper halves.
+    right: __m512i,
+}
+
+impl Folded {
+    /// Of factors that [`Rescale::can_fold`]; lanes of others have no meaning.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn new(factors: &Rescale, byte: Byte, zero_point: i32) -> Self {
+        let zero_point = _mm512_set1_epi64((zero_point - byte.min() - 128).into());
+        let one = _mm512_set1_epi64(1);
+        let addend = |shift: __m512i| {
+            let half = _mm512_sllv_epi64(one, _mm512_add_epi64(shift, _mm512_set1_epi64(30)));
+            let offset =
+                _mm512_sllv_epi64(zero_point, _mm512_add_epi64(shift, _mm512_set1_epi64(31)));
+            let both = _mm512_add_epi64(half, offset);
+            _mm512_add_epi64(both, _mm512_set1_epi64(1 << 30))
+        };
+        let low = _mm512_set1_epi64(0xffff_ffff);
+        Self {
+            multiplier: factors.multiplier,
+            odd_multiplier: factors.odd_multiplier,
+            even: addend(_mm512_and_si512(factors.right, low)),
+            odd: addend(_mm512_srli_epi64::<32>(factors.right)),
+            right: _mm512_sub_epi32(factors.right, _mm512_set1_epi32(1)),
+        }
+    }
+}
+
+/// How [`Folded`] factors round ties: away from zero, or up.
+#[derive(Clone, Copy)]
+pub struct Rounds<const AWAY: bool> {
+    /// The sign of a 64-bit lane's lower half.
+    sign: __m512i,
+}
+
+impl<const AWAY: bool> Rounds<AWAY> {
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn new() -> Self {
+        Self {
+            sign: _mm512_set1_epi64(1 << 31),
+        }
+    }
+
+    /// Each lane times its factor, plus the zero point.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn apply(self, factors: &Folded, x: __m512i) -> __m512i {
+        let x_odd = _mm512_srli_epi64::<32>(x);
+        let even = self.round(x, _mm512_mul_epi32(x, factors.multiplier), factors.even);
+        let odd = self.round(
+            x_odd,
+            _mm512_mul_epi32(x_odd, factors.odd_multiplier),
+            factors.odd,
+        );
+        // The upper halves of all products, at the places of their factors.
+        let high =
+            _mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd), 0x5555, _mm512_castsi512_ps(even));
+        _mm512_srav_epi32(_mm512_castps_si512(high), factors.right)
+    }
+
+    /// Away from zero, a sum below zero counts for one step less after the first rounding. That
+    /// rounding may have made it 0; then the step is too small to matter.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn round(self, x: __m512i, product: __m512i, addend: __m512i) -> __m512i {
+        let sum = _mm512_add_epi64(product, addend);
+        if AWAY {
+            _mm512_sub_epi64(sum, _mm512_and_si512(x, self.sign))
+        } else {
+            sum
+        }
+    }
+}
+
 /// The first bytes of a vector of 32.
 #[derive(Clone, Copy)]
 pub struct Lanes32 {
@@ -169,13 +331,6 @@ impl Lanes32 {
             count,
             mask: ((1u64 << count) - 1) as __mmask32,
         }
-    }
-
-    /// `value` in these lanes, zero in the others.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn fill(self, value: i8) -> __m256i {
-        _mm256_maskz_set1_epi8(self.mask, value)
     }
 
     /// Whether there are bytes for all lanes from `offset` on.
@@ -241,6 +396,14 @@ impl Finish {
         let cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), self.zero_point);
         let bytes = self.clamp(_mm512_packs_epi16(ab, cd));
         _mm512_permutexvar_epi32(self.rows, bytes)
+    }
+
+    /// As [`Self::bytes_4x16`], of results that have the zero point already.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn folded_4x16(&self, [a, b, c, d]: [__m512i; 4]) -> __m512i {
+        let packed = _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+        _mm512_permutexvar_epi32(self.rows, self.clamp(packed))
     }
 
     #[inline]
