@@ -70,7 +70,7 @@ impl Numerics {
     pub const XNNPACK: u32 = 1;
 }
 
-/// Values of [`Conv2d::rounding`]: how a sum is scaled, and where a tie goes.
+/// How a sum is scaled, and where a tie goes.
 pub struct Rounding;
 impl Rounding {
     /// Away from zero, as gemmlowp and TFLite's reference kernels.
@@ -80,6 +80,9 @@ impl Rounding {
     /// Away from zero, once: `round(acc · scale)` in f64, as LiteRT's reference FULLY_CONNECTED. In the
     /// channel table, multiplier and shift are the low and the high half of the f64 scale.
     pub const FLOAT: u32 = 2;
+    /// To even, after one multiplication in f32, as XNNPACK. In the channel table, multiplier holds the bits
+    /// of the f32 scale, and shift is 0.
+    pub const EVEN: u32 = 3;
 }
 
 /// Begins a program. 192 bytes.
@@ -349,6 +352,8 @@ pub struct DepthwiseConv2d {
     pub clamp_min: i32,
     /// Largest output value.
     pub clamp_max: i32,
+    /// One of [`Rounding`].
+    pub rounding: u32,
 }
 
 /// Values of [`Elementwise::function`]. In the 8- and 16-bit types, with `a'` and `b'` the inputs
@@ -389,6 +394,10 @@ impl Function {
 }
 
 /// A function of two inputs with broadcasting, as TFLite's reference kernels compute it.
+///
+/// With [`Rounding::EVEN`], which ADD and MUL of bytes can have, as XNNPACK: ADD is
+/// `(a' · a_multiplier + b' · b_multiplier) / 2^−output_shift`, rounded with ties up, where a multiplier may
+/// be negative; MUL is `a' · b'` times the f32 whose bits `output_multiplier` holds, rounded with ties to even.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[allow(missing_docs)]
@@ -420,6 +429,8 @@ pub struct Elementwise {
     pub a_stride: [u32; OP_RANK],
     /// Step of `b` in elements along each dimension, 0 where it is broadcast.
     pub b_stride: [u32; OP_RANK],
+    /// [`Rounding::AWAY`] or [`Rounding::EVEN`].
+    pub rounding: u32,
 }
 
 /// Each input byte replaced by the table's entry of that number: any function of one byte.
@@ -476,7 +487,8 @@ pub struct Gather {
 }
 
 /// RESIZE_BILINEAR of an NHWC image. int8 and int16 interpolate in integers with 10 fractional bits,
-/// uint8 and float32 in float32, as TFLite's reference kernels.
+/// uint8 and float32 in float32, as TFLite's reference kernels. With [`Rounding::EVEN`], which bytes can have,
+/// in integers with 11 fractional bits that are rounded to even, as XNNPACK.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[allow(missing_docs)]
@@ -491,10 +503,13 @@ pub struct ResizeBilinear {
     pub out_w: u32,
     /// 1 if pixels are points amid their square, else 0.
     pub half_pixel_centers: u32,
-    /// Input rows an output row: in 2⁻¹⁰ for int8 and int16, else the bits of an f32.
+    /// Input rows an output row: in 2⁻¹⁰ for int8 and int16, else, and with [`Rounding::EVEN`], the bits of
+    /// an f32.
     pub scale_h: u32,
     /// Input columns an output column, likewise.
     pub scale_w: u32,
+    /// [`Rounding::AWAY`] or [`Rounding::EVEN`].
+    pub rounding: u32,
 }
 
 /// AVERAGE_POOL_2D (rounds half away from zero over the valid taps) and MAX_POOL_2D.
@@ -557,6 +572,9 @@ pub struct Quantize {
     pub shift: i32,
     /// For float inputs: bits of the f32 output scale.
     pub scale: u32,
+    /// For float inputs: [`Rounding::AWAY`], or [`Rounding::EVEN`] for a product with the scale's inverse that
+    /// is rounded to even.
+    pub rounding: u32,
 }
 
 /// DEQUANTIZE: `scale · (x − zero point)` in float32.
@@ -598,7 +616,7 @@ pub struct Pad {
 ///
 /// With [`Rounding::FLOAT`], as LiteRT's optimised SUM, `s` is the sum of the stored values, and the output
 /// `clamp(round(s · scale + bias) + output_zero_point)` in float32, ties away from zero; `multiplier` and
-/// `shift` are the bits of scale and bias.
+/// `shift` are the bits of scale and bias. With [`Rounding::EVEN`], as XNNPACK, likewise with ties to even.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[allow(missing_docs)]
@@ -614,7 +632,7 @@ pub struct Mean {
     pub reduced: u32,
     /// Input shape, leading ones for lower ranks.
     pub in_shape: [u32; OP_RANK],
-    /// [`Rounding::AWAY`] or [`Rounding::FLOAT`].
+    /// [`Rounding::AWAY`], [`Rounding::FLOAT`] or [`Rounding::EVEN`].
     pub rounding: u32,
 }
 
@@ -773,11 +791,11 @@ const _: () = {
     assert!(size_of::<Window>() == 60);
     assert!(size_of::<Conv2d>() <= PARAMS);
     assert!(size_of::<DepthwiseConv2d>() <= PARAMS);
-    assert!(size_of::<Elementwise>() == 128);
+    assert!(size_of::<Elementwise>() == 132);
     assert!(size_of::<Lookup>() == 8);
     assert!(size_of::<StridedCopy>() == 92);
     assert!(size_of::<Gather>() == 48);
-    assert!(size_of::<ResizeBilinear>() == 40);
+    assert!(size_of::<ResizeBilinear>() == 44);
     assert!(size_of::<Reduce>() == 36);
     assert!(size_of::<ArgMax>() == 24);
     assert!(size_of::<BatchMatmul>() == 52);

@@ -70,8 +70,28 @@ OPERATORS = {
 }
 
 
-def resolver(operator, kind):
+# XNNPACK's float32 isn't the same on every processor, and of BATCH_MATMUL it takes some only.
+UNLIKE = {
+    "batch_matmul": ["int8"],
+    "resize_bilinear": ["float32"],
+    "reductions": ["sum_float32"],
+    "plain": ["neg_float32", "round_float32", "rsqrt_float32", "sqrt_float32"],
+}
+
+
+# What LiteRT gives to XNNPACK.
+TAKEN = {"transpose_conv": dict(kernel=[3, 3])}
+
+
+def kinds(operator, numerics):
+    unlike = UNLIKE.get(operator, []) if numerics == "xnnpack" else []
+    return [kind for kind in OPERATORS[operator] if kind not in unlike]
+
+
+def resolver(operator, kind, numerics):
     """Which of LiteRT's kernels the vectors come from."""
+    if numerics == "xnnpack":  # where it takes the operator
+        return OpResolverType.AUTO
     if kind in ("elu_int8", "ceil_float32", "round_float32"):  # have one kernel, which is not among the plain ones
         return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     if operator == "fully_connected" and kind.startswith("int8"):
@@ -95,18 +115,19 @@ def run(case, kernels):
     return [np.stack(outputs) for outputs in zip(*runs)]
 
 
-def vectors(operator, kind, seed):
+def vectors(operator, kind, seed, numerics):
     """Entries of the archive for all cases of one kind."""
     draw, argument, particular = OPERATORS[operator][kind]
     count = max(CASES, len(particular) + RANDOM_CASES)
+    usual = TAKEN.get(operator, {}) if numerics == "xnnpack" else {}
     for number in range(count):
         name = f"{kind}/{number:02}"
         rng = np.random.default_rng([seed, zlib.crc32(f"{operator}/{name}".encode())])
-        case = draw(rng, argument, dict(particular[number]) if number < len(particular) else {})
+        case = draw(rng, argument, dict(particular[number]) if number < len(particular) else dict(usual))
         yield f"{name}/parameters", text(json.dumps(case.parameters))
         yield f"{name}/model", np.frombuffer(case.model, np.uint8)
         yield from ((f"{name}/input_{i}", a) for i, a in enumerate(case.inputs))
-        yield from ((f"{name}/output_{i}", a) for i, a in enumerate(run(case, resolver(operator, kind))))
+        yield from ((f"{name}/output_{i}", a) for i, a in enumerate(run(case, resolver(operator, kind, numerics))))
 
 
 def text(string):
@@ -123,10 +144,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=HERE, help="folder to write to")
     parser.add_argument("--seed", type=int, default=SEED, help="another one gives other cases")
+    parser.add_argument("--numerics", choices=["tflite", "xnnpack"], default="tflite")
     parser.add_argument("operators", nargs="*", default=list(OPERATORS), help="which operators; all by default")
     arguments = parser.parse_args()
     for operator in arguments.operators:
-        entries = dict(entry for kind in OPERATORS[operator] for entry in vectors(operator, kind, arguments.seed))
+        drawn = (vectors(operator, k, arguments.seed, arguments.numerics) for k in kinds(operator, arguments.numerics))
+        entries = dict(entry for kind in drawn for entry in kind)
         path = arguments.out / f"{operator}.npz"
         np.savez_compressed(path, **entries)
         cases = sum(name.endswith("/model") for name in entries)

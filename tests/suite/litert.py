@@ -2,7 +2,7 @@
 
 Which kernels that is, `stages` knows, which `apu diff` has as well.
 
-    litert.py MODEL OUT.npz [--runs 10] [--seed 0] [--picture FILE ...]
+    litert.py MODEL OUT.npz [--numerics tflite] [--runs 10] [--seed 0] [--picture FILE ...]
 
 Inputs are uniform random bytes for `--runs` runs, then each picture scaled to the model's input.
 """
@@ -37,6 +37,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--numerics", choices=["tflite", "xnnpack"], default="tflite")
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--picture", type=Path, nargs="*", default=[])
@@ -49,7 +50,7 @@ def main():
     runs += [[picture_input(path, details[0])] for path in arguments.picture]
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
-    graph, parts = model.subgraphs[0], stages(model)
+    graph, parts = model.subgraphs[0], stages(model, arguments.numerics)
     results = []
     for inputs in runs:
         tensors = dict(zip(graph.inputs, inputs, strict=True))

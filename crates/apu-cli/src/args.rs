@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use apu_compiler::cache::Cache;
-use apu_compiler::{Optimise, Options};
+use apu_compiler::{Numerics, Optimise, Options};
 use clap::{Parser, Subcommand};
 
 use crate::command;
@@ -232,6 +232,9 @@ pub struct Compile {
     /// The .apu file to write
     #[arg(short, long, value_name = "FILE.apu")]
     pub output: Option<PathBuf>,
+    /// Whose numbers the program's shall be: tflite, or xnnpack as LiteRT's by default
+    #[arg(long, value_name = "NUMERICS", default_value_t)]
+    pub numerics: Numerics,
     /// What the program shall run on
     #[arg(long, value_name = "TARGET", default_value_t = Options::default().target)]
     pub target: String,

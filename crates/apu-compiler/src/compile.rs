@@ -1,7 +1,7 @@
 //! The stages in a row.
 
 use crate::{
-    Error, Options, UnplacedOperator, bands,
+    Error, Numerics, Options, UnplacedOperator, bands,
     constraints::{Refusal, Site},
     emit::{self, Emitted},
     fold,
@@ -48,7 +48,7 @@ fn compile_checked(
     model_size: u64,
     options: &Options,
 ) -> Result<Compiled, Error> {
-    let steps = lower(&mut graph, model_size)?;
+    let steps = lower(&mut graph, model_size, options.numerics)?;
     let mut report = report(&graph, options, &steps);
     let steps = placed(steps).ok_or_else(|| Error::Unplaced(unplaced(&report)))?;
     let program = assemble(&graph, steps, options, &mut report)?;
@@ -62,7 +62,7 @@ fn compile_checked(
 pub fn inspect(model: &[u8]) -> Result<Report, Error> {
     let options = Options::default();
     let mut graph = import::import(model)?;
-    let steps = lower(&mut graph, model.len() as u64)?;
+    let steps = lower(&mut graph, model.len() as u64, options.numerics)?;
     let mut report = report(&graph, &options, &steps);
     if let Some(steps) = placed(steps) {
         match assemble(&graph, steps, &options, &mut report) {
@@ -79,12 +79,13 @@ pub fn inspect(model: &[u8]) -> Result<Report, Error> {
 /// program has stay open.
 ///
 /// # Errors
-/// The graph contradicts itself, see [`Graph::check`].
-pub fn inspect_graph(graph: &Graph) -> Result<Report, Error> {
+/// The graph contradicts itself, see [`Graph::check`], or the options ask for what isn't there.
+pub fn inspect_graph(graph: &Graph, options: &Options) -> Result<Report, Error> {
+    options.check()?;
     graph.check()?;
     let mut folded = graph.clone();
-    let steps = lower(&mut folded, constant_bytes(graph))?;
-    Ok(report(&folded, &Options::default(), &steps))
+    let steps = lower(&mut folded, constant_bytes(graph), options.numerics)?;
+    Ok(report(&folded, options, &steps))
 }
 
 fn constant_bytes(graph: &Graph) -> u64 {
@@ -100,7 +101,11 @@ const CONSTANTS_AT_LEAST: u64 = 1 << 20;
 
 /// Each operator, or why it can't be placed.
 /// What is known before the run is computed into the graph on the way.
-fn lower(graph: &mut Graph, model_size: u64) -> Result<Vec<Result<Step, Refusal>>, Error> {
+fn lower(
+    graph: &mut Graph,
+    model_size: u64,
+    numerics: Numerics,
+) -> Result<Vec<Result<Step, Refusal>>, Error> {
     let most = model_size
         .saturating_mul(CONSTANTS_PER_MODEL)
         .max(CONSTANTS_AT_LEAST);
@@ -108,7 +113,11 @@ fn lower(graph: &mut Graph, model_size: u64) -> Result<Vec<Result<Step, Refusal>
     let mut steps = Vec::with_capacity(graph.operators.len());
     let operators = std::mem::take(&mut graph.operators);
     for operator in &operators {
-        let step = legalise::lower(&Site { graph, operator });
+        let step = legalise::lower(&Site {
+            graph,
+            operator,
+            numerics,
+        });
         let step = step.map(|step| fold::fold(graph, operator, step));
         packed += step.as_ref().map_or(0, packed_bytes);
         if packed > most {

@@ -514,6 +514,21 @@ pub const CONSTRAINTS: &[Constraint] = &[
         broken: operands::arguments,
     },
     Constraint {
+        name: "numerics",
+        operators: &[
+            Opcode::BATCH_MATMUL,
+            Opcode::NEG,
+            Opcode::RESIZE_BILINEAR,
+            Opcode::ROUND,
+            Opcode::RSQRT,
+            Opcode::SQRT,
+            Opcode::SUM,
+            Opcode::TRANSPOSE_CONV,
+        ],
+        needed: "for xnnpack's numerics what LiteRT gives to XNNPACK, and is the same on every processor",
+        broken: support::numerics,
+    },
+    Constraint {
         name: "empty tensor",
         operators: &[],
         needed: "activations and weights without a dimension of 0",

@@ -4,7 +4,7 @@ use flatbuffers::InvalidFlatbuffer;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::{Numerics, report::Placement};
+use crate::report::Placement;
 
 /// Why a model gives no program.
 #[derive(Debug, Error)]
@@ -105,12 +105,6 @@ pub enum Error {
         got: u64,
         /// Bytes it may take.
         most: u64,
-    },
-    /// Numerics that aren't there yet.
-    #[error("numerics \"{got}\" are not available yet; use \"tflite\"")]
-    NumericsNotYet {
-        /// What was asked for.
-        got: Numerics,
     },
     /// Numerics that nobody knows.
     #[error("unknown numerics \"{got}\"; there are \"tflite\" and \"xnnpack\"")]

@@ -20,11 +20,12 @@ mod scale;
 mod slices;
 mod strided;
 mod transpose_conv;
+pub(crate) mod xnnpack;
 
 use std::{ops::Range, sync::Arc};
 
 use apu_kernels::Sizes;
-use apu_proto::program::PARAMS;
+use apu_proto::program::{PARAMS, Rounding};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::{
@@ -119,6 +120,9 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         Opcode::ABS | Opcode::SQRT | Opcode::RSQRT if unscaled(site) => {
             plain::float_function(site).map(one)
         }
+        Opcode::QUANTIZE if !unscaled(site) && xnnpack::takes(site) => {
+            lookup::lookup(site).map(one)
+        }
         Opcode::QUANTIZE => scale::quantize(site).map(one),
         Opcode::DEQUANTIZE => scale::dequantize(site).map(one),
         Opcode::PAD | Opcode::PADV2 => pad::pad(site).map(one),
@@ -200,6 +204,14 @@ fn ends(site: &Site) -> Result<[Operand; 2], Refusal> {
         Operand::Read(site.input_id(0)?),
         Operand::Write(site.output_id()?),
     ])
+}
+
+/// How the records of an operator round that round either as TFLite or as XNNPACK.
+fn rounding(site: &Site) -> u32 {
+    match xnnpack::takes(site) {
+        true => Rounding::EVEN,
+        false => Rounding::AWAY,
+    }
 }
 
 /// The scratch that a kernel asks for as operand `index`.

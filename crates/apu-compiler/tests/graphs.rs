@@ -4,7 +4,7 @@
 
 mod toy;
 
-use apu_compiler::{Error, Numerics, Options, compile, inspect, report::Placement};
+use apu_compiler::{Error, Options, compile, inspect, report::Placement};
 use apu_firmware::{Program, View};
 use apu_kernels::Isa;
 use apu_proto::program::Header;
@@ -241,16 +241,6 @@ fn an_empty_shape_makes_a_scalar() {
 fn options_that_are_not_there_are_refused() {
     let file = sum_and_view(&[0, 1], &[2]).build();
     let error = |options: Options| compile(&file, &options).unwrap_err();
-    let xnnpack = error(Options {
-        numerics: Numerics::Xnnpack,
-        ..Options::default()
-    });
-    assert!(matches!(
-        xnnpack,
-        Error::NumericsNotYet {
-            got: Numerics::Xnnpack
-        }
-    ));
     let target = error(Options {
         target: "k8n8".into(),
         ..Options::default()

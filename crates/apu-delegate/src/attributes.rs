@@ -10,6 +10,7 @@ type Read = fn(&Node) -> Option<Options>;
 const ROWS: &[(Opcode, Read)] = &[
     (Opcode::ABS, nothing),
     (Opcode::ADD, |node| node.params().map(fused)),
+    (Opcode::ADD_N, nothing),
     (Opcode::ARG_MAX, nothing),
     (Opcode::ARG_MIN, nothing),
     (Opcode::AVERAGE_POOL_2D, |node| node.params().map(pool_2d)),
@@ -54,6 +55,7 @@ const ROWS: &[(Opcode, Read)] = &[
     (Opcode::LOGICAL_NOT, nothing),
     (Opcode::LOGICAL_OR, nothing),
     (Opcode::LOGISTIC, nothing),
+    (Opcode::LOG_SOFTMAX, nothing),
     (Opcode::MAXIMUM, nothing),
     (Opcode::MAX_POOL_2D, |node| node.params().map(pool_2d)),
     (Opcode::MEAN, nothing),

@@ -27,7 +27,7 @@ pub(crate) fn place(
     settings: &Settings,
 ) -> Result<(Vec<PlacedPart>, Report), tflite::Error> {
     let graph = import::graph(from)?;
-    let mut whole = Whole::inspect(from, &graph)?;
+    let mut whole = Whole::inspect(from, &graph, settings)?;
     // What makes no program stays with the runtime, which groups the rest anew.
     loop {
         match whole.compile(from, settings)? {
@@ -46,14 +46,18 @@ struct Whole<'g> {
 }
 
 impl<'g> Whole<'g> {
-    fn inspect(from: &tflite::Graph, graph: &'g Graph<'g>) -> Result<Self, tflite::Error> {
+    fn inspect(
+        from: &tflite::Graph,
+        graph: &'g Graph<'g>,
+        settings: &Settings,
+    ) -> Result<Self, tflite::Error> {
         let mut whole = Self {
             graph,
             places: HashMap::new(),
             macs: HashMap::new(),
             parts: Vec::new(),
         };
-        match inspect_graph(graph) {
+        match inspect_graph(graph, &settings.compile) {
             Ok(report) => {
                 for operator in report.operators {
                     whole.macs.insert(operator.index, operator.macs);

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use apu::{ContextOptions, Device, Priority};
+use apu_compiler::Options;
 use apu_compiler::cache::Cache;
-use apu_compiler::{Numerics, Options};
 
 use crate::error::Error;
 
@@ -65,11 +65,9 @@ const KEYS: &[Key] = &[
     },
     Key {
         name: "numerics",
-        allowed: "`tflite`",
+        allowed: "`tflite` or `xnnpack`",
         set: |settings, value| {
-            // The compiler knows a name for others that it can't do yet.
-            let numerics = value.parse().ok().filter(|&n| n == Numerics::Tflite)?;
-            settings.compile.numerics = numerics;
+            settings.compile.numerics = value.parse().ok()?;
             Some(())
         },
     },
@@ -233,8 +231,8 @@ mod tests {
                  /dev/accel/accel0",
             ),
             (
-                ("numerics", "xnnpack"),
-                "option numerics is `xnnpack`; it may be `tflite`",
+                ("numerics", "gemmlowp"),
+                "option numerics is `gemmlowp`; it may be `tflite` or `xnnpack`",
             ),
         ];
         for (option, text) in cases {

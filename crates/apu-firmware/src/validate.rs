@@ -162,8 +162,8 @@ fn check_format(header: &Header) -> Result<(), Error> {
     if header.required_features & !FEATURES != 0 {
         return feature("required_features", header.required_features, FEATURES);
     }
-    if header.numerics != Numerics::TFLITE {
-        let known = Numerics::TFLITE.into();
+    if header.numerics > Numerics::XNNPACK {
+        let known = Numerics::XNNPACK.into();
         return feature("numerics", header.numerics.into(), known);
     }
     Ok(())

@@ -120,7 +120,7 @@ fn each_field_of_the_header_is_checked() {
             "required_features 0x4",
             reject::FEATURE,
         ),
-        (|h| h.numerics = 1, "numerics 0x1", reject::FEATURE),
+        (|h| h.numerics = 2, "numerics 0x2", reject::FEATURE),
         (
             |h| h.input_count = 22,
             "input_count + output_count is 23, at most 22",

@@ -58,6 +58,7 @@ impl Layer {
             output_zero_point: 0,
             clamp_min: 0,
             clamp_max: 255,
+            rounding: 0,
         };
         let name = format!("depthwise {side}x{side}x{channels} stride {stride}");
         let macs = u64::from(side / stride).pow(2) * u64::from(9 * channels);
@@ -85,6 +86,7 @@ impl Layer {
             shape: [1, 1, 1, 1, 1, side * side * channels],
             a_stride: stride,
             b_stride: stride,
+            rounding: 0,
         };
         let name = format!("add {side}x{side}x{channels}");
         Self::new(

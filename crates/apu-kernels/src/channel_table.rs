@@ -3,7 +3,7 @@
 use crate::{
     Error,
     limits::bytes,
-    requant::{Rescale, Ties, rescale_float},
+    requant::{Rescale, Ties, rescale_float, round_even},
 };
 
 /// Channels are padded to a multiple of this.
@@ -52,6 +52,7 @@ impl<'a> ChannelTable<'a> {
         match self.ties {
             Ties::Away => fixed.apply(sum),
             Ties::Up => fixed.apply_up(sum),
+            Ties::Even => round_even(sum as f32 * f32::from_bits(u32::from_le_bytes(low))),
             Ties::AwayFloat => {
                 let bits = u64::from(u32::from_le_bytes(high)) << 32;
                 rescale_float(

@@ -128,7 +128,7 @@ pub fn run(
     at_least("scratch", scratch, scratch_size)?;
     let table = ChannelTable::new(table, conv.ties);
     let level = match conv.ties {
-        Ties::AwayFloat => Level::Plain,
+        Ties::AwayFloat | Ties::Even => Level::Plain,
         Ties::Away | Ties::Up => isa.level(),
     };
     match level {

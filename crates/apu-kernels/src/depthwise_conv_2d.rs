@@ -28,6 +28,7 @@ struct DepthwiseConv2d {
     input_zero_point: i32,
     output_zero_point: i32,
     clamp: Clamp,
+    ties: Ties,
     sizes: Sizes,
 }
 
@@ -51,6 +52,7 @@ impl DepthwiseConv2d {
             input_zero_point: p.input_zero_point,
             output_zero_point: p.output_zero_point,
             clamp: Clamp::new(byte, p.clamp_min, p.clamp_max)?,
+            ties: Ties::new("rounding", p.rounding)?,
             sizes: Sizes::new([
                 window.in_bytes(),
                 bytes("packed weights", &[w.kernel_h, w.kernel_w, padded, 2])?,
@@ -63,7 +65,7 @@ impl DepthwiseConv2d {
 
 #[cfg(target_arch = "x86_64")]
 impl DepthwiseConv2d {
-    /// Whether the fast paths take it: a channel multiplier of 1 and a kernel of usual size.
+    /// Whether the fast paths take it: a channel multiplier of 1, a kernel of usual size, fixed point.
     fn is_common(&self) -> bool {
         let Window {
             in_c,
@@ -72,7 +74,7 @@ impl DepthwiseConv2d {
             kernel_w,
             ..
         } = self.window;
-        in_c == out_c && kernel_h * kernel_w <= strips::MAX_TAPS
+        self.ties == Ties::Away && in_c == out_c && kernel_h * kernel_w <= strips::MAX_TAPS
     }
 }
 
@@ -106,7 +108,7 @@ pub fn run(
     exactly("packed weights", weights, weights_size)?;
     exactly("channel table", table, table_size)?;
     exactly("output", output, output_size)?;
-    let table = ChannelTable::new(table, Ties::Away);
+    let table = ChannelTable::new(table, conv.ties);
     match isa.level() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: here and below, a level is a proof that the processor has its instructions.

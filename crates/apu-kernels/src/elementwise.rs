@@ -1,5 +1,6 @@
 //! Functions of two inputs, elementwise with broadcasting.
 
+mod even;
 mod plain;
 mod quantised;
 
@@ -8,6 +9,7 @@ use crate::{
     broadcast::Broadcast,
     isa::Kernel,
     limits::{bytes, exactly, within},
+    requant::is_even,
 };
 use apu_proto::program::{self, DType, Function};
 
@@ -27,6 +29,7 @@ struct Elementwise {
 #[derive(Clone, Copy, Debug)]
 enum Operation {
     Quantised(quantised::Quantised),
+    Even(even::Even),
     Float(plain::Plain<f32>),
     Int32(plain::Plain<i32>),
     Int64(plain::Plain<i64>),
@@ -59,6 +62,9 @@ impl Elementwise {
 
 impl Operation {
     fn new(p: &program::Elementwise) -> Result<Self, Error> {
+        if is_even(p.rounding)? {
+            return Ok(Self::Even(even::Even::new(p)?));
+        }
         Ok(match DType::from_raw(p.dtype) {
             Some(DType::Int8 | DType::UInt8 | DType::Int16) => {
                 Self::Quantised(quantised::Quantised::new(p)?)
@@ -199,6 +205,7 @@ pub fn run(
     };
     match elementwise.operation {
         Operation::Quantised(operation) => operation.run(operands),
+        Operation::Even(operation) => operation.run(operands),
         Operation::Float(operation) => operation.run(operands),
         Operation::Int32(operation) => operation.run(operands),
         Operation::Int64(operation) => operation.run(operands),

@@ -5,7 +5,7 @@ use crate::{
     byte::{Byte, Clamp},
     isa::Kernel,
     limits::{MAX_BYTES, at_least, bytes, exactly, within},
-    requant::{Rescale, round_away},
+    requant::{Rescale, round_away, round_even},
 };
 use apu_proto::program::{self, OP_RANK, Rounding};
 
@@ -30,7 +30,11 @@ enum Finish {
     /// Less this many times the input zero point, rescaled.
     Fixed { offset: i32, rescale: Rescale },
     /// `sum · scale + bias`.
-    Float { scale: f32, bias: f32 },
+    Float {
+        scale: f32,
+        bias: f32,
+        round: fn(f32) -> i32,
+    },
 }
 
 impl Finish {
@@ -40,14 +44,18 @@ impl Finish {
                 offset,
                 rescale: Rescale::new(["multiplier", "shift"], p.multiplier, p.shift)?,
             }),
-            Rounding::FLOAT => Ok(Self::Float {
+            Rounding::FLOAT | Rounding::EVEN => Ok(Self::Float {
                 scale: f32::from_bits(p.multiplier as u32),
                 bias: f32::from_bits(p.shift as u32),
+                round: match p.rounding {
+                    Rounding::EVEN => round_even,
+                    _ => round_away,
+                },
             }),
             got => Err(Error::Contradiction {
                 field: "rounding",
                 got: got.into(),
-                other: "away (0) or float (2)",
+                other: "away (0), float (2) or even (3)",
                 needed: 0,
             }),
         }
@@ -57,7 +65,7 @@ impl Finish {
     fn apply(self, sum: i32) -> i32 {
         match self {
             Self::Fixed { offset, rescale } => rescale.apply(sum.wrapping_sub(offset)),
-            Self::Float { scale, bias } => round_away(sum as f32 * scale + bias),
+            Self::Float { scale, bias, round } => round(sum as f32 * scale + bias),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     byte::{Byte, Clamp},
     isa::Kernel,
     limits::{bytes, exactly, within},
-    requant::{Rescale, round_away},
+    requant::{Rescale, is_even, round_away, round_even},
 };
 use apu_proto::program::{self, DType};
 
@@ -24,6 +24,10 @@ enum Source {
     Float {
         scale: f32,
     },
+    /// With the inverse of the scale, ties to even.
+    FloatEven {
+        inverse: f32,
+    },
     Bytes {
         byte: Byte,
         zero_point: i32,
@@ -36,12 +40,14 @@ impl Quantize {
         let output = Byte::new("output_dtype", p.output_dtype)?;
         output.zero_point("output_zero_point", p.output_zero_point)?;
         let (source, element) = if DType::from_raw(p.input_dtype) == Some(DType::Float32) {
-            (
-                Source::Float {
-                    scale: scale(p.scale)?,
+            let scale = scale(p.scale)?;
+            let source = match is_even(p.rounding)? {
+                true => Source::FloatEven {
+                    inverse: 1.0 / scale,
                 },
-                4,
-            )
+                false => Source::Float { scale },
+            };
+            (source, 4)
         } else {
             (Source::bytes(p)?, 1)
         };
@@ -57,9 +63,9 @@ impl Quantize {
     }
 
     #[inline(always)]
-    fn float(&self, x: f32, scale: f32) -> u8 {
+    fn store(&self, steps: i32) -> u8 {
         self.clamp
-            .store(round_away(x / scale).saturating_add(self.output_zero_point))
+            .store(steps.saturating_add(self.output_zero_point))
     }
 }
 
@@ -142,7 +148,12 @@ impl Kernel for Elements<'_> {
         match quantize.source {
             Source::Float { scale } => {
                 for (out, &x) in output.iter_mut().zip(input.as_chunks().0) {
-                    *out = quantize.float(f32::from_le_bytes(x), scale);
+                    *out = quantize.store(round_away(f32::from_le_bytes(x) / scale));
+                }
+            }
+            Source::FloatEven { inverse } => {
+                for (out, &x) in output.iter_mut().zip(input.as_chunks().0) {
+                    *out = quantize.store(round_even(f32::from_le_bytes(x) * inverse));
                 }
             }
             Source::Bytes {

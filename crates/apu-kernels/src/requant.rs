@@ -28,14 +28,17 @@ pub enum Ties {
     Up,
     /// Away from zero, after one multiplication in f64. Only plain kernels know it.
     AwayFloat,
+    /// To even, after one multiplication in f32. Only plain kernels know it.
+    Even,
 }
 
 impl Ties {
     pub(crate) fn new(field: &'static str, raw: u32) -> Result<Self, Error> {
-        within(field, raw, Rounding::AWAY.into(), Rounding::FLOAT.into())?;
+        within(field, raw, Rounding::AWAY.into(), Rounding::EVEN.into())?;
         Ok(match raw {
             Rounding::UP => Self::Up,
             Rounding::FLOAT => Self::AwayFloat,
+            Rounding::EVEN => Self::Even,
             _ => Self::Away,
         })
     }
@@ -128,6 +131,26 @@ pub const fn rescale_float(scale: f64, x: i32) -> i32 {
     whole
         .saturating_add((rest >= 0.5) as i32)
         .saturating_sub((rest <= -0.5) as i32)
+}
+
+/// Whether a rounding is [`Rounding::EVEN`] rather than [`Rounding::AWAY`], for operators that have these two.
+pub(crate) fn is_even(raw: u32) -> Result<bool, Error> {
+    match raw {
+        Rounding::AWAY => Ok(false),
+        Rounding::EVEN => Ok(true),
+        got => Err(Error::Contradiction {
+            field: "rounding",
+            got: got.into(),
+            other: "away (0) or even (3)",
+            needed: 0,
+        }),
+    }
+}
+
+/// To the nearest integer, ties to even; what doesn't fit goes to the nearest end of the range and NaN to 0.
+#[inline(always)]
+pub fn round_even(x: f32) -> i32 {
+    libm::rintf(x) as i32
 }
 
 /// To the nearest integer, ties away from zero. What doesn't fit goes to the nearest end of the

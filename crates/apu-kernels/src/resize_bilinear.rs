@@ -3,13 +3,18 @@
 
 use crate::{
     Error, Isa, Sizes,
+    byte::Byte,
     limits::{MAX_BYTES, bytes, exactly, within},
+    requant::{is_even, round_even},
 };
 use apu_proto::program::{self, DType};
 
 /// Fractional bits of positions and weights in integers.
 const BITS: u32 = 10;
 const ONE: i32 = 1 << BITS;
+/// Likewise where they are rounded to even.
+const EVEN_BITS: u32 = 11;
+const EVEN_ONE: i32 = 1 << EVEN_BITS;
 /// Most rows or columns: a position with its fraction stays within 32 bits.
 const MAX_SIDE: i64 = 65535;
 
@@ -18,6 +23,7 @@ const MAX_SIDE: i64 = 65535;
 struct Resize {
     kind: DType,
     half_pixel_centers: bool,
+    even: bool,
     rows: Side,
     columns: Side,
     channels: usize,
@@ -64,8 +70,12 @@ impl Resize {
         within("batch", p.batch, 1, MAX_BYTES.into())?;
         within("channels", p.channels, 1, MAX_BYTES.into())?;
         within("half_pixel_centers", p.half_pixel_centers, 0, 1)?;
+        let even = is_even(p.rounding)?;
+        if even {
+            Byte::new("dtype", p.dtype)?;
+        }
         let side = |field, input: u32, output: u32, scale| {
-            check_scale(field, kind, output, scale)?;
+            check_scale(field, kind, even, output, scale)?;
             Ok(Side {
                 input: input as usize,
                 output: output as usize,
@@ -76,6 +86,7 @@ impl Resize {
         Ok(Self {
             kind,
             half_pixel_centers: p.half_pixel_centers == 1,
+            even,
             rows: side("scale_h", p.in_h, p.out_h, p.scale_h)?,
             columns: side("scale_w", p.in_w, p.out_w, p.scale_w)?,
             channels: p.channels as usize,
@@ -102,6 +113,25 @@ impl Resize {
             lower: lower as usize,
             upper: upper as usize,
             weights: [ONE - above, above],
+        }
+    }
+
+    /// The position in float32, the weight of the upper one in 11 fractional bits.
+    fn even_between(&self, side: &Side, at: usize) -> Between<i32> {
+        let scale = f32::from_bits(side.scale);
+        let position = if self.half_pixel_centers {
+            at as f32 * scale + (0.5 * scale - 0.5)
+        } else {
+            at as f32 * scale
+        };
+        let last = side.input - 1;
+        let position = position.max(0.0).min(last as f32);
+        let lower = position as usize;
+        let above = round_even((position - lower as f32) * EVEN_ONE as f32);
+        Between {
+            lower,
+            upper: (lower + 1).min(last),
+            weights: [EVEN_ONE - above, above],
         }
     }
 
@@ -168,6 +198,19 @@ impl Resize {
         );
     }
 
+    fn even(&self, input: &[u8], output: &mut [u8], byte: Byte) {
+        self.image(
+            input.as_chunks().0,
+            output.as_chunks_mut().0,
+            |side, at| self.even_between(side, at),
+            |corners, row, column| {
+                let corners = corners.map(|[x]: [u8; 1]| byte.widen(x));
+                let sum = weighted(corners, row, column) + (1 << (2 * EVEN_BITS - 1));
+                [(sum >> (2 * EVEN_BITS)) as u8]
+            },
+        );
+    }
+
     fn floats<const N: usize>(
         &self,
         input: &[u8],
@@ -185,21 +228,32 @@ impl Resize {
 }
 
 /// A scale that keeps all positions within 32 bits.
-fn check_scale(field: &'static str, kind: DType, output: u32, scale: u32) -> Result<(), Error> {
+fn check_scale(
+    field: &'static str,
+    kind: DType,
+    even: bool,
+    output: u32,
+    scale: u32,
+) -> Result<(), Error> {
     let most = match kind {
-        DType::Int8 | DType::Int16 => i64::from(i32::MAX - ONE) / (i64::from(output) + 1),
+        DType::Int8 | DType::Int16 if !even => i64::from(i32::MAX - ONE) / (i64::from(output) + 1),
         _ => (MAX_SIDE as f32).to_bits().into(),
     };
     within(field, scale, 0, most)
 }
 
-/// The weighted sum in 20 fractional bits, rounded half away from zero.
 #[inline(always)]
-fn mix_integers(corners: [i32; 4], row: [i32; 2], column: [i32; 2]) -> i64 {
+fn weighted(corners: [i32; 4], row: [i32; 2], column: [i32; 2]) -> i64 {
     let term = |corner: usize, r: usize, c: usize| {
         i64::from(corners[corner]) * i64::from(row[r]) * i64::from(column[c])
     };
-    let sum = term(0, 0, 0) + term(1, 1, 0) + term(2, 0, 1) + term(3, 1, 1);
+    term(0, 0, 0) + term(1, 1, 0) + term(2, 0, 1) + term(3, 1, 1)
+}
+
+/// The weighted sum in 20 fractional bits, rounded half away from zero.
+#[inline(always)]
+fn mix_integers(corners: [i32; 4], row: [i32; 2], column: [i32; 2]) -> i64 {
+    let sum = weighted(corners, row, column);
     let half = 1i64 << (2 * BITS - 1);
     (sum + if sum > 0 { half } else { -half }) / (1 << (2 * BITS))
 }
@@ -243,6 +297,8 @@ pub fn run(
         .zip(output.chunks_exact_mut(output.len() / params.batch as usize));
     for (input, output) in images {
         match resize.kind {
+            DType::Int8 if resize.even => resize.even(input, output, Byte::Int8),
+            DType::UInt8 if resize.even => resize.even(input, output, Byte::UInt8),
             DType::Int8 => resize.integers(
                 input,
                 output,

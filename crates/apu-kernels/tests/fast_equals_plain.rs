@@ -136,7 +136,7 @@ proptest! {
         let window = Window { out_c: window.in_c * multiplier, ..window };
         let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
         let p = program::DepthwiseConv2d {
-            window, dtype, input_zero_point, output_zero_point, clamp_min, clamp_max,
+            window, dtype, input_zero_point, output_zero_point, clamp_min, clamp_max, rounding: 0,
         };
         let sizes = depthwise_conv_2d::sizes(&p).unwrap();
         let &[input, weights, table, output] = sizes.as_slice() else { unreachable!() };
@@ -167,7 +167,7 @@ proptest! {
             function, dtype, a_zero_point, b_zero_point: least(dtype) + 77, output_zero_point, left_shift: 20,
             a_multiplier: multipliers[0], a_shift: shifts[0], b_multiplier: multipliers[1], b_shift: shifts[1],
             output_multiplier: multipliers[2], output_shift: shifts[2], clamp_min, clamp_max,
-            shape, a_stride: strides[0], b_stride: strides[1],
+            shape, a_stride: strides[0], b_stride: strides[1], rounding: 0,
         };
         let sizes = elementwise::sizes(&p).unwrap();
         let &[a, b, output] = sizes.as_slice() else { unreachable!() };
@@ -199,7 +199,7 @@ proptest! {
         let input_zero_point = zero_points[0] + if input_dtype == DType::Float32 as u32 { 0 } else { least(input_dtype) };
         let p = program::Quantize {
             input_dtype, output_dtype, count, input_zero_point, output_zero_point: zero_points[1] + least(output_dtype),
-            multiplier, shift, scale: scale.to_bits(),
+            multiplier, shift, scale: scale.to_bits(), rounding: 0,
         };
         let sizes = quantize::sizes(&p).unwrap();
         let &[input, output] = sizes.as_slice() else { unreachable!() };

@@ -12,8 +12,11 @@ use apu_proto::program;
 use proptest::{prelude::*, sample::select};
 use zerocopy::{FromBytes, IntoBytes};
 
+/// Words of the largest parameters.
+const WORDS: usize = program::PARAMS / 4;
+
 /// Small words, most of which an operator accepts, and a few at the edges of ranges among them.
-fn words() -> impl Strategy<Value = [u32; 32]> {
+fn words() -> impl Strategy<Value = Vec<u32>> {
     let edges = vec![
         0,
         5,
@@ -34,8 +37,9 @@ fn words() -> impl Strategy<Value = [u32; 32]> {
         u32::MAX - 127,
     ];
     let edge = prop_oneof![3 => select(edges), 1 => any::<u32>()];
-    let mild = prop::array::uniform32(prop_oneof![2 => Just(1), 2 => Just(2), 1 => 3..12u32]);
-    (mild, prop::collection::vec((0..32usize, edge), 0..4)).prop_map(|(mut words, changes)| {
+    let mild = prop_oneof![2 => Just(1), 2 => Just(2), 1 => 3..12u32];
+    let mild = prop::collection::vec(mild, WORDS);
+    (mild, prop::collection::vec((0..WORDS, edge), 0..4)).prop_map(|(mut words, changes)| {
         changes
             .into_iter()
             .for_each(|(index, word)| words[index] = word);

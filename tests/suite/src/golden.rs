@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use apu_compiler::{Numerics, Options};
+
 use crate::archive::{Archive, Case};
 use crate::inference::verdict;
 
@@ -23,7 +25,10 @@ pub fn check(operator: &str, kind: &str) {
         "{operator} {kind} has {} cases only",
         cases.len()
     );
-    let failures: Vec<String> = cases.iter().filter_map(failure).collect();
+    let failures: Vec<String> = cases
+        .iter()
+        .filter_map(|case| failure(case, Numerics::Tflite))
+        .collect();
     assert!(
         failures.is_empty(),
         "{operator}: {} of {} cases fail\n{}",
@@ -34,21 +39,27 @@ pub fn check(operator: &str, kind: &str) {
 }
 
 /// What is wrong with the answers to all cases of all archives in a folder.
-pub fn failures_in(folder: &Path) -> Vec<String> {
+pub fn failures_in(folder: &Path, numerics: Numerics) -> Vec<String> {
     let paths = std::fs::read_dir(folder).expect("the folder is readable");
     let paths = paths.map(|entry| entry.expect("the folder is readable").path());
     let archives = paths.filter(|path| path.extension() == Some("npz".as_ref()));
-    archives.flat_map(|path| failures_of(&path)).collect()
+    archives
+        .flat_map(|path| failures_of(&path, numerics))
+        .collect()
 }
 
-fn failures_of(path: &Path) -> Vec<String> {
+fn failures_of(path: &Path, numerics: Numerics) -> Vec<String> {
     let mut archive = Archive::open(path);
     let kinds = archive.kinds();
     let cases = kinds.iter().flat_map(|kind| archive.cases(kind));
-    cases.filter_map(|case| failure(&case)).collect()
+    cases.filter_map(|case| failure(&case, numerics)).collect()
 }
 
-fn failure(case: &Case) -> Option<String> {
-    let verdict = verdict(case)?;
+fn failure(case: &Case, numerics: Numerics) -> Option<String> {
+    let options = Options {
+        numerics,
+        ..Options::default()
+    };
+    let verdict = verdict(case, &options)?;
     Some(format!("{}: {verdict}\n    {}", case.name, case.parameters))
 }

@@ -3,19 +3,15 @@
 use std::error::Error;
 
 use apu::{Context, Model, Program};
-use apu_compiler::{Optimise, Options};
+use apu_compiler::Options;
 
 use crate::archive::Case;
 use crate::compare::difference;
 use crate::device;
 
 /// Compiles a model and loads it into the device under test.
-pub fn load(model: &[u8], optimise: Optimise) -> Result<Context, Box<dyn Error>> {
-    let options = Options {
-        optimise,
-        ..Options::default()
-    };
-    let compiled = apu_compiler::compile(model, &options)?;
+pub fn load(model: &[u8], options: &Options) -> Result<Context, Box<dyn Error>> {
+    let compiled = apu_compiler::compile(model, options)?;
     let program = Program::parse(compiled.program)?;
     Ok(Model::load(device::under_test(), program)?.context()?)
 }
@@ -30,18 +26,13 @@ pub fn run(context: &mut Context, inputs: &[&[u8]]) -> apu::Result<Vec<Vec<u8>>>
 }
 
 /// What is wrong with the device's answers to a case; none when all bytes are equal.
-pub fn verdict(case: &Case) -> Option<String> {
-    verdict_for(case, Optimise::default())
-}
-
-/// Likewise, of a program that was compiled for this.
-pub fn verdict_for(case: &Case, optimise: Optimise) -> Option<String> {
+pub fn verdict(case: &Case, options: &Options) -> Option<String> {
     assert!(
         case.runs() > 0 && !case.outputs.is_empty(),
         "{}: nothing to compare",
         case.name
     );
-    match load(&case.model, optimise) {
+    match load(&case.model, options) {
         Err(error) => Some(format!("does not load: {error}")),
         Ok(mut context) => (0..case.runs()).find_map(|run| verdict_of_run(&mut context, case, run)),
     }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use apu_compiler::Numerics;
+
 use crate::archive::{Archive, Case};
 use crate::skip::Skip;
 
@@ -27,11 +29,13 @@ impl LiteRt {
         })
     }
 
-    /// Writes cases of every operator to a folder, drawn with this seed and computed by LiteRT.
-    pub fn draw_cases(&self, seed: &str, folder: &Path) {
+    /// Writes cases of every operator to a folder, drawn with this seed and computed by LiteRT: by its own
+    /// kernels, or by XNNPACK where that takes the operator.
+    pub fn draw_cases(&self, seed: &str, numerics: Numerics, folder: &Path) {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../golden/make_golden.py");
         let output = Command::new(&self.python)
-            .args([script, "--seed", seed, "--out"])
+            .args([script, "--seed", seed, "--numerics", &numerics.to_string()])
+            .arg("--out")
             .arg(folder)
             .output()
             .unwrap_or_else(|error| panic!("cannot run {}: {error}", self.python.display()));
@@ -40,12 +44,19 @@ impl LiteRt {
     }
 
     /// What LiteRT computes for a model from `runs` random inputs and from pictures.
-    pub fn reference(&self, model: &Path, runs: u32, pictures: &[PathBuf]) -> Case {
+    pub fn reference(
+        &self,
+        model: &Path,
+        numerics: Numerics,
+        runs: u32,
+        pictures: &[PathBuf],
+    ) -> Case {
         let folder = tempfile::tempdir().expect("a folder for the answers");
         let answers = folder.path().join("answers.npz");
         let output = Command::new(&self.python)
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/litert.py"))
             .args([model, &answers])
+            .args(["--numerics", &numerics.to_string()])
             .args(["--runs", &runs.to_string(), "--picture"])
             .args(pictures)
             .output()

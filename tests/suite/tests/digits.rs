@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use apu_compiler::Optimise;
+use apu_compiler::Options;
 use suite::archive::bytes;
 use suite::inference::{load, run};
 
@@ -25,7 +25,7 @@ fn held_back_digits_are_told_as_often_as_the_readme_says() {
         array("held_back_labels.npy"),
     );
     let model = std::fs::read(file("digits.tflite")).unwrap();
-    let mut context = load(&model, Optimise::default()).unwrap();
+    let mut context = load(&model, &Options::default()).unwrap();
     let mut classify = |pixels: &[u8]| {
         let input: Vec<u8> = pixels.iter().map(|p| p.wrapping_sub(128)).collect();
         let scores = run(&mut context, &[&input]).unwrap().remove(0);

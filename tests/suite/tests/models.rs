@@ -1,35 +1,47 @@
-//! Whole models, byte for byte as LiteRT computes them: its plain kernels, and its optimised one for
-//! int8 FULLY_CONNECTED.
+//! Whole models, byte for byte as LiteRT computes them: by its plain kernels, and its optimised one for
+//! int8 FULLY_CONNECTED; and by XNNPACK, as it does by default. `APU_MODEL_RUNS` asks for more inputs.
 #![allow(missing_docs, clippy::expect_used)]
 
 use std::path::PathBuf;
 
-use apu_compiler::Optimise;
+use apu_compiler::{Numerics, Optimise, Options};
 use suite::archive::Case;
-use suite::inference::verdict_for;
+use suite::inference::verdict;
 use suite::litert::LiteRt;
 use suite::shared;
 use suite::skip::{Skip, or_skip};
 
-const RUNS: u32 = 10;
 const PICTURES: [&str; 2] = ["images/grace_hopper.bmp", "images/cat.bmp"];
 
-fn reference(model: &str, pictures: &[&str]) -> Result<Case, Skip> {
+/// Random inputs of each model.
+fn runs() -> u32 {
+    let asked = std::env::var("APU_MODEL_RUNS").ok();
+    asked.and_then(|runs| runs.parse().ok()).unwrap_or(10)
+}
+
+fn reference(model: &str, numerics: Numerics, pictures: &[&str]) -> Result<Case, Skip> {
     let litert = LiteRt::find()?;
     let pictures: Vec<PathBuf> = pictures
         .iter()
         .map(|p| shared::file(p))
         .collect::<Result<_, _>>()?;
     let path = shared::file(&format!("models/{model}.tflite"))?;
-    Ok(litert.reference(&path, RUNS, &pictures))
+    Ok(litert.reference(&path, numerics, runs(), &pictures))
 }
 
 fn check(model: &str, pictures: &[&str]) {
     or_skip(model, || {
-        let case = reference(model, pictures)?;
-        assert_eq!(case.runs(), RUNS as usize + pictures.len());
-        for optimise in [Optimise::Speed, Optimise::Size] {
-            assert_eq!(verdict_for(&case, optimise), None, "{model}, {optimise}");
+        for numerics in [Numerics::Tflite, Numerics::Xnnpack] {
+            let case = reference(model, numerics, pictures)?;
+            assert_eq!(case.runs(), runs() as usize + pictures.len());
+            for optimise in [Optimise::Speed, Optimise::Size] {
+                let options = Options {
+                    numerics,
+                    optimise,
+                    ..Options::default()
+                };
+                assert_eq!(verdict(&case, &options), None, "{model}: {options:?}");
+            }
         }
         Ok(())
     });
@@ -68,7 +80,7 @@ fn mobilenet_v2() {
 #[test]
 fn the_reference_knows_the_pictures() {
     or_skip("the_reference_knows_the_pictures", || {
-        let case = reference("mobilenet_v2_1.0_224_quant", &PICTURES)?;
+        let case = reference("mobilenet_v2_1.0_224_quant", Numerics::Tflite, &PICTURES)?;
         let labels = std::fs::read_to_string(shared::file("models/imagenet_labels.txt")?);
         let labels = labels.expect("labels are UTF-8");
         let best = |run| {
@@ -77,7 +89,7 @@ fn the_reference_knows_the_pictures() {
                 .max_by_key(|&(_, score)| score)
         };
         let named = |run| labels.lines().nth(best(run)?.0);
-        let [soldier, cat] = [RUNS as usize, RUNS as usize + 1].map(named);
+        let [soldier, cat] = [runs() as usize, runs() as usize + 1].map(named);
         assert!(
             soldier.is_some_and(|label| label.contains("military uniform")),
             "{soldier:?}"

@@ -2,6 +2,7 @@
 //! again others.
 #![allow(missing_docs, clippy::expect_used)]
 
+use apu_compiler::Numerics;
 use suite::golden;
 use suite::litert::LiteRt;
 use suite::skip::or_skip;
@@ -10,11 +11,20 @@ const SEED: &str = "1";
 
 #[test]
 fn every_operator_equals_litert_on_fresh_cases() {
+    sweep(Numerics::Tflite);
+}
+
+#[test]
+fn every_operator_equals_xnnpack_on_fresh_cases() {
+    sweep(Numerics::Xnnpack);
+}
+
+fn sweep(numerics: Numerics) {
     or_skip("sweep", || {
         let seed = std::env::var("APU_SWEEP_SEED").unwrap_or_else(|_| SEED.into());
         let folder = tempfile::tempdir().expect("a folder for the cases");
-        LiteRt::find()?.draw_cases(&seed, folder.path());
-        let failures = golden::failures_in(folder.path());
+        LiteRt::find()?.draw_cases(&seed, numerics, folder.path());
+        let failures = golden::failures_in(folder.path(), numerics);
         let count = failures.len();
         assert_eq!(count, 0, "with seed {seed}:\n{}", failures.join("\n"));
         Ok(())

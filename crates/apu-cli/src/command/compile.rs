@@ -17,6 +17,7 @@ pub fn run(args: &Compile, console: &Console) -> Result<(), Error> {
         return Err(Error::AlreadyCompiled { path: model.name });
     }
     let options = Options {
+        numerics: args.numerics,
         target: args.target.clone(),
         ..args.compile.options()
     };

@@ -1,8 +1,9 @@
 //! An operator in its graph, with names for its operands.
 
 use super::{LIMITS, Refusal, support::kind};
-use crate::graph::{
-    Activation, Element, Graph, Opcode, Operator, Options, Sliding, Tensor, TensorId,
+use crate::{
+    Numerics,
+    graph::{Activation, Element, Graph, Opcode, Operator, Options, Sliding, Tensor, TensorId},
 };
 
 /// An operator in its graph.
@@ -10,6 +11,8 @@ use crate::graph::{
 pub(crate) struct Site<'a> {
     pub graph: &'a Graph<'a>,
     pub operator: &'a Operator,
+    /// Whose arithmetic it is to have.
+    pub numerics: Numerics,
 }
 
 impl<'a> Site<'a> {

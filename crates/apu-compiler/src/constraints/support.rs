@@ -1,7 +1,11 @@
 //! Which kinds of operators there are, and with which attributes.
 
 use super::Site;
-use crate::graph::{Opcode, Options};
+use crate::{
+    Numerics,
+    graph::{Element, Opcode, Options},
+    legalise::xnnpack,
+};
 
 /// A kind of operator that can be placed, and what its operands are.
 pub struct Kind {
@@ -203,6 +207,17 @@ pub(super) fn detection(site: &Site) -> Option<String> {
         Options::Detection(_) => None,
         _ => Some("no attributes".into()),
     }
+}
+
+/// Where XNNPACK's result depends on the processor, or LiteRT's is neither XNNPACK's nor TFLite's.
+pub(super) fn numerics(site: &Site) -> Option<String> {
+    let element = site.input(0)?.element;
+    let unlike = match site.operator.opcode {
+        Opcode::TRANSPOSE_CONV => !xnnpack::takes(site),
+        Opcode::BATCH_MATMUL => true,
+        _ => element == Element::FLOAT32,
+    };
+    (site.numerics == Numerics::Xnnpack && unlike).then(|| element.name().into())
 }
 
 pub(super) fn activation(site: &Site) -> Option<String> {

@@ -5,11 +5,13 @@ mod grouped;
 use apu_kernels::{conv_2d, depthwise_conv_2d};
 use apu_proto::program::{self, Conv2d, DepthwiseConv2d, Rounding, Window};
 
-use super::{Operand, Record, dtype, quantisation, ratio_out_of_range, record, scratch, size};
+use super::{
+    Operand, Record, dtype, quantisation, ratio_out_of_range, record, scratch, size, xnnpack,
+};
 use crate::{
-    constants,
+    Numerics, constants,
     constraints::{LIMITS, Refusal, Site},
-    graph::{Element, Opcode},
+    graph::{Element, Opcode, Tensor},
     pack::{self, Channel, Matrix},
     requantise::{self, Multiplier},
     window,
@@ -60,7 +62,7 @@ pub(super) fn fully_connected(site: &Site) -> Result<Record, Refusal> {
 }
 
 fn matrix(site: &Site, window: Window) -> Result<Record, Refusal> {
-    let common = Common::new(site)?;
+    let common = Common::new(site, rounding(site))?;
     let output = Operand::Write(site.output_id()?);
     multiplied(
         site,
@@ -71,9 +73,14 @@ fn matrix(site: &Site, window: Window) -> Result<Record, Refusal> {
     )
 }
 
-/// A convolution over what `input` holds, with its filters turned round.
-pub(super) fn turned(site: &Site, input: Operand, window: Window) -> Result<Record, Refusal> {
-    let common = Common::new(site)?;
+/// A convolution over what `input` holds, with its filters turned round and this rounding.
+pub(super) fn turned(
+    site: &Site,
+    input: Operand,
+    window: Window,
+    rounding: u32,
+) -> Result<Record, Refusal> {
+    let common = Common::new(site, rounding)?;
     let pixel = window.in_c as usize;
     let filter = pixel * window.kernel_h as usize * window.kernel_w as usize;
     let filters = common.weights.data.chunks_exact(filter);
@@ -125,7 +132,7 @@ fn multiplied(
         output_zero_point: common.output_zero_point,
         clamp_min: common.clamp.0,
         clamp_max: common.clamp.1,
-        rounding: rounding(site),
+        rounding: common.rounding,
     };
     let sizes = conv_2d::sizes(&params);
     let operands = [
@@ -153,7 +160,7 @@ fn multiplied(
 
 pub(super) fn depthwise_conv_2d(site: &Site) -> Result<Record, Refusal> {
     let window = window::record(site, site.need_input(0)?, site.need_output()?)?;
-    depthwise(site, window, &Common::new(site)?)
+    depthwise(site, window, &Common::new(site, rounding(site))?)
 }
 
 fn depthwise(site: &Site, window: Window, common: &Common) -> Result<Record, Refusal> {
@@ -170,6 +177,7 @@ fn depthwise(site: &Site, window: Window, common: &Common) -> Result<Record, Ref
         output_zero_point: common.output_zero_point,
         clamp_min: common.clamp.0,
         clamp_max: common.clamp.1,
+        rounding: common.rounding,
     };
     let operands = [
         Operand::Read(site.input_id(0)?),
@@ -190,17 +198,27 @@ fn depthwise(site: &Site, window: Window, common: &Common) -> Result<Record, Ref
     )
 }
 
-/// FULLY_CONNECTED is not like the others: LiteRT's reference kernel rounds in float since 2025.
-/// uint8 follows that; int8 follows the optimized kernel.
-fn rounding(site: &Site) -> u32 {
+/// LiteRT's plain kernels round away from zero, but for FULLY_CONNECTED, which does so in float since 2025;
+/// uint8 follows that, int8 the optimised kernel. By default LiteRT runs XNNPACK, and its optimised kernels
+/// for what that doesn't take: those round ties up, where they aren't the plain ones after all.
+pub(super) fn rounding(site: &Site) -> u32 {
     let int8 = site
         .output()
         .is_some_and(|output| output.element == Element::INT8);
+    let by_default = site.numerics == Numerics::Xnnpack;
     match site.operator.opcode {
-        Opcode::FULLY_CONNECTED if int8 => Rounding::UP,
+        _ if xnnpack::takes(site) => Rounding::EVEN,
+        Opcode::FULLY_CONNECTED if int8 || by_default => Rounding::UP,
         Opcode::FULLY_CONNECTED => Rounding::FLOAT,
+        Opcode::DEPTHWISE_CONV_2D if int8 && by_default => Rounding::UP,
+        Opcode::CONV_2D if by_default && !is_grouped(site) => Rounding::UP,
         _ => Rounding::AWAY,
     }
+}
+
+fn is_grouped(site: &Site) -> bool {
+    let depth = |tensor: Option<&Tensor>| tensor.and_then(|tensor| tensor.shape.last().copied());
+    depth(site.weights()) != depth(site.input(0))
 }
 
 /// What stored weights have above the signed bytes that the kernel takes.
@@ -224,10 +242,11 @@ struct Common<'a> {
     bias: Vec<i32>,
     /// As the channel table takes them.
     factors: Vec<[i32; 2]>,
+    rounding: u32,
 }
 
 impl<'a> Common<'a> {
-    fn new(site: &Site<'a>) -> Result<Self, Refusal> {
+    fn new(site: &Site<'a>, rounding: u32) -> Result<Self, Refusal> {
         let (weights, output) = (site.need_input(1)?, site.need_output()?);
         let data = weights
             .elements()
@@ -253,7 +272,8 @@ impl<'a> Common<'a> {
             output_zero_point,
             clamp,
             bias: bias(site)?,
-            factors: factors(site)?,
+            factors: factors(site, rounding)?,
+            rounding,
         })
     }
 
@@ -295,7 +315,7 @@ fn bias(site: &Site) -> Result<Vec<i32>, Refusal> {
 }
 
 /// The factor from sums to outputs of each output channel.
-fn factors(site: &Site) -> Result<Vec<[i32; 2]>, Refusal> {
+fn factors(site: &Site, rounding: u32) -> Result<Vec<[i32; 2]>, Refusal> {
     let weights = site.need_input(1)?;
     let scales = weights
         .quantization
@@ -303,19 +323,26 @@ fn factors(site: &Site) -> Result<Vec<[i32; 2]>, Refusal> {
         .map_or([].as_slice(), |q| &q.scales);
     match scales {
         [one] => Ok(vec![
-            factor(site, *one)?;
+            factor(site, *one, rounding)?;
             site.channels().unwrap_or(0) as usize
         ]),
-        many => many.iter().map(|&scale| factor(site, scale)).collect(),
+        many => many
+            .iter()
+            .map(|&scale| factor(site, scale, rounding))
+            .collect(),
     }
 }
 
 /// TFLite computes the ratio of scales in one of two ways, which differ in the last bits.
-fn factor(site: &Site, weight_scale: f32) -> Result<[i32; 2], Refusal> {
+fn factor(site: &Site, weight_scale: f32, rounding: u32) -> Result<[i32; 2], Refusal> {
     let input = quantisation(site.need_input(0)?)?.0;
     let output = quantisation(site.need_output()?)?.0;
+    if rounding == Rounding::EVEN {
+        return xnnpack::factor(input, weight_scale, output)
+            .ok_or_else(|| ratio_out_of_range(site));
+    }
     let exact = requantise::channel_ratio(input, weight_scale, output);
-    if rounding(site) == Rounding::FLOAT {
+    if rounding == Rounding::FLOAT {
         return Ok(requantise::float_words(exact));
     }
     let ratio = match site.one_weight_scale() {

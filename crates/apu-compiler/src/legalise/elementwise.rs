@@ -1,9 +1,9 @@
 //! Functions of two inputs with broadcasting.
 
 use apu_kernels::elementwise;
-use apu_proto::program::{Elementwise, Function, OP_RANK, opcode};
+use apu_proto::program::{Elementwise, Function, OP_RANK, Rounding, opcode};
 
-use super::{Operand, Record, dtype, quantisation, ratio_out_of_range, record, six};
+use super::{Operand, Record, dtype, quantisation, ratio_out_of_range, record, six, xnnpack};
 use crate::{
     constraints::{LIMITS, Refusal, Site},
     graph::{Element, Opcode, Tensor},
@@ -124,6 +124,7 @@ fn plain(site: &Site, function: u32, strides: [[u32; OP_RANK]; 2]) -> Result<Ele
         shape: six(&site.need_output()?.shape)?,
         a_stride,
         b_stride,
+        rounding: Rounding::AWAY,
     })
 }
 
@@ -181,6 +182,18 @@ fn quantised(site: &Site, plain: Elementwise, range: (i32, i32)) -> Result<Eleme
     params.a_zero_point = a_zero_point;
     params.b_zero_point = b_zero_point;
     params.output_zero_point = output_zero_point;
+    if output.element != Element::BOOL {
+        (params.clamp_min, params.clamp_max) = requantise::activation_range(
+            site.activation(),
+            output.element,
+            output_scale,
+            output_zero_point,
+        )
+        .ok_or_else(|| LIMITS.refuse(format!("an activation bound in steps of {output_scale}")))?;
+    }
+    if xnnpack::takes(site) {
+        return Ok(even(params, [a_scale, b_scale, output_scale]));
+    }
     let wide = a.element == Element::INT16;
     let scales = match plain.function {
         Function::MUL => BinaryScales::product(a_scale, b_scale, output_scale),
@@ -197,16 +210,33 @@ fn quantised(site: &Site, plain: Elementwise, range: (i32, i32)) -> Result<Eleme
     [params.a_multiplier, params.a_shift] = scales.a.words();
     [params.b_multiplier, params.b_shift] = scales.b.words();
     [params.output_multiplier, params.output_shift] = scales.output.words();
-    if output.element != Element::BOOL {
-        (params.clamp_min, params.clamp_max) = requantise::activation_range(
-            site.activation(),
-            output.element,
-            output_scale,
-            output_zero_point,
-        )
-        .ok_or_else(|| LIMITS.refuse(format!("an activation bound in steps of {output_scale}")))?;
-    }
     Ok(params)
+}
+
+/// ADD, SUB and MUL as XNNPACK computes them: SUB is a sum with a negative factor.
+fn even(plain: Elementwise, [a, b, output]: [f32; 3]) -> Elementwise {
+    let params = Elementwise {
+        rounding: Rounding::EVEN,
+        ..plain
+    };
+    if plain.function == Function::MUL {
+        return Elementwise {
+            output_multiplier: (a * b / output).to_bits() as i32,
+            ..params
+        };
+    }
+    let ([a, b], shift) = xnnpack::sum_factors(a, b, output);
+    Elementwise {
+        function: Function::ADD,
+        a_multiplier: a,
+        b_multiplier: if plain.function == Function::SUB {
+            -b
+        } else {
+            b
+        },
+        output_shift: -(shift as i32),
+        ..params
+    }
 }
 
 /// Bounds of the types without scales.

@@ -6,7 +6,7 @@ use apu_proto::program::{Lookup, opcode};
 use super::{
     Operand, Record,
     functions::{self, Scales},
-    quantisation, ratio_out_of_range, record, size,
+    quantisation, ratio_out_of_range, record, size, xnnpack,
 };
 use crate::{
     constraints::{LIMITS, Refusal, Site},
@@ -79,6 +79,9 @@ fn quantised(site: &Site) -> Result<Vec<u8>, Refusal> {
     let (opcode, options) = (site.operator.opcode, site.operator.options);
     let range = range(site)?;
     let fill = |function: &dyn Fn(i32) -> i32| table(input.element, range, function);
+    if let Some(function) = xnnpack::function(site)? {
+        return Ok(fill(&function));
+    }
     let ratio = || ratio_out_of_range(site);
     Ok(match opcode {
         Opcode::LOGISTIC => fill(&scales.real(functions::logistic)),

@@ -1,9 +1,9 @@
 //! RESIZE_BILINEAR.
 
 use apu_kernels::resize_bilinear;
-use apu_proto::program::{ResizeBilinear, opcode};
+use apu_proto::program::{ResizeBilinear, Rounding, opcode};
 
-use super::{Operand, Record, dtype, record};
+use super::{Operand, Record, dtype, record, rounding};
 use crate::{
     constraints::{LIMITS, Refusal, Site},
     graph::{Element, Options},
@@ -17,7 +17,9 @@ pub(super) fn bilinear(site: &Site) -> Result<Record, Refusal> {
     else {
         return Err(LIMITS.refuse(format!("{:?} to {:?}", input.shape, output.shape)));
     };
-    let integers = matches!(input.element, Element::INT8 | Element::INT16);
+    let rounding = rounding(site);
+    let integers =
+        rounding == Rounding::AWAY && matches!(input.element, Element::INT8 | Element::INT16);
     let scale = |input: u32, output: u32| {
         let (input, output) = match align_corners && output > 1 {
             true => (input - 1, output - 1),
@@ -41,6 +43,7 @@ pub(super) fn bilinear(site: &Site) -> Result<Record, Refusal> {
         half_pixel_centers: half_pixel_centers.into(),
         scale_h: scale(in_h, out_h),
         scale_w: scale(in_w, out_w),
+        rounding,
     };
     let operands = [
         Operand::Read(site.input_id(0)?),

@@ -5,6 +5,7 @@ use apu_proto::program::{LogSoftmax, Mean, OP_RANK, Rounding, Softmax, opcode};
 
 use super::{
     Operand, Record, dtype, ends, quantisation, ratio_out_of_range, record, scratch, six, size,
+    xnnpack,
 };
 use crate::{
     constants,
@@ -65,6 +66,17 @@ pub(super) fn mean(site: &Site) -> Result<Record, Refusal> {
     let ratio = || Multiplier::new(f64::from(input_scale) / f64::from(output_scale));
     // LiteRT's plain kernel takes int8 for uint8, so a sum of int8 is that of the optimised one.
     let (rounding, factor) = match (site.operator.opcode, input.element) {
+        _ if xnnpack::takes(site) => {
+            let share = match site.operator.opcode {
+                Opcode::SUM => 1.0,
+                _ => 1.0 / count as f32,
+            };
+            let scale = input_scale / output_scale * share;
+            let zeros = (count as i32).wrapping_mul(input_zero_point) as f32;
+            let bias = output_zero_point as f32 - zeros * scale;
+            let words = [scale, bias].map(|real| real.to_bits() as i32);
+            (Rounding::EVEN, Some(words))
+        }
         (Opcode::SUM, Element::INT8) => {
             let scale = input_scale / output_scale;
             let bias = -input_zero_point as f32 * scale * count as f32;
@@ -81,7 +93,11 @@ pub(super) fn mean(site: &Site) -> Result<Record, Refusal> {
     let params = Mean {
         dtype: dtype(input),
         input_zero_point,
-        output_zero_point,
+        output_zero_point: match rounding {
+            // It is in the bias already.
+            Rounding::EVEN => 0,
+            _ => output_zero_point,
+        },
         multiplier,
         shift,
         reduced: axes

@@ -4,7 +4,8 @@ use apu_kernels::{dequantize, quantize};
 use apu_proto::program::{Dequantize, Quantize, opcode};
 
 use super::{
-    Operand, Record, dtype, quantisation, quantisation_or_unit, ratio_out_of_range, record, size,
+    Operand, Record, dtype, quantisation, quantisation_or_unit, ratio_out_of_range, record,
+    rounding, size,
 };
 use crate::{
     constraints::{Refusal, Site},
@@ -39,6 +40,7 @@ pub(super) fn quantize(site: &Site) -> Result<Record, Refusal> {
         } else {
             0
         },
+        rounding: rounding(site),
     };
     let operands = [
         Operand::Read(site.input_id(0)?),

@@ -38,13 +38,18 @@ pub(super) fn transpose_conv(site: &Site) -> Result<Vec<Record>, Refusal> {
         ..site.operator.clone()
     };
     let conv = Site {
-        graph: site.graph,
         operator: &conv,
+        ..*site
     };
     constraints::check_weights(&conv)?;
     let spread = Spread::new(site, &sliding)?;
     let (mut records, input) = spread.records(&conv)?;
-    records.push(convolution::turned(&conv, input, spread.window())?);
+    records.push(convolution::turned(
+        &conv,
+        input,
+        spread.window(),
+        convolution::rounding(site),
+    )?);
     Ok(records)
 }
 

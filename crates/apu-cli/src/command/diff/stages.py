@@ -22,6 +22,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 PLAIN = OpResolverType.BUILTIN_REF
+DEFAULT = OpResolverType.AUTO  # XNNPACK, where it takes an operator
 OPTIMISED = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 
 
@@ -34,13 +35,14 @@ class Stage:
         read = {t for op in operators for t in op.inputs if t >= 0}
         later = graph.operators[graph.operators.index(operators[-1]) + 1 :]
         wanted = {t for op in later for t in op.inputs} | set(graph.outputs)
-        self.made = sorted(made)
         self.inputs = [t for t in sorted(read - made) if not is_constant(model, graph.tensors[t])]
         self.outputs = [t for t in sorted(made & wanted)]
+        # XNNPACK keeps what is between its operators to itself.
+        self.made = self.outputs if kernels == DEFAULT else sorted(made)
         self.interpreter = Interpreter(
             model_content=pack(model, operators, self.inputs, self.outputs),
             experimental_op_resolver_type=kernels,
-            experimental_preserve_all_tensors=True,
+            experimental_preserve_all_tensors=kernels != DEFAULT,
         )
         self.interpreter.allocate_tensors()
 
@@ -78,8 +80,10 @@ def kernels(model, operator):
     return OPTIMISED if optimised and dtype == schema.TensorType.INT8 else PLAIN
 
 
-def stages(model):
+def stages(model, numerics="tflite"):
     operators = model.subgraphs[0].operators
+    if numerics == "xnnpack":
+        return [Stage(model, operators, DEFAULT)]
     return [Stage(model, list(run), kind) for kind, run in groupby(operators, lambda op: kernels(model, op))]
 
 

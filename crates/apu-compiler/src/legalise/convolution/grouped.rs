@@ -2,7 +2,7 @@
 
 use apu_proto::program::Window;
 
-use super::{Common, depthwise, multiplied};
+use super::{Common, depthwise, multiplied, rounding};
 use crate::{
     constraints::{Refusal, Site},
     legalise::{
@@ -15,7 +15,7 @@ use crate::{
 /// A depthwise convolution where a group has one channel; else one convolution a group, between copies
 /// of its channels. `depth` is the channels of a group.
 pub(super) fn conv_2d(site: &Site, window: Window, depth: u32) -> Result<Vec<Record>, Refusal> {
-    let common = Common::new(site)?;
+    let common = Common::new(site, rounding(site))?;
     if depth == 1 {
         return Ok(vec![one_channel_each(site, window, common)?]);
     }
