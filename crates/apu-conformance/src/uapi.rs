@@ -16,6 +16,7 @@ pub const BIND_READONLY: u32 = 1;
 pub const PRIORITY_LOW: u32 = 0;
 pub const PRIORITY_NORMAL: u32 = 1;
 pub const PRIORITY_HIGH: u32 = 2;
+pub const PRIORITY_REALTIME: u32 = 3;
 pub const SYNC_TIMELINE: u32 = 1;
 pub const DEVICE_ONLINE: u32 = 1;
 pub const NO_OP: u32 = u32::MAX;

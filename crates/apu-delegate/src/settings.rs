@@ -113,12 +113,13 @@ const KEYS: &[Key] = &[
     },
     Key {
         name: "priority",
-        allowed: "`low`, `normal` or `high`",
+        allowed: "`low`, `normal`, `high` or `realtime`",
         set: |settings, value| {
             settings.context.queue.priority = match value {
                 "low" => Priority::Low,
                 "normal" => Priority::Normal,
                 "high" => Priority::High,
+                "realtime" => Priority::Realtime,
                 _ => return None,
             };
             Some(())

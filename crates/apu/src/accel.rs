@@ -226,6 +226,7 @@ impl Backend for Accel {
                 Priority::Low => 0,
                 Priority::Normal => 1,
                 Priority::High => 2,
+                Priority::Realtime => 3,
             },
             core_mask: options.core_mask,
             timeout_ms: u32::try_from(options.timeout.as_millis())

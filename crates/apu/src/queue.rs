@@ -14,8 +14,10 @@ pub enum Priority {
     /// The usual one.
     #[default]
     Normal,
-    /// Before all others; the kernel asks for CAP_SYS_NICE.
+    /// Before the two above; the kernel asks for CAP_SYS_NICE.
     High,
+    /// Before all others; the kernel asks for CAP_SYS_NICE.
+    Realtime,
 }
 
 /// How a queue is made.

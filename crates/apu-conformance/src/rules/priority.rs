@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use crate::Bench;
 use crate::program::Program;
 use crate::rule::{Area::Priority as AREA, Rule};
-use crate::uapi::{PRIORITY_HIGH, PRIORITY_LOW, PRIORITY_NORMAL};
+use crate::uapi::{PRIORITY_HIGH, PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_REALTIME};
 use crate::unproven::{Kept, Succeeds, Unproven, holds};
 
 /// Jobs of the lesser queue that wait when the better one gets its job.
@@ -37,7 +37,7 @@ fn overtaken(t: &Bench, less: u32, more: u32) -> Kept<u64> {
     Ok(done)
 }
 
-fn may_be_high(t: &Bench) -> Kept {
+fn may_be_urgent(t: &Bench) -> Kept {
     match t.node.call(&mut crate::uapi::QueueCreate {
         priority: PRIORITY_HIGH,
         ..t.queue()
@@ -66,10 +66,23 @@ pub(super) const RULES: &[Rule] = &[
         "drm_apu_priority.DRM_APU_PRIORITY_HIGH",
         "a job of a high queue runs before those that wait in a normal one",
         |t| {
-            may_be_high(t)?;
+            may_be_urgent(t)?;
             let done = overtaken(t, PRIORITY_NORMAL, PRIORITY_HIGH)?;
             holds(done <= 3, || {
                 format!("{done} of {JOBS} jobs of the normal queue ended before")
+            })
+        },
+    ),
+    Rule::kept(
+        AREA,
+        "realtime_overtakes_high",
+        "drm_apu_priority.DRM_APU_PRIORITY_REALTIME",
+        "a job of a realtime queue runs before those that wait in a high one",
+        |t| {
+            may_be_urgent(t)?;
+            let done = overtaken(t, PRIORITY_HIGH, PRIORITY_REALTIME)?;
+            holds(done <= 3, || {
+                format!("{done} of {JOBS} jobs of the high queue ended before")
             })
         },
     ),

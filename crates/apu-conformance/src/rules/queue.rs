@@ -6,7 +6,9 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use super::UNKNOWN;
 use crate::Bench;
 use crate::rule::{Area::Queue as AREA, Rule};
-use crate::uapi::{PRIORITY_HIGH, QUEUE_OK, QueueCreate, QueueDestroy, QueueGetState};
+use crate::uapi::{
+    PRIORITY_HIGH, PRIORITY_REALTIME, QUEUE_OK, QueueCreate, QueueDestroy, QueueGetState,
+};
 use crate::unproven::{Succeeds, same};
 
 fn create(t: &Bench, change: impl FnOnce(&mut QueueCreate)) -> Result<(), Errno> {
@@ -31,6 +33,12 @@ fn without_rights(call: impl FnOnce() -> Result<(), Errno> + Send) -> Result<(),
         call()
     };
     std::thread::scope(|scope| scope.spawn(call).join()).unwrap_or(Err(Errno::UnknownErrno))
+}
+
+fn create_without_rights(t: &Bench, priority: u32) -> Result<(), Errno> {
+    let (node, mut queue) = (&t.node, t.queue());
+    queue.priority = priority;
+    without_rights(move || node.call(&mut queue))
 }
 
 pub(super) const RULES: &[Rule] = &[
@@ -81,11 +89,14 @@ pub(super) const RULES: &[Rule] = &[
         "with_high_priority_but_no_capability",
         "drm_apu_queue_create.priority",
         Errno::EPERM,
-        |t| {
-            let (node, mut queue) = (&t.node, t.queue());
-            queue.priority = PRIORITY_HIGH;
-            without_rights(move || node.call(&mut queue))
-        },
+        |t| create_without_rights(t, PRIORITY_HIGH),
+    ),
+    Rule::refused(
+        AREA,
+        "with_realtime_priority_but_no_capability",
+        "drm_apu_queue_create.priority",
+        Errno::EPERM,
+        |t| create_without_rights(t, PRIORITY_REALTIME),
     ),
     Rule::refused(
         AREA,

@@ -172,14 +172,17 @@ fn priority(priority: u32) -> Result<Priority> {
     match priority {
         uapi::drm_apu_priority_DRM_APU_PRIORITY_LOW => Ok(Priority::Low),
         uapi::drm_apu_priority_DRM_APU_PRIORITY_NORMAL => Ok(Priority::Normal),
-        uapi::drm_apu_priority_DRM_APU_PRIORITY_HIGH => {
-            if !security::capable(security::CAP_SYS_NICE) {
-                return Err(EPERM);
-            }
-            Ok(Priority::High)
-        }
+        uapi::drm_apu_priority_DRM_APU_PRIORITY_HIGH => privileged(Priority::High),
+        uapi::drm_apu_priority_DRM_APU_PRIORITY_REALTIME => privileged(Priority::Realtime),
         _ => Err(EINVAL),
     }
+}
+
+fn privileged(priority: Priority) -> Result<Priority> {
+    if !security::capable(security::CAP_SYS_NICE) {
+        return Err(EPERM);
+    }
+    Ok(priority)
 }
 
 pub(crate) fn queue_destroy(

@@ -247,8 +247,10 @@ enum drm_apu_priority {
 	DRM_APU_PRIORITY_LOW = 0,
 	/** @DRM_APU_PRIORITY_NORMAL: the usual one. */
 	DRM_APU_PRIORITY_NORMAL = 1,
-	/** @DRM_APU_PRIORITY_HIGH: needs CAP_SYS_NICE. */
+	/** @DRM_APU_PRIORITY_HIGH: before the two above; needs CAP_SYS_NICE. */
 	DRM_APU_PRIORITY_HIGH = 2,
+	/** @DRM_APU_PRIORITY_REALTIME: before all others; needs CAP_SYS_NICE. */
+	DRM_APU_PRIORITY_REALTIME = 3,
 };
 
 /**

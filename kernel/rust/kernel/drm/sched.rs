@@ -80,8 +80,10 @@ pub enum Priority {
     Low,
     /// The usual one.
     Normal,
-    /// Before all others that userspace can ask for.
+    /// Before the two above.
     High,
+    /// Before all others.
+    Kernel,
 }
 
 impl Priority {
@@ -90,6 +92,7 @@ impl Priority {
             Self::Low => bindings::drm_sched_priority_DRM_SCHED_PRIORITY_LOW,
             Self::Normal => bindings::drm_sched_priority_DRM_SCHED_PRIORITY_NORMAL,
             Self::High => bindings::drm_sched_priority_DRM_SCHED_PRIORITY_HIGH,
+            Self::Kernel => bindings::drm_sched_priority_DRM_SCHED_PRIORITY_KERNEL,
         }
     }
 }

@@ -37,8 +37,10 @@ pub enum Priority {
     Low,
     /// The usual one.
     Normal,
-    /// Before all others.
+    /// Before the two above.
     High,
+    /// Before all others.
+    Realtime,
 }
 
 /// What a queue is made with.
@@ -219,6 +221,7 @@ impl From<Priority> for sched::Priority {
             Priority::Low => Self::Low,
             Priority::Normal => Self::Normal,
             Priority::High => Self::High,
+            Priority::Realtime => Self::Kernel,
         }
     }
 }
