@@ -24,6 +24,7 @@ pub const QUEUE_OK: u32 = 0;
 pub const QUEUE_TIMED_OUT: u32 = 1;
 pub const QUEUE_FAULTED: u32 = 2;
 pub const QUEUE_REJECTED: u32 = 3;
+pub const QUEUE_INNOCENT: u32 = 4;
 
 /// A structure that an ioctl takes.
 pub trait Argument {
@@ -70,11 +71,12 @@ structures! {
 
     #[ioctl(COMMAND)]
     struct Query(16) { kind: u32, size: u32, data: u64 }
-    struct QueryDevice(104) {
+    struct QueryDevice(128) {
         state: u32, protocol_version: u32, core_count: u32, page_size: u32,
         va_start: u64, va_end: u64, features: u64, target: [u8; 32],
         max_segments: u32, max_jobs: u32, max_syncs: u32, max_bind_ops: u32,
         max_timeout_ms: u32, max_vms: u32, max_queues: u32, flags: u32,
+        max_bo_size: u64, max_bo_bytes: u64, max_queued_jobs: u32, max_mappings: u32,
     }
     #[ioctl(COMMAND + 1)]
     struct BoCreate(24) { size: u64, flags: u32, handle: u32, mmap_offset: u64 }

@@ -3,12 +3,16 @@
 //! These tests decide themselves whether there is hardware, so no daemon may run before they do.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use apu::{ContextOptions, DeviceState, Error};
 use apu_conformance::bench::PATIENCE;
+use apu_conformance::uapi::{QUEUE_INNOCENT, QUEUE_TIMED_OUT, QueueCreate};
+use apu_conformance::{Bench, Node};
 use suite::accel::client::Client;
 use suite::accel::daemon::Hardware;
+use suite::device;
 use suite::inference::run;
 use suite::skip::or_skip;
 
@@ -148,6 +152,32 @@ fn a_client_that_leaves_with_its_job_running_disturbs_nobody() {
             drop(hanging);
             let _daemon = hardware.start(&[]);
             client.run(&mut client.load().unwrap()).unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_queue_whose_job_dies_with_a_device_that_another_one_hung_is_innocent() {
+    with_hardware(
+        "a_queue_whose_job_dies_with_a_device_that_another_one_hung_is_innocent",
+        |hardware, _| {
+            let _hanging = hardware.start(&["--cores=2", "--hang-after-runs=0"]);
+            let bench = Bench::new(Node::open(Path::new(&device::name())).unwrap()).unwrap();
+            let start = |core_mask, timeout_ms| {
+                let options = |queue: &mut QueueCreate| {
+                    (queue.core_mask, queue.timeout_ms) = (core_mask, timeout_ms);
+                };
+                let queue = bench.create_queue(options).unwrap();
+                let ended = bench.submit(|s| s.submit.queue_id = queue).unwrap();
+                (queue, ended)
+            };
+            let (innocent, its_end) = start(1, bench.device.max_timeout_ms);
+            let (guilty, end) = start(2, 100);
+            bench.ends(end).unwrap();
+            bench.ends(its_end).unwrap();
+            let state = |queue| bench.state_of(queue).unwrap().state;
+            assert_eq!(state(guilty), QUEUE_TIMED_OUT);
+            assert_eq!(state(innocent), QUEUE_INNOCENT);
         },
     );
 }

@@ -1,8 +1,11 @@
 //! What is accounted to whom, as Documentation/gpu/drm-usage-stats.rst says.
 
 use std::collections::HashMap;
+use std::iter::repeat_with;
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
 
 use crate::program::Program;
 use crate::rule::{Area::Fdinfo as AREA, Rule};
@@ -95,6 +98,47 @@ fn busy(t: &Bench) -> Kept<Duration> {
     Fdinfo::of(&t.node)?.busy()
 }
 
+/// The time that a client is told, and between which moments it was read.
+struct Reading {
+    before: Instant,
+    busy: Duration,
+    after: Instant,
+}
+
+impl Reading {
+    fn of(t: &Bench) -> Kept<Self> {
+        let before = Instant::now();
+        let busy = busy(t)?;
+        let after = Instant::now();
+        Ok(Self {
+            before,
+            busy,
+            after,
+        })
+    }
+}
+
+/// That a job of the bench runs, and all the time from one reading to the next is accounted.
+fn busy_all_the_time(t: &Bench, job: u32) -> Kept {
+    let started = |reading: &Kept<Reading>| !matches!(reading, Ok(at) if at.busy.is_zero());
+    let first = repeat_with(|| Reading::of(t)).find(started);
+    let first = first.unwrap_or_else(|| Err(Unproven::broken("the job does not start")))?;
+    let waited = t.node.wait(job, Duration::from_millis(500));
+    same("SYNCOBJ_WAIT for a long job", waited, Err(Errno::ETIME))?;
+    let last = Reading::of(t)?;
+    let counted = last.busy.saturating_sub(first.busy);
+    let (least, most) = (last.before - first.after, last.after - first.before);
+    holds(
+        counted >= least.mul_f64(0.98) && counted <= most.mul_f64(1.02),
+        || format!("{counted:?} were counted in {least:?} to {most:?}"),
+    )
+}
+
+/// What the regions under `key` have of the bench's file.
+fn memory(t: &Bench, key: &str) -> Kept<u64> {
+    Fdinfo::of(&t.node)?.bytes(key)
+}
+
 pub(super) const RULES: &[Rule] = &[
     Rule::kept(
         AREA,
@@ -136,6 +180,61 @@ pub(super) const RULES: &[Rule] = &[
                 format!("{grown:?} for a job of milliseconds")
             })?;
             same("time of a client without jobs", busy(&other)?, idle)
+        },
+    ),
+    Rule::kept(
+        AREA,
+        "time_is_exact",
+        WRITTEN,
+        "drm-engine-* of a client with one running job grows as time goes by, within 2 %",
+        |t| {
+            let long = t.load(&Program::slow(1 << 14, t.device.target))?;
+            let queue_id = t.create_queue(|queue| queue.timeout_ms = t.device.max_timeout_ms)?;
+            let job = t
+                .submit_work(&long, |s| s.submit.queue_id = queue_id)
+                .succeeds("SUBMIT")?;
+            busy_all_the_time(t, job)
+        },
+    ),
+    Rule::kept(
+        AREA,
+        "memory_with_pages_is_resident",
+        WRITTEN,
+        "drm-resident-* counts a BO once it has pages",
+        |t| {
+            let before = memory(t, "drm-resident-")?;
+            let mut bo = crate::uapi::BoCreate {
+                size: 64 * t.page(),
+                ..Default::default()
+            };
+            t.node.call(&mut bo).succeeds("BO_CREATE")?;
+            same("bytes of a new BO", memory(t, "drm-resident-")? - before, 0)?;
+            let bind = t.vm_bind(|_, op| {
+                (op.bo_handle, op.va, op.size) = (bo.handle, t.va.start + t.bo.size, bo.size);
+            });
+            bind.succeeds("VM_BIND")?;
+            same(
+                "bytes once it is bound",
+                memory(t, "drm-resident-")? - before,
+                bo.size,
+            )
+        },
+    ),
+    Rule::kept(
+        AREA,
+        "memory_of_several_is_shared",
+        WRITTEN,
+        "drm-shared-* counts a BO that another file has, too",
+        |t| {
+            same("bytes of one's own", memory(t, "drm-shared-")?, 0)?;
+            let other = t.node.another()?;
+            let file = t.node.export(t.bo.handle).succeeds("PRIME_HANDLE_TO_FD")?;
+            let mut import = crate::uapi::PrimeFdToHandle {
+                fd: file.as_raw_fd(),
+                ..Default::default()
+            };
+            other.call(&mut import).succeeds("PRIME_FD_TO_HANDLE")?;
+            same("bytes", memory(t, "drm-shared-")?, t.bo.size)
         },
     ),
     Rule::kept(

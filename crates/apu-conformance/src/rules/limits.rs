@@ -6,11 +6,8 @@ use crate::Bench;
 use crate::bench::{Work, address};
 use crate::program::Program;
 use crate::rule::{Area::Limits as AREA, Rule};
-use crate::uapi::{QueueDestroy, VmCreate};
+use crate::uapi::{BoCreate, QueueDestroy, VmCreate};
 use crate::unproven::{Kept, Succeeds, Unproven, holds, same};
-
-/// Jobs of a queue that have not ended, as the header says of SUBMIT.
-const JOBS_IN_FLIGHT: u32 = 1024;
 
 /// Makes things until it is refused; how many, and why then.
 fn until_refused(limit: u32, mut make: impl FnMut() -> Result<(), Errno>) -> Kept<(u32, Errno)> {
@@ -31,11 +28,21 @@ fn fill(t: &Bench, queue_id: u32) -> Kept<u32> {
     let mut taken = 0;
     for count in [t.device.max_jobs, 1] {
         let submit = || submit_several(t, queue_id, &slow, count);
-        let (calls, errno) = until_refused(2 * JOBS_IN_FLIGHT / count, submit)?;
+        let (calls, errno) = until_refused(2 * t.device.max_queued_jobs / count, submit)?;
         same("SUBMIT to a full queue", errno, Errno::EAGAIN)?;
         taken += calls * count;
     }
     Ok(taken)
+}
+
+/// Makes a BO as large as one can be.
+fn create_largest(t: &Bench) -> Result<u32, Errno> {
+    let mut bo = BoCreate {
+        size: t.device.max_bo_size,
+        ..BoCreate::default()
+    };
+    t.node.call(&mut bo)?;
+    Ok(bo.handle)
 }
 
 fn submit_several(t: &Bench, queue_id: u32, work: &Work, count: u32) -> Result<(), Errno> {
@@ -49,6 +56,37 @@ fn submit_several(t: &Bench, queue_id: u32, work: &Work, count: u32) -> Result<(
 }
 
 pub(super) const RULES: &[Rule] = &[
+    Rule::refused(
+        AREA,
+        "one_byte_more_than_a_bo_may_have",
+        "drm_apu_query_device.max_bo_size",
+        Errno::EINVAL,
+        |t| {
+            t.node.call(&mut BoCreate {
+                size: t.device.max_bo_size + 1,
+                ..BoCreate::default()
+            })
+        },
+    ),
+    Rule::kept(
+        AREA,
+        "memory_of_a_file",
+        "drm_apu_query_device.max_bo_bytes",
+        "a file gets as many bytes as QUERY says, then ENOSPC until it closes a BO; others still get theirs",
+        |t| {
+            let room = t.device.max_bo_bytes - t.bo.size;
+            let limit = u32::try_from(room / t.device.max_bo_size).unwrap_or(u32::MAX);
+            let mut last = 0;
+            let refused = until_refused(limit, || {
+                last = create_largest(t)?;
+                Ok(())
+            })?;
+            same("BOs, and why no more", refused, (limit, Errno::ENOSPC))?;
+            t.another()?.works(1)?;
+            t.node.close(last).succeeds("GEM_CLOSE")?;
+            create_largest(t).map(drop).succeeds("BO_CREATE")
+        },
+    ),
     Rule::kept(
         AREA,
         "vms_of_a_file",
@@ -84,14 +122,15 @@ pub(super) const RULES: &[Rule] = &[
     Rule::kept(
         AREA,
         "jobs_of_a_queue",
-        "drm_apu_submit",
-        "a queue takes 1024 jobs that have not ended, then EAGAIN; another queue still takes jobs",
+        "drm_apu_query_device.max_queued_jobs",
+        "a queue takes as many jobs that have not ended as QUERY says, then EAGAIN; another one goes on",
         |t| {
             let queue_id = t.create_queue(|queue| queue.timeout_ms = t.device.max_timeout_ms)?;
             let taken = fill(t, queue_id)?;
             // Those that ended meanwhile made room.
-            let most = JOBS_IN_FLIGHT + t.state_of(queue_id)?.jobs_done as u32;
-            holds((JOBS_IN_FLIGHT..=most).contains(&taken), || {
+            let least = t.device.max_queued_jobs;
+            let most = least + t.state_of(queue_id)?.jobs_done as u32;
+            holds((least..=most).contains(&taken), || {
                 format!("EAGAIN after {taken} jobs")
             })?;
             let destroyed = t.node.call(&mut QueueDestroy { queue_id, pad: 0 });

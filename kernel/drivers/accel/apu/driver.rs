@@ -106,6 +106,7 @@ impl Driver for Apu {
     const LIMITS: Limits = Limits {
         // What a token of the simulated device can span.
         bo_size: 1 << 32,
+        bo_bytes: 1 << 36,
         vms: 16,
         queues: 64,
         mappings: 1 << 16,
@@ -211,7 +212,7 @@ impl drm::Driver for Apu {
 
     const INFO: drm::DriverInfo = drm::DriverInfo {
         major: 1,
-        minor: 0,
+        minor: 1,
         patchlevel: 0,
         name: c"apu",
         desc: c"APU accelerator",
@@ -220,6 +221,10 @@ impl drm::Driver for Apu {
     const FEAT_COMPUTE_ACCEL: bool = true;
     const FEAT_SYNCOBJ: bool = true;
     const FEAT_SYNCOBJ_TIMELINE: bool = true;
+
+    fn show_fdinfo(file: &drm::File<File<Self>>, printer: &drm::print::Printer) {
+        File::show_fdinfo(file, printer);
+    }
 
     kernel::declare_drm_ioctls! {
         (APU_QUERY, drm_apu_query, 0, crate::ioctl::query),

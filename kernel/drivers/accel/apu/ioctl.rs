@@ -75,6 +75,10 @@ fn device_info(device: &Device) -> uapi::drm_apu_query_device {
         max_timeout_ms: MAX_TIMEOUT_MS,
         max_vms: Apu::LIMITS.vms as u32,
         max_queues: Apu::LIMITS.queues as u32,
+        max_bo_size: Apu::LIMITS.bo_size,
+        max_bo_bytes: Apu::LIMITS.bo_bytes,
+        max_queued_jobs: Apu::LIMITS.queued_jobs as u32,
+        max_mappings: Apu::LIMITS.mappings as u32,
         ..Default::default()
     };
     if let (Some(online), Some(ack)) = (device.online(), device.link.greeting()) {

@@ -88,6 +88,7 @@ impl tiny::Driver for Template {
 
     const LIMITS: tiny::Limits = tiny::Limits {
         bo_size: 1 << 30,
+        bo_bytes: 1 << 32,
         vms: 16,
         queues: 16,
         mappings: ENTRIES,
@@ -244,6 +245,10 @@ impl drm::Driver for Template {
 
     const FEAT_COMPUTE_ACCEL: bool = true;
     const FEAT_SYNCOBJ: bool = true;
+
+    fn show_fdinfo(file: &File, printer: &drm::print::Printer) {
+        tiny::File::show_fdinfo(file, printer);
+    }
 
     kernel::declare_drm_ioctls! {
         (TEMPLATE_BO, drm_template_bo, 0, bo),

@@ -7,6 +7,7 @@
  * is refused with EINVAL; a new capability raises the driver's minor version, listed here:
  *
  * 1.0: first version.
+ * 1.1: DRM_APU_PRIORITY_REALTIME; limits of memory and of jobs in &struct drm_apu_query_device.
  */
 #ifndef _UAPI_APU_ACCEL_H_
 #define _UAPI_APU_ACCEL_H_
@@ -125,10 +126,24 @@ struct drm_apu_query_device {
 
 	/** @flags: of &enum drm_apu_device_flags. */
 	__u32 flags;
+
+	/** @max_bo_size: limit of &drm_apu_bo_create.size. */
+	__u64 max_bo_size;
+
+	/** @max_bo_bytes: limit of the sizes of all living BOs that one file made. */
+	__u64 max_bo_bytes;
+
+	/** @max_queued_jobs: limit of jobs of one queue that have not ended. */
+	__u32 max_queued_jobs;
+
+	/** @max_mappings: limit of mappings of one VM. */
+	__u32 max_mappings;
 };
 
 /**
  * struct drm_apu_bo_create - Create a buffer object. It is zeroed.
+ *
+ * ENOSPC when the file's BOs together have more than &drm_apu_query_device.max_bo_bytes.
  */
 struct drm_apu_bo_create {
 	/** @size: Input: bytes, not 0; output: the size rounded up to whole pages. */
@@ -420,8 +435,8 @@ struct drm_apu_job {
 /**
  * struct drm_apu_submit - Queue jobs. Either all are queued or none.
  *
- * ECANCELED when the queue has been stopped, see &enum drm_apu_queue_state; EAGAIN when 1024 jobs
- * of the queue have not ended yet.
+ * ECANCELED when the queue has been stopped, see &enum drm_apu_queue_state; EAGAIN when
+ * &drm_apu_query_device.max_queued_jobs of the queue have not ended yet.
  */
 struct drm_apu_submit {
 	/** @queue_id: Input: names the queue. */

@@ -3,6 +3,10 @@
 //! Buffer objects: shmem pages that files, VMs and importers share.
 
 use super::{
+    usage::{
+        Charge,
+        Usage, //
+    },
     Access,
     Driver, //
 };
@@ -18,25 +22,35 @@ use crate::{
     },
     page::PAGE_SIZE,
     prelude::*,
-    sync::aref::ARef, //
+    sync::{
+        aref::ARef,
+        Arc, //
+    }, //
 };
 use core::marker::PhantomData;
 
 /// A buffer object.
 pub type Bo<D> = gem::shmem::Object<BoData<D>>;
 
-/// The framework's part of a buffer object: nothing yet.
+/// The framework's part of a buffer object.
 #[pin_data]
 pub struct BoData<D> {
+    /// None for an object that no file made.
+    _charge: Option<Charge>,
     _driver: PhantomData<fn() -> D>,
 }
 
+/// What makes a buffer object count against the limit of a file.
+#[derive(Default)]
+pub struct BoArgs(Option<Charge>);
+
 impl<D: Driver> gem::DriverObject for BoData<D> {
     type Driver = D;
-    type Args = ();
+    type Args = BoArgs;
 
-    fn new(_dev: &drm::Device<D>, _size: usize, _args: ()) -> impl PinInit<Self, Error> {
+    fn new(_dev: &drm::Device<D>, _size: usize, args: BoArgs) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            _charge: args.0,
             _driver: PhantomData,
         })
     }
@@ -95,15 +109,20 @@ impl<D: Driver> DmaPages<D> {
 }
 
 /// Creates an object of `size` bytes, rounded up to whole pages. It is zeroed.
-pub(super) fn create<D: Driver>(dev: &drm::Device<D>, size: u64) -> Result<ARef<Bo<D>>> {
+pub(super) fn create<D: Driver>(
+    dev: &drm::Device<D>,
+    usage: &Arc<Usage>,
+    size: u64,
+) -> Result<ARef<Bo<D>>> {
     if size == 0 || size > D::LIMITS.bo_size {
         return Err(EINVAL);
     }
     let size = size.next_multiple_of(PAGE_SIZE as u64);
+    let charge = Charge::new(usage, size, D::LIMITS.bo_bytes)?;
     Bo::<D>::new(
         dev,
         usize::try_from(size)?,
         gem::shmem::ObjectConfig::default(),
-        (),
+        BoArgs(Some(charge)),
     )
 }

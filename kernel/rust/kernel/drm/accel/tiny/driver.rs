@@ -29,6 +29,8 @@ pub enum Access {
 pub struct Limits {
     /// Bytes of a buffer object.
     pub bo_size: u64,
+    /// Bytes of all buffer objects that one file made, as long as they live.
+    pub bo_bytes: u64,
     /// VMs of one file.
     pub vms: usize,
     /// Queues of one file.

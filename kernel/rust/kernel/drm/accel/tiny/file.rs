@@ -7,6 +7,7 @@ use super::{
     handles::Handles,
     queue::Queue,
     submit,
+    usage::Usage,
     vm::Vm,
     Access,
     BindOp,
@@ -36,7 +37,8 @@ use core::ops::Range;
 /// The framework's state of one open file.
 #[pin_data(PinnedDrop)]
 pub struct File<D: Driver> {
-    device: ARef<drm::Device<D>>,
+    pub(super) device: ARef<drm::Device<D>>,
+    pub(super) usage: Arc<Usage>,
     #[pin]
     objects: Mutex<Objects<D>>,
 }
@@ -56,6 +58,7 @@ impl<D: Driver> DriverFile for File<D> {
         KBox::try_pin_init(
             try_pin_init!(Self {
                 device: device.into(),
+                usage: Usage::new()?,
                 objects <- new_mutex!(Objects {
                     queues: Handles::new(D::LIMITS.queues),
                     vms: Handles::new(D::LIMITS.vms),
@@ -77,9 +80,9 @@ impl<D: Driver> PinnedDrop for File<D> {
 
 impl<D: Driver> File<D> {
     /// Creates a buffer object of at least `size` bytes. Returns its handle, its size and the
-    /// offset for mmap().
+    /// offset for mmap(). [`ENOSPC`] when the file has as many bytes as it may.
     pub fn bo_create(file: &drm::File<Self>, size: u64) -> Result<(u32, u64, u64)> {
-        let bo = bo::create::<D>(&file.inner().device, size)?;
+        let bo = bo::create::<D>(&file.inner().device, &file.inner().usage, size)?;
         let offset = bo.create_mmap_offset()?;
         Ok((bo.create_handle(file)?, bo.size() as u64, offset))
     }
@@ -152,7 +155,9 @@ impl<D: Driver> File<D> {
     pub fn queue_create(&self, vm: u32, config: QueueConfig) -> Result<u32> {
         let mut objects = self.objects.lock();
         let vm = objects.vms.get(vm)?;
-        objects.queues.insert(|| Queue::new(vm, config))
+        objects
+            .queues
+            .insert(|| Queue::new(vm, config, self.usage.clone()))
     }
 
     /// Destroys a queue; its jobs that have not ended do so with [`ECANCELED`].

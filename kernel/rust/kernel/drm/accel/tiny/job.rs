@@ -3,7 +3,12 @@
 //! Jobs: from the scheduler's hand to the device and back.
 
 use super::{
+    device::{
+        Engine,
+        MAX_CORES, //
+    },
     queue::Queue,
+    usage::Usage,
     Device,
     Driver,
     Placement,
@@ -167,6 +172,16 @@ struct Cancelled {
 }
 
 impl<D: Driver> Running<D> {
+    pub(super) fn usage(&self) -> &Arc<Usage> {
+        &self.queue.usage
+    }
+
+    /// How long it has been on its core.
+    pub(super) fn elapsed_ns(&self) -> u64 {
+        // CAST: The clock doesn't go back.
+        self.started.elapsed().as_nanos() as u64
+    }
+
     /// Tells queue and waiters how the job ended. Not under any lock.
     pub(super) fn end(self, outcome: Outcome) {
         let result = match (self.cancelled, outcome.verdict()) {
@@ -213,8 +228,8 @@ impl<D: Driver> Device<D> {
     /// Tells that the job on `core` has ended, for a device that knows no names of jobs. [`ENOENT`]
     /// when none is there.
     pub fn complete_on(&self, core: u32, outcome: Outcome) -> Result {
-        let seat = self.engine.lock().seat(core)?.take();
-        seat.ok_or(ENOENT)?.end(outcome);
+        let running = leave(self.engine.lock().seat(core)?);
+        running.ok_or(ENOENT)?.end(outcome);
         Ok(())
     }
 
@@ -278,15 +293,28 @@ impl<D: Driver> Device<D> {
         }
     }
 }
-impl<D: Driver> super::device::Engine<D> {
+
+impl<D: Driver> Engine<D> {
     fn find(&mut self, id: JobId) -> Option<&mut Running<D>> {
         self.running().find(|running| running.id == id)
     }
 
     fn take(&mut self, id: JobId) -> Option<Running<D>> {
-        self.seats
-            .iter_mut()
-            .find(|seat| seat.as_ref().is_some_and(|running| running.id == id))?
-            .take()
+        let mut seats = self.seats.iter_mut();
+        let runs =
+            |seat: &&mut Option<Running<D>>| seat.as_ref().is_some_and(|running| running.id == id);
+        leave(seats.find(runs)?)
     }
+
+    /// Takes all jobs off their cores.
+    pub(super) fn take_all(&mut self) -> [Option<Running<D>>; MAX_CORES] {
+        self.seats.each_mut().map(leave)
+    }
+}
+
+/// Takes a job off its core, and counts its time.
+fn leave<D: Driver>(seat: &mut Option<Running<D>>) -> Option<Running<D>> {
+    let running = seat.take()?;
+    running.usage().add_busy(running.elapsed_ns());
+    Some(running)
 }

@@ -34,12 +34,14 @@ mod queue;
 mod recovery;
 mod registration;
 mod submit;
+mod usage;
 mod user_array;
 mod vm;
 
 pub use self::{
     bo::{
         Bo,
+        BoArgs,
         BoData,
         BoRange,
         DmaPages, //

@@ -4,6 +4,7 @@
 
 use super::{
     job::Job,
+    usage::Usage,
     vm::Vm,
     Device,
     Driver,
@@ -109,6 +110,7 @@ pub(super) struct Queue<D: Driver> {
     #[pin]
     reaper: Work<Self>,
     pub(super) vm: Arc<Vm<D>>,
+    pub(super) usage: Arc<Usage>,
 }
 
 impl_has_work! {
@@ -124,7 +126,7 @@ impl<D: Driver> WorkItem for Queue<D> {
 }
 
 impl<D: Driver> Queue<D> {
-    pub(super) fn new(vm: Arc<Vm<D>>, config: QueueConfig) -> Result<Arc<Self>> {
+    pub(super) fn new(vm: Arc<Vm<D>>, config: QueueConfig, usage: Arc<Usage>) -> Result<Arc<Self>> {
         let entity = {
             let schedulers = vm.device.schedulers(config.core_mask)?;
             Entity::new(config.priority.into(), &schedulers)?
@@ -144,6 +146,7 @@ impl<D: Driver> Queue<D> {
                 }),
                 reaper <- new_work!("accel-tiny queue"),
                 vm,
+                usage,
             }),
             GFP_KERNEL_ACCOUNT,
         )

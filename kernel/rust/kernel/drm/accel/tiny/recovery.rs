@@ -93,10 +93,7 @@ impl<D: Driver> Device<D> {
             engine.losses += 1;
             engine.online = None;
             D::reset(self);
-            core::mem::replace(
-                &mut engine.seats,
-                [const { None }; super::device::MAX_CORES],
-            )
+            engine.take_all()
         };
         for running in seats.into_iter().flatten() {
             running.end(outcome);

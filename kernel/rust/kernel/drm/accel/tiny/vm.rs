@@ -7,6 +7,7 @@
 //! where. The device knows as much of it as the driver's part, [`State::hardware`], was told.
 
 use super::{
+    bo::BoArgs,
     Access,
     Bo,
     BoRange,
@@ -141,7 +142,12 @@ impl<D: Driver> Vm<D> {
     pub(super) fn new(device: &drm::Device<D>) -> Result<Arc<Self>> {
         let mut spaces = device.spaces.lock();
         let va = spaces.admit()?;
-        let root = Bo::<D>::new(device, PAGE_SIZE, shmem::ObjectConfig::default(), ())?;
+        let root = Bo::<D>::new(
+            device,
+            PAGE_SIZE,
+            shmem::ObjectConfig::default(),
+            BoArgs::default(),
+        )?;
         let gpuvm =
             GpuVm::new::<Error, _>(c"accel-tiny", device, &*root, va.clone(), 0..0, Tree::new())?;
         let id = spaces.unused_id();

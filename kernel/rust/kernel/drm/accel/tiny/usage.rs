@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What one file uses: memory, up to its limit, and the time of cores.
+
+use super::{
+    Device,
+    Driver,
+    File, //
+};
+use crate::{
+    drm::{
+        self,
+        print::Printer, //
+    },
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
+    }, //
+};
+
+/// What one file uses. Its queues and buffer objects may outlive it, and hold this.
+pub(super) struct Usage {
+    /// Bytes of living buffer objects that the file made.
+    bytes: Atomic<u64>,
+    /// Time that its jobs were on a core, those that are there now left out.
+    busy_ns: Atomic<u64>,
+}
+
+impl Usage {
+    pub(super) fn new() -> Result<Arc<Self>> {
+        let usage = Self {
+            bytes: Atomic::new(0),
+            busy_ns: Atomic::new(0),
+        };
+        Ok(Arc::new(usage, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    /// Counts a job that leaves its core.
+    pub(super) fn add_busy(&self, ns: u64) {
+        self.busy_ns.fetch_add(ns, Relaxed);
+    }
+}
+
+/// Bytes of a file's limit, which are free again when this is dropped.
+pub(super) struct Charge {
+    usage: Arc<Usage>,
+    bytes: u64,
+}
+
+impl Charge {
+    /// Takes `bytes` off what is left below `limit`, or fails with [`ENOSPC`].
+    pub(super) fn new(usage: &Arc<Usage>, bytes: u64, limit: u64) -> Result<Self> {
+        let before = usage.bytes.fetch_add(bytes, Relaxed);
+        let charge = Self {
+            usage: usage.clone(),
+            bytes,
+        };
+        if before.saturating_add(bytes) > limit {
+            return Err(ENOSPC);
+        }
+        Ok(charge)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.usage.bytes.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+impl<D: Driver> Device<D> {
+    /// Time that jobs of a file were on a core until now, on all cores together. It never goes
+    /// back.
+    fn busy_ns(&self, usage: &Arc<Usage>) -> u64 {
+        // A job that ends is counted under this lock.
+        let mut engine = self.engine.lock();
+        let now = engine
+            .running()
+            .filter(|running| Arc::ptr_eq(running.usage(), usage))
+            .map(|running| running.elapsed_ns())
+            .sum::<u64>();
+        usage.busy_ns.load(Relaxed) + now
+    }
+}
+
+impl<D: Driver> File<D> {
+    /// What [`drm::Driver::show_fdinfo`] is to print: the time of the cores, as one engine of the
+    /// driver's name, and memory.
+    pub fn show_fdinfo(file: &drm::File<Self>, printer: &Printer) {
+        let this = file.inner();
+        let name = D::INFO.name.to_str().unwrap_or("");
+        let busy = this.device.busy_ns(&this.usage);
+        write!(printer, "drm-engine-{name}:\t{busy} ns\n");
+        if let Some(online) = this.device.online().filter(|online| online.cores > 1) {
+            write!(printer, "drm-engine-capacity-{name}:\t{}\n", online.cores);
+        }
+        file.show_memory_stats(printer);
+    }
+}
