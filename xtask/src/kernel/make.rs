@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::command;
 use crate::progress::Progress;
@@ -93,6 +93,18 @@ impl Make<'_> {
     /// Makes `target` with more variables, which takes no time worth showing.
     pub fn run_with(&self, target: &str, env: &[(&str, &OsStr)]) -> Result<()> {
         command::run(self.command(target).envs(env.iter().copied()))
+    }
+
+    /// Makes `target` with more variables, one thing at a time, and returns what there is to say of it.
+    pub fn said(&self, target: &str, env: &[(&str, &OsStr)]) -> Result<String> {
+        fs::create_dir_all(self.objects)?;
+        let mut make = self.command(target);
+        make.args(["--silent", "-j1"]).envs(env.iter().copied());
+        let output = make.output().context("running make")?;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).trim_end().to_owned();
+        ensure!(output.status.success(), "make {target} failed\n{said}");
+        Ok(said)
     }
 
     fn command(&self, target: &str) -> Command {
