@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod make;
+pub mod modules;
 pub mod overlay;
 pub mod tree;
 
@@ -103,13 +104,13 @@ fn build(tree: &Tree, config: &Config, overlay: &Overlay, image: &Path) -> Resul
         tools: &tools,
     };
     config.apply(&make)?;
-    make.run("linux", Some(&progress))?;
+    make.run(&make::TARGETS, Some(&progress))?;
     let images = image.parent().context("an image has a folder")?;
     cache::publish_dir(images, |dir| {
         fs::copy(objects.join(".config"), dir.join("config"))?;
         fs::copy(objects.join("scripts/dtc/dtc"), dir.join("dtc"))?;
         fs::copy(objects.join("linux"), dir.join("linux")).context("storing the image")?;
-        Ok(())
+        modules::store(&objects, &modules::folder(&dir.join("linux")))
     })?;
     forget_old(images.parent().context("images have a folder")?)
 }

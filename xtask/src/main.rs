@@ -69,7 +69,7 @@ enum Verb {
     Test(test::Test),
     /// The guest's first process; not for use by hand
     #[command(hide = true)]
-    Guest,
+    Guest(guest::Guest),
 }
 
 fn main() -> ExitCode {
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
         Verb::Bindings => bindings::main(),
         Verb::Tidy => tidy::main(),
         Verb::Test(test) => test::main(&test),
-        Verb::Guest => guest::main(),
+        Verb::Guest(guest) => guest::main(&guest),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -28,6 +28,8 @@ const TIMED_OUT: u8 = 124;
 const KERNEL_FAULT: u8 = 123;
 /// Exit status when there was no run: no kernel, no boot, no daemon.
 const NO_RUN: u8 = 125;
+/// Tells the program where the modules are that the guest has loaded.
+const MODULES: &str = "APU_TEST_MODULES";
 
 /// What can be done with a guest.
 #[derive(Subcommand)]
@@ -165,7 +167,11 @@ impl Run {
                 Transport::Rpmsg => attach_core(&mut guest, &simd, &self.simd, sockets.path())?,
             }
         }
-        let ended = guest.run(&self.vehicle.job(self.command, daemon)?)?;
+        let mut job = self.vehicle.job(self.command, daemon)?;
+        let modules = guest.modules.iter().map(|folder| folder.into());
+        job.env
+            .extend(modules.map(|folder| (MODULES.into(), folder)));
+        let ended = guest.run(&job)?;
         Ok(verdict(&guest, &ended))
     }
 }
@@ -201,7 +207,9 @@ impl Vehicle {
             Some(source) => device_tree::arguments(source, &image)?,
             None => Vec::new(),
         };
+        let modules = Some(kernel::modules::folder(&image));
         Ok(Guest {
+            modules: modules.filter(|folder| folder.exists()),
             image,
             memory: self.memory,
             cpus: self.cpus,

@@ -20,6 +20,8 @@ pub const FLAGS: [&str; 4] = [
     "KBUILD_BUILD_USER=tinyapu",
     "KBUILD_BUILD_HOST=tinyapu",
 ];
+/// All of a kernel.
+pub const TARGETS: [&str; 2] = ["linux", "modules"];
 /// What make says is kept in the object folder.
 const LOG: &str = "make.log";
 /// Lines shown after each compiler error, for its source excerpt.
@@ -38,17 +40,17 @@ pub struct Make<'a> {
 }
 
 impl Make<'_> {
-    /// Makes `target`.
-    pub fn run(&self, target: &str, progress: Option<&Progress>) -> Result<()> {
-        self.run_logged(self.command(target), target, progress)
+    /// Makes `targets`.
+    pub fn run(&self, targets: &[&str], progress: Option<&Progress>) -> Result<()> {
+        self.run_logged(self.command(targets), targets, progress)
     }
 
-    /// Makes `target` with clippy in place of the compiler, and returns what it warns of. Linux itself
+    /// Makes `targets` with clippy in place of the compiler, and returns what it warns of. Linux itself
     /// makes the linker and the C compiler warn.
-    pub fn run_clippy(&self, target: &str, progress: &Progress) -> Result<Vec<String>> {
-        let mut make = self.command(target);
+    pub fn run_clippy(&self, targets: &[&str], progress: &Progress) -> Result<Vec<String>> {
+        let mut make = self.command(targets);
         make.arg("CLIPPY=1");
-        self.run_logged(make, target, Some(progress))?;
+        self.run_logged(make, targets, Some(progress))?;
         let log = fs::read(self.objects.join(LOG))?;
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
@@ -64,7 +66,7 @@ impl Make<'_> {
     fn run_logged(
         &self,
         mut make: Command,
-        target: &str,
+        targets: &[&str],
         progress: Option<&Progress>,
     ) -> Result<()> {
         let log = self.objects.join(LOG);
@@ -82,7 +84,8 @@ impl Make<'_> {
         if !child.wait()?.success() {
             let text = fs::read(&log)?;
             bail!(
-                "make {target} failed; all of it is in {}\n{}",
+                "make {} failed; all of it is in {}\n{}",
+                targets.join(" "),
                 log.display(),
                 errors(&String::from_utf8_lossy(&text))
             );
@@ -92,13 +95,13 @@ impl Make<'_> {
 
     /// Makes `target` with more variables, which takes no time worth showing.
     pub fn run_with(&self, target: &str, env: &[(&str, &OsStr)]) -> Result<()> {
-        command::run(self.command(target).envs(env.iter().copied()))
+        command::run(self.command(&[target]).envs(env.iter().copied()))
     }
 
     /// Makes `target` with more variables, one thing at a time, and returns what there is to say of it.
     pub fn said(&self, target: &str, env: &[(&str, &OsStr)]) -> Result<String> {
         fs::create_dir_all(self.objects)?;
-        let mut make = self.command(target);
+        let mut make = self.command(&[target]);
         make.args(["--silent", "-j1"]).envs(env.iter().copied());
         let output = make.output().context("running make")?;
         let said = [output.stdout, output.stderr].concat();
@@ -107,7 +110,7 @@ impl Make<'_> {
         Ok(said)
     }
 
-    fn command(&self, target: &str) -> Command {
+    fn command(&self, targets: &[&str]) -> Command {
         let mut make = command::bound_to_us(OsStr::new("make"), "TERM");
         command::without_cargo_variables(&mut make);
         make.args(FLAGS)
@@ -119,7 +122,7 @@ impl Make<'_> {
             .env_remove("MAKEFLAGS")
             .env_remove("RUSTFLAGS");
         let jobs = thread::available_parallelism().map_or(1, usize::from);
-        make.arg(format!("-j{jobs}")).arg(target);
+        make.arg(format!("-j{jobs}")).args(targets);
         make
     }
 }

@@ -8,7 +8,7 @@ use super::check::verdict;
 use super::manifest::Manifest;
 use crate::cache::{self, Lock};
 use crate::kernel::config::Config;
-use crate::kernel::make::Make;
+use crate::kernel::make::{Make, TARGETS};
 use crate::kernel::overlay::Overlay;
 use crate::kernel::tree::Tree;
 use crate::progress::Progress;
@@ -45,7 +45,7 @@ pub fn every_patch(manifest: &Manifest, tree: &Tree, overlay: &Overlay) -> Resul
 
 fn build(make: &Make, progress: &Progress) -> Result<Vec<String>> {
     Config::read(false)?.configure(make)?;
-    make.run_clippy("linux", progress)
+    make.run_clippy(&TARGETS, progress)
 }
 
 /// The overlay as it is after each patch.

@@ -38,6 +38,8 @@ const GOODBYE: Duration = Duration::from_secs(20);
 pub struct Guest {
     /// The kernel: a program of the host.
     pub image: PathBuf,
+    /// Folder of the modules that it loads.
+    pub modules: Option<PathBuf>,
     /// Memory in MiB.
     pub memory: u32,
     /// Processors.
@@ -97,7 +99,7 @@ impl Guest {
             .arg(format!("uml_dir={}", scratch.display()))
             .arg(format!("init={}", xtask.display()));
         linux.args(&self.arguments);
-        linux.args(["--", "guest"]);
+        linux.args(["--", "guest"]).args(&self.modules);
         if !fits_shared_memory(self.memory) {
             linux.env("TMPDIR", std::env::temp_dir());
         }
