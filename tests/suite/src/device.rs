@@ -1,8 +1,9 @@
 //! The device under test.
 
+use std::fs;
 use std::sync::OnceLock;
 
-use apu::Device;
+use apu::{Device, DeviceState};
 
 /// Names the device to test; the in-process one when unset.
 pub const VARIABLE: &str = "APU_TEST_DEVICE";
@@ -19,4 +20,20 @@ pub fn under_test() -> &'static Device {
         let name = name();
         Device::open(&name).unwrap_or_else(|error| panic!("cannot open device {name}: {error:?}"))
     })
+}
+
+/// Name of an accel node whose device answers, as soon as there is one.
+pub fn online() -> String {
+    let online = |name: &String| {
+        let info = Device::open(name).and_then(|device| device.info());
+        info.is_ok_and(|info| info.state == DeviceState::Online)
+    };
+    loop {
+        let nodes = fs::read_dir("/dev/accel").into_iter().flatten().flatten();
+        let mut names = nodes.map(|node| node.path().display().to_string());
+        match names.find(online) {
+            Some(name) => return name,
+            None => std::thread::yield_now(),
+        }
+    }
 }

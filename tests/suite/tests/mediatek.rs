@@ -4,12 +4,11 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use apu::{Device, DeviceState};
 use suite::accel::daemon::Hardware;
+use suite::device;
 use suite::emulator::{Event, Processor, Record, has_driver, kernel_log};
 use suite::skip::or_skip;
 
@@ -204,25 +203,6 @@ fn the_driver_can_be_taken_from_the_core_and_given_back() {
     );
 }
 
-/// The node of the device that answers, as soon as one does.
-fn node() -> PathBuf {
-    let online = |node: &PathBuf| {
-        let device = Device::open(node.to_str().unwrap());
-        device.is_ok_and(|device| {
-            let info = device.info();
-            info.is_ok_and(|info| info.state == DeviceState::Online)
-        })
-    };
-    loop {
-        let nodes = fs::read_dir("/dev/accel").unwrap();
-        let mut nodes = nodes.map(|node| node.unwrap().path());
-        match nodes.find(online) {
-            Some(node) => return node,
-            None => std::thread::yield_now(),
-        }
-    }
-}
-
 /// What the command says of a picture, on the core.
 fn classify(arguments: &[&str]) -> String {
     let apu = std::env::var_os("APU_TEST_CLI").unwrap();
@@ -230,7 +210,7 @@ fn classify(arguments: &[&str]) -> String {
         .arg("classify")
         .args(arguments)
         .arg("--device")
-        .arg(node())
+        .arg(device::online())
         .output()
         .unwrap();
     String::from_utf8(said.stdout).unwrap() + &String::from_utf8_lossy(&said.stderr)

@@ -14,8 +14,10 @@ const NODE: &str = "/dev/accel/accel0";
 const ANY_DEVICE: [&str; 3] = ["golden", "models", "digits"];
 /// Cases of `tests/suite` that LiteRT makes anew, which is about its arithmetic and not about devices.
 const SWEEP: &str = "sweep";
+/// Cases of `tests/suite` that unload the drivers and load them again.
+const MODULES: &str = "modules";
 /// Cases of `tests/suite` that start and kill the daemon themselves.
-const RECOVERY: &str = "recovery";
+const ALONE: [&str; 2] = ["recovery", MODULES];
 
 /// Every step.
 pub fn all() -> Vec<Step> {
@@ -183,10 +185,10 @@ fn in_runtimes() -> Result<Vec<Command>> {
 fn suite_in_guest(options: &[&str], any_device: &[&str]) -> Result<Vec<Command>> {
     let simd = workspace::build_release(&["apu-simd", "apu-cli"])?.join("apu-simd");
     let mut commands = vec![conformance(options)?];
-    for target in any_device.iter().chain([&RECOVERY]) {
+    for target in any_device.iter().chain(&ALONE) {
         let mut run = xtask(&["uml", "run"])?;
         run.args(options)
-            .args((*target == RECOVERY).then_some("--no-daemon"));
+            .args(ALONE.contains(target).then_some("--no-daemon"));
         run.arg("--").arg(test_program(target)?);
         run.env("APU_TEST_DEVICE", NODE)
             .env("APU_TEST_SIMD", &simd)
@@ -210,26 +212,30 @@ fn conformance(options: &[&str]) -> Result<Command> {
 /// A guest for each device tree.
 fn mediatek(options: &[&str]) -> Result<Vec<Command>> {
     let programs = workspace::build_release(&["apu-simd", "apu-cli"])?;
-    let guest = |tree: &str| {
+    let guest = |tree: &str, target: &str| {
         let mut run = xtask(&["uml", "run", "--no-daemon"])?;
         run.args(options).arg("--device-tree");
         run.arg(format!("kernel/configs/device-trees/{tree}.dts"));
-        run.arg("--").arg(test_program("mediatek")?);
+        run.arg("--").arg(test_program(target)?);
         run.env("APU_TEST_SIMD", programs.join("apu-simd"))
             .env("APU_TEST_CLI", programs.join("apu"));
         anyhow::Ok(run)
     };
-    ["broken-apus", "mt8365-apu"]
-        .into_iter()
-        .map(guest)
-        .collect()
+    [
+        ("broken-apus", "mediatek"),
+        ("mt8365-apu", "mediatek"),
+        ("mt8365-apu", MODULES),
+    ]
+    .into_iter()
+    .map(|(tree, target)| guest(tree, target))
+    .collect()
 }
 
 /// The interface and whole models with a process of the host as a remote core, which then lies, and at
 /// last dies.
 fn suite_through_a_remote_core() -> Result<Vec<Command>> {
     let mut commands = vec![conformance(&["--transport", "rpmsg"])?];
-    for target in ["models", "digits"] {
+    for target in ["models", "digits", MODULES] {
         commands.push(through_a_remote_core(target, &[])?);
     }
     commands.push(through_a_remote_core(

@@ -22,11 +22,16 @@ impl Client {
     /// Opens the device under test.
     #[allow(clippy::new_without_default, reason = "it opens something")]
     pub fn new() -> Self {
+        Self::of(&device::name())
+    }
+
+    /// Opens the device of that name.
+    pub fn of(name: &str) -> Self {
         let case = golden::open("conv_2d")
             .cases("int8_per_channel")
             .swap_remove(3);
         Self {
-            device: Device::open(&device::name()).unwrap(),
+            device: Device::open(name).unwrap(),
             case,
         }
     }
