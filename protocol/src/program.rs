@@ -10,7 +10,8 @@
 //! 3. names: UTF-8 texts that [`Io`] and [`Op`] records point into, for people only.
 //!
 //! Segments of a job, by index: 0 constants (read only), 1 arena, then each input (read only), then
-//! each output. Every address in the program is a ([segment](Operand::segment), offset) pair.
+//! each output. The arena is zero before the first run; what a run leaves there the next one finds, which is
+//! how operators with a *state* keep it. Every address in the program is a ([segment](Operand::segment), offset) pair.
 //!
 //! # Operand data
 //!
@@ -281,6 +282,10 @@ pub mod opcode {
     pub const DETECTION: u32 = 23;
     /// [`super::LogSoftmax`]: input, output.
     pub const LOG_SOFTMAX: u32 = 24;
+    /// [`super::Svdf`]: input, weights, output, state.
+    pub const SVDF: u32 = 25;
+    /// [`super::Lstm`]: input, weights, output, state.
+    pub const LSTM: u32 = 26;
 }
 
 /// Window geometry shared by convolutions and pooling.
@@ -758,6 +763,58 @@ pub struct L2Normalization {
     pub input_zero_point: i32,
 }
 
+/// SVDF of int8. Weights: the bias of each unit (i32), the weights of each filter by age, the oldest first
+/// (i16), those by input (i8). State: the last `memory` products of each filter of each batch (i16).
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Svdf {
+    pub batch: u32,
+    pub inputs: u32,
+    pub units: u32,
+    /// Filters of a unit.
+    pub rank: u32,
+    pub memory: u32,
+    pub input_zero_point: i32,
+    pub output_zero_point: i32,
+    /// From products with the input to those kept.
+    pub feature_multiplier: i32,
+    /// Positive to the left.
+    pub feature_shift: i32,
+    /// From sums over time to outputs.
+    pub time_multiplier: i32,
+    /// Positive to the left.
+    pub time_shift: i32,
+}
+
+/// UNIDIRECTIONAL_SEQUENCE_LSTM of int8 with a cell of int16, without peepholes, projection or layer
+/// normalisation. Weights: for each of the gates input, forget, cell and output the biases of the sums over
+/// the input and over the last output with the zero points folded in (i32), then the weights of the two,
+/// `[cells][inputs]` and `[cells][cells]`. State: the cell (i16), then the last output less its zero point,
+/// modulo 2⁸.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Lstm {
+    pub batch: u32,
+    pub time: u32,
+    /// 1 for `[time, batch, …]`, 0 for `[batch, time, …]`.
+    pub time_major: u32,
+    pub inputs: u32,
+    pub cells: u32,
+    /// Multiplier and shift (positive to the left) of the two sums of each gate, to Q3.12.
+    pub gates: [[i32; 2]; 8],
+    /// Fraction bits of the cell, 9…15.
+    pub cell_fraction_bits: u32,
+    /// Largest size of the cell, 0 for any.
+    pub cell_clip: u32,
+    /// From products in 30 fraction bits to outputs.
+    pub hidden_multiplier: i32,
+    /// Positive to the left.
+    pub hidden_shift: i32,
+    pub output_zero_point: i32,
+}
+
 /// TFLite_Detection_PostProcess in its fast form, with one class a detection. With `n` the most
 /// detections, the output is `4n` corners (y, x, y, x), `n` classes, `n` scores and how many there are,
 /// all float32, the unused ones 0. Scratch holds 28 bytes a box.
@@ -803,6 +860,8 @@ const _: () = {
     assert!(size_of::<Cast>() == 12);
     assert!(size_of::<FloatFunction>() == 8);
     assert!(size_of::<L2Normalization>() == 16);
+    assert!(size_of::<Svdf>() == 44);
+    assert!(size_of::<Lstm>() == 104);
     assert!(size_of::<Detection>() == 44);
     assert!(size_of::<Pool2d>() <= PARAMS);
     assert!(size_of::<Softmax>() <= PARAMS);

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from cases import binary, convolution, elementwise, glue, layout, matrices, moves, pooling, unary
+from cases import binary, convolution, elementwise, glue, layout, matrices, moves, pooling, recurrent, unary
 
 HERE = Path(__file__).resolve().parent
 SEED = 20
@@ -66,6 +66,7 @@ OPERATORS = {
     | {f"cast_{a}_to_{b}": (glue.cast, (a, b), []) for a, b in glue.CASTS}
     | {f"select_v2_{k}": (glue.select, k, []) for k in ("int8", "float32")}
     | {f"select_{k}": (glue.select_rows, k, []) for k in ("int8", "float32")},
+    "recurrent": {"svdf_int8": (recurrent.svdf, "int8", []), "lstm_int8": (recurrent.lstm, "int8", [])},
     "reshape": {k: (layout.reshape, k, layout.RESHAPE) for k in [*BYTES, "float32", "int32"]},
 }
 

@@ -28,6 +28,7 @@ class Tensor:
     zero_point: int = 0
     axis: int = 0
     data: np.ndarray = None
+    variable: bool = False
 
     def quantization(self):
         if self.scales is None:
@@ -46,6 +47,7 @@ class Tensor:
         result.type = TYPES[np.dtype(self.dtype)]
         result.quantization = self.quantization()
         result.buffer = buffer
+        result.isVariable = self.variable
         return result
 
 
@@ -62,11 +64,12 @@ class Operator:
     version: int = 1
     options: object = None
     custom: str = None
+    intermediates: tuple = ()
 
 
 def build(operator, inputs, outputs):
     """Bytes of a model with one operator. `None` among the inputs stands for an omitted one."""
-    tensors = [t for t in (*inputs, *outputs) if t is not None]
+    tensors = [t for t in (*inputs, *outputs, *operator.intermediates) if t is not None]
     model = schema.ModelT()
     model.version = 3
     model.description = "one operator"
@@ -75,7 +78,8 @@ def build(operator, inputs, outputs):
     graph = schema.SubGraphT()
     graph.tensors = [t.table(_buffer(model, t.data)) for t in tensors]
     graph.operators = [_operator(operator, tensors, inputs, outputs)]
-    graph.inputs = [i for i, t in enumerate(tensors) if t.data is None and t not in outputs]
+    between = [*outputs, *operator.intermediates]
+    graph.inputs = [i for i, t in enumerate(tensors) if t.data is None and t not in between and not t.variable]
     graph.outputs = [tensors.index(t) for t in outputs]
     model.subgraphs = [graph]
     builder = flatbuffers.Builder(1024)
@@ -106,6 +110,7 @@ def _operator(operator, tensors, inputs, outputs):
     result = schema.OperatorT()
     result.inputs = [-1 if t is None else tensors.index(t) for t in inputs]
     result.outputs = [tensors.index(t) for t in outputs]
+    result.intermediates = [tensors.index(t) for t in operator.intermediates]
     if operator.custom is not None:
         result.customOptions = np.frombuffer(operator.options, np.uint8)
     elif operator.options is not None:

@@ -111,7 +111,7 @@ fn lower(
         .max(CONSTANTS_AT_LEAST);
     let mut packed = 0u64;
     let mut steps = Vec::with_capacity(graph.operators.len());
-    let operators = std::mem::take(&mut graph.operators);
+    let operators = graph.operators.clone();
     for operator in &operators {
         let step = legalise::lower(&Site {
             graph,
@@ -129,7 +129,6 @@ fn lower(
         }
         steps.push(step);
     }
-    graph.operators = operators;
     Ok(steps)
 }
 

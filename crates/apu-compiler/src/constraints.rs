@@ -5,6 +5,7 @@ mod site;
 
 mod operands;
 mod quantisation;
+mod recurrent;
 mod shapes;
 mod support;
 
@@ -256,7 +257,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "storage",
         operators: &[],
-        needed: "dense tensors that are not variables",
+        needed: "dense tensors, of which only states are variables",
         broken: operands::storage,
     },
     Constraint {
@@ -264,6 +265,18 @@ pub const CONSTRAINTS: &[Constraint] = &[
         operators: ARITHMETIC,
         needed: "activations that are all int8 or all uint8",
         broken: |site| operands::one_type_of(site, BYTES),
+    },
+    Constraint {
+        name: "form",
+        operators: &[Opcode::SVDF],
+        needed: "int8 activations and weights, int16 weights by time and state, a constant int32 bias or none, and RELU",
+        broken: recurrent::svdf,
+    },
+    Constraint {
+        name: "form",
+        operators: &[Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM],
+        needed: "int8 activations and weights, an int16 cell, int32 biases and five intermediates, TANH, and no peephole, projection or layer normalisation",
+        broken: recurrent::lstm,
     },
     Constraint {
         name: "types",

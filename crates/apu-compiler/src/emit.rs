@@ -177,7 +177,7 @@ impl Parts {
                     *size,
                 )?,
                 Operand::Scratch(0) => program::Operand::default(),
-                Operand::Scratch(size) => {
+                Operand::Scratch(size) | Operand::State(size) => {
                     located(SEGMENT_ARENA, plan.scratch(now), (*size).into())?
                 }
             };

@@ -205,6 +205,8 @@ pub struct Operator {
     pub inputs: Vec<Option<TensorId>>,
     /// Outputs in the schema's order.
     pub outputs: Vec<TensorId>,
+    /// Tensors that only say how what lies between is quantised.
+    pub intermediates: Vec<TensorId>,
     /// Attributes.
     pub options: Options,
 }

@@ -226,6 +226,10 @@ fn import_operator<'m>(
         version: code.version(),
         inputs,
         outputs: references(&place, table.outputs(), tensors)?,
+        intermediates: match each(table.intermediates()).all(|id| id >= 0) {
+            true => references(&place, table.intermediates(), tensors)?,
+            false => Vec::new(),
+        },
         options: match attributes {
             Some(bytes) if is_detection => detection::options(bytes).unwrap_or(Options::None),
             _ => table.options().map_or(Options::None, import_options),

@@ -13,6 +13,7 @@ mod moves;
 mod pad;
 mod plain;
 mod pool;
+mod recurrent;
 mod reductions;
 mod resize;
 mod rows;
@@ -82,6 +83,8 @@ pub(crate) enum Operand {
     Shared(Arc<[u8]>),
     /// Memory for the time that it runs, in bytes.
     Scratch(u32),
+    /// Memory of its own that is kept from run to run, in bytes.
+    State(u32),
     /// Memory for the time that the records of one operator run.
     Temporary {
         /// Which of the operator's.
@@ -106,6 +109,8 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         Opcode::SOFTMAX => rows::softmax(site).map(one),
         Opcode::LOG_SOFTMAX => rows::log_softmax(site).map(one),
         Opcode::ADD_N => elementwise::sum(site),
+        Opcode::SVDF => recurrent::svdf(site).map(one),
+        Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM => recurrent::lstm(site).map(one),
         Opcode::SUM if unscaled(site) => reductions::reduce(site).map(one),
         Opcode::MEAN | Opcode::SUM => rows::mean(site).map(one),
         Opcode::REDUCE_MAX | Opcode::REDUCE_MIN => reductions::reduce(site).map(one),
@@ -174,7 +179,7 @@ fn record(
             Operand::Part(_, range) => range.end - range.start,
             Operand::Packed(bytes) => bytes.len() as u64,
             Operand::Shared(bytes) => bytes.len() as u64,
-            Operand::Scratch(bytes) => u64::from(*bytes),
+            Operand::Scratch(bytes) | Operand::State(bytes) => u64::from(*bytes),
             Operand::Temporary { size, .. } => *size,
         };
         if got != u64::from(needed) {

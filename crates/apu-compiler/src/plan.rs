@@ -110,16 +110,23 @@ pub(crate) fn blocks(graph: &Graph, storage: &Storage) -> Vec<(Owner, Block)> {
                         _ => continue,
                     }
                 }
-                Operand::Scratch(size) => (Owner::Scratch(now), u64::from(*size)),
+                Operand::Scratch(size) | Operand::State(size) => {
+                    (Owner::Scratch(now), u64::from(*size))
+                }
                 Operand::Temporary { index, size } => {
                     (Owner::Temporary((record.source, *index)), *size)
                 }
                 Operand::Packed(_) | Operand::Shared(_) | Operand::Output(_) => continue,
             };
+            // Nobody else may write what is kept.
+            let (first, last) = match operand {
+                Operand::State(_) => (0, storage.records.len()),
+                _ => (now, now),
+            };
             let block = Block {
                 size: aligned(size),
-                first: now,
-                last: now,
+                first,
+                last,
             };
             let index = *known.entry(owner).or_insert(blocks.len());
             match blocks.get_mut(index) {

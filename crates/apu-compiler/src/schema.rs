@@ -139,6 +139,7 @@ tables! {
         @ inputs: Vector<'a, i32> = 1;
         @ outputs: Vector<'a, i32> = 2;
         @ custom_options: Vector<'a, u8> = 5;
+        @ intermediates: Vector<'a, i32> = 8;
         union verify_options;
     }
     Conv2DOptions {

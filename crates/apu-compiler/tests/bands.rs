@@ -130,6 +130,7 @@ impl Builder {
             version: 1,
             inputs: inputs.iter().copied().map(Some).collect(),
             outputs: vec![output],
+            intermediates: vec![],
             options,
         });
         self.images.push(output);

@@ -100,6 +100,9 @@ const ROWS: &[(Opcode, Read)] = &[
     (Opcode::STRIDED_SLICE, strided_slice),
     (Opcode::SUB, |node| node.params().map(fused)),
     (Opcode::SUM, nothing),
+    // Their state is in the runtime's tensors, where the APU wouldn't see it.
+    (Opcode::SVDF, |_| None),
+    (Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM, |_| None),
     (Opcode::TANH, nothing),
     (Opcode::TILE, nothing),
     (Opcode::TRANSPOSE, nothing),

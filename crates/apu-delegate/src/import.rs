@@ -41,6 +41,7 @@ fn operator(graph: &tflite::Graph, id: NodeId) -> Result<Operator, tflite::Error
         version: node.version(),
         inputs: node.inputs().collect(),
         outputs: node.outputs().collect(),
+        intermediates: Vec::new(),
         options: attributes::read(&node).unwrap_or(Options::None),
     })
 }

@@ -7,8 +7,8 @@ use apu_kernels::Isa;
 use apu_proto::program::Operand;
 use core::mem::take;
 
-/// Runs a program once over `segments`: constants, arena, inputs, outputs. The arena needs no
-/// particular content. `cancelled` is asked before each operator: a flag, a clock.
+/// Runs a program once over `segments`: constants, arena, inputs, outputs. In the arena it finds
+/// the states that the last run left, zeros before the first; the rest needs no particular content. `cancelled` is asked before each operator: a flag, a clock.
 ///
 /// # Errors
 /// A segment that is missing, too small or read-only; [`Error::Cancelled`].

@@ -5,13 +5,14 @@ use crate::{Layout, OpError};
 use apu_kernels::pool_2d::Pooling;
 use apu_kernels::{
     Isa, arg_max, batch_matmul, cast, conv_2d, copy, depthwise_conv_2d, dequantize, detection,
-    elementwise, float_function, gather, l2_normalization, log_softmax, lookup, mean, pad, pool_2d,
-    quantize, reduce, resize_bilinear, select, softmax, strided_copy,
+    elementwise, float_function, gather, l2_normalization, log_softmax, lookup, lstm, mean, pad,
+    pool_2d, quantize, reduce, resize_bilinear, select, softmax, strided_copy, svdf,
 };
 use apu_proto::program::{
     ArgMax, BatchMatmul, Cast, Conv2d, DepthwiseConv2d, Dequantize, Detection, Elementwise,
-    FloatFunction, Gather, L2Normalization, LogSoftmax, Lookup, MAX_OPERANDS, Mean, Op, Operand,
-    Pad, Pool2d, Quantize, Reduce, ResizeBilinear, Select, Softmax, StridedCopy, opcode,
+    FloatFunction, Gather, L2Normalization, LogSoftmax, Lookup, Lstm, MAX_OPERANDS, Mean, Op,
+    Operand, Pad, Pool2d, Quantize, Reduce, ResizeBilinear, Select, Softmax, StridedCopy, Svdf,
+    opcode,
 };
 use core::ops::Range;
 use zerocopy::FromBytes;
@@ -46,6 +47,8 @@ enum Kernel {
     FloatFunction(FloatFunction),
     L2Normalization(L2Normalization),
     Detection(Detection),
+    Svdf(Svdf),
+    Lstm(Lstm),
 }
 
 /// The memory of an operator's operands.
@@ -55,7 +58,7 @@ pub struct Operands<'a> {
     pub reads: [&'a [u8]; MAX_READS],
     /// Its output.
     pub output: &'a mut [u8],
-    /// Its scratch, empty if it needs none.
+    /// Its scratch or state, empty if it needs none.
     pub scratch: &'a mut [u8],
 }
 
@@ -97,7 +100,7 @@ impl Operator {
         self.operands[self.kernel.reads()]
     }
 
-    /// Where it keeps intermediate results; its size is 0 if nowhere.
+    /// Where it keeps intermediate results, or its state; its size is 0 if nowhere.
     pub fn scratch(&self) -> Operand {
         if self.kernel.has_scratch() {
             self.operands[self.kernel.reads() + 1]
@@ -143,6 +146,8 @@ impl Kernel {
             opcode::FLOAT_FUNCTION => Self::FloatFunction(params(op)?),
             opcode::L2_NORMALIZATION => Self::L2Normalization(params(op)?),
             opcode::DETECTION => Self::Detection(params(op)?),
+            opcode::SVDF => Self::Svdf(params(op)?),
+            opcode::LSTM => Self::Lstm(params(op)?),
             got => return Err(OpError::Opcode { got }),
         })
     }
@@ -151,7 +156,12 @@ impl Kernel {
     fn reads(&self) -> usize {
         match self {
             Self::Conv2d(_) | Self::DepthwiseConv2d(_) | Self::Select(_) | Self::Detection(_) => 3,
-            Self::Elementwise(_) | Self::Lookup(_) | Self::Gather(_) | Self::BatchMatmul(_) => 2,
+            Self::Elementwise(_)
+            | Self::Lookup(_)
+            | Self::Gather(_)
+            | Self::BatchMatmul(_)
+            | Self::Svdf(_)
+            | Self::Lstm(_) => 2,
             Self::AveragePool2d(_)
             | Self::MaxPool2d(_)
             | Self::Copy
@@ -172,7 +182,10 @@ impl Kernel {
     }
 
     fn has_scratch(&self) -> bool {
-        matches!(self, Self::Conv2d(_) | Self::Mean(_) | Self::Detection(_))
+        matches!(
+            self,
+            Self::Conv2d(_) | Self::Mean(_) | Self::Detection(_) | Self::Svdf(_) | Self::Lstm(_)
+        )
     }
 
     fn operand_count(&self) -> usize {
@@ -204,6 +217,8 @@ impl Kernel {
             Self::FloatFunction(params) => float_function::sizes(params),
             Self::L2Normalization(params) => l2_normalization::sizes(params),
             Self::Detection(params) => detection::sizes(params),
+            Self::Svdf(params) => svdf::sizes(params),
+            Self::Lstm(params) => lstm::sizes(params),
             Self::Copy => {
                 let size = op.operands[0].size;
                 return Ok([size, size, 0, 0, 0, 0]);
@@ -247,6 +262,8 @@ impl Kernel {
             Self::FloatFunction(params) => float_function::run(isa, params, a, output),
             Self::L2Normalization(params) => l2_normalization::run(isa, params, a, output),
             Self::Detection(params) => detection::run(isa, params, [a, b, c], output, scratch),
+            Self::Svdf(params) => svdf::run(isa, params, a, b, output, scratch),
+            Self::Lstm(params) => lstm::run(isa, params, a, b, output, scratch),
         }
     }
 }

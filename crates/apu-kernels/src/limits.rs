@@ -80,6 +80,18 @@ pub(crate) fn bytes(operand: &'static str, factors: &[u32]) -> Result<u32, Error
         })
 }
 
+/// The size of an operand of several parts.
+pub(crate) fn sum(operand: &'static str, parts: &[u32]) -> Result<u32, Error> {
+    parts
+        .iter()
+        .try_fold(0, |size: u32, &part| size.checked_add(part))
+        .filter(|&size| size <= MAX_BYTES)
+        .ok_or(Error::TooLarge {
+            operand,
+            max: MAX_BYTES,
+        })
+}
+
 /// Checks that a parameter is the size of an element: 1, 2, 4 or 8 bytes.
 pub(crate) fn element_size(field: &'static str, got: u32) -> Result<(), Error> {
     if matches!(got, 1 | 2 | 4 | 8) {

@@ -5,8 +5,8 @@
 
 use apu_kernels::{
     Error, Isa, Sizes, arg_max, batch_matmul, cast, conv_2d, copy, depthwise_conv_2d, dequantize,
-    detection, elementwise, float_function, gather, l2_normalization, log_softmax, lookup, mean,
-    pad, pool_2d, quantize, reduce, resize_bilinear, select, softmax, strided_copy,
+    detection, elementwise, float_function, gather, l2_normalization, log_softmax, lookup, lstm,
+    mean, pad, pool_2d, quantize, reduce, resize_bilinear, select, softmax, strided_copy, svdf,
 };
 use apu_proto::program;
 use proptest::{prelude::*, sample::select};
@@ -96,7 +96,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
-    fn never_panic(opcode in 0..23u32, words in words()) {
+    fn never_panic(opcode in 0..25u32, words in words()) {
         let words = &words;
         match opcode {
             0 => {
@@ -233,6 +233,20 @@ proptest! {
                 let p: program::L2Normalization = parameters(words);
                 try_run(l2_normalization::sizes(&p), |isa, operands| match operands {
                     [input, output] => l2_normalization::run(isa, &p, input, output),
+                    _ => unreachable!(),
+                });
+            }
+            22 => {
+                let p: program::Svdf = parameters(words);
+                try_run(svdf::sizes(&p), |isa, operands| match operands {
+                    [input, weights, output, state] => svdf::run(isa, &p, input, weights, output, state),
+                    _ => unreachable!(),
+                });
+            }
+            23 => {
+                let p: program::Lstm = parameters(words);
+                try_run(lstm::sizes(&p), |isa, operands| match operands {
+                    [input, weights, output, state] => lstm::run(isa, &p, input, weights, output, state),
                     _ => unreachable!(),
                 });
             }

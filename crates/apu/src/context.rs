@@ -24,8 +24,8 @@ impl Default for ContextOptions {
 
 /// Runs a model any number of times. An inference is one submit, one wait, and no allocation.
 ///
-/// After an error the next run begins afresh: with a new queue when a job failed, with new memory
-/// when a job had to be left behind.
+/// After an error the next run begins afresh: with a new queue when a job failed, with new memory,
+/// in which no state is kept, when a job had to be left behind.
 #[derive(Debug)]
 pub struct Context {
     model: Model,
@@ -41,6 +41,7 @@ struct Session {
     queue: Option<Queue>,
     vm: Vm,
     job: Job,
+    arena: Buffer,
     inputs: Vec<Buffer>,
     outputs: Vec<Buffer>,
 }
@@ -121,6 +122,15 @@ impl Context {
         buffer.bytes().get(..size).ok_or_else(missing)
     }
 
+    /// Forgets what operators with a state, such as an LSTM, have kept of the runs so far.
+    ///
+    /// # Errors
+    /// There is no new memory in place of some that a run left behind.
+    pub fn reset(&mut self) -> Result<()> {
+        self.session()?.arena.bytes_mut().fill(0);
+        Ok(())
+    }
+
     /// Runs on the inputs that are there.
     ///
     /// # Errors
@@ -190,6 +200,7 @@ impl Session {
             queue: None,
             vm,
             job,
+            arena,
             inputs,
             outputs,
         })

@@ -397,6 +397,8 @@ fn kind(opcode: u32) -> &'static str {
         opcode::FLOAT_FUNCTION => "FLOAT_FUNCTION",
         opcode::L2_NORMALIZATION => "L2_NORMALIZATION",
         opcode::LOG_SOFTMAX => "LOG_SOFTMAX",
+        opcode::LSTM => "LSTM",
+        opcode::SVDF => "SVDF",
         opcode::DETECTION => "DETECTION",
         _ => "(unknown)",
     }

@@ -1,6 +1,10 @@
 //! Every operator, byte for byte as LiteRT computes it.
 #![allow(missing_docs, clippy::expect_used)]
 
+use apu::Context;
+use apu_compiler::Options;
+use suite::inference::{load, run};
+
 macro_rules! operators {
     ($($operator:ident { $($kind:ident),* $(,)? })*) => {
         $(mod $operator {
@@ -59,6 +63,9 @@ operators! {
         cast_int64_to_int32, cast_bool_to_float32, cast_int8_to_int32, cast_uint8_to_float32,
         cast_int32_to_bool, select_v2_int8, select_v2_float32, select_int8, select_float32,
     }
+    recurrent {
+        svdf_int8, lstm_int8,
+    }
     reshape { int8, uint8, float32, int32 }
     unary {
         gelu_int8, hard_swish_int8, leaky_relu_int8, logistic_int8, relu_int8, relu6_int8,
@@ -92,6 +99,21 @@ operators! {
     resize_bilinear {
         int8, uint8, int16, float32,
     }
+}
+
+#[test]
+fn a_state_is_kept_until_it_is_reset() {
+    let mut kept = 0;
+    for case in suite::golden::open("recurrent").cases("lstm_int8") {
+        let mut context = load(&case.model, &Options::default()).expect("the model compiles");
+        let input = case.inputs[0].tensor(0);
+        let mut answer = |context: &mut Context| run(context, &[input]).expect("it runs");
+        let [first, second] = [answer(&mut context), answer(&mut context)];
+        kept += usize::from(first != second);
+        context.reset().expect("there is memory");
+        assert_eq!(answer(&mut context), first, "{}", case.name);
+    }
+    assert!(kept > 20, "only {kept} cases keep anything");
 }
 
 #[test]

@@ -14,18 +14,30 @@ pub(super) fn count(site: &Site) -> Option<String> {
     if !(least..=most).contains(&inputs) || !(fewest..=largest).contains(&outputs) {
         return Some(format!("{inputs} inputs and {outputs} outputs"));
     }
-    // Of any number of inputs none may be left out.
-    let needed = if most == usize::MAX { inputs } else { least };
+    let needed = match most {
+        // Of any number of inputs none may be left out.
+        usize::MAX => inputs,
+        // What these can do without stands among what they can't.
+        _ if kind.state != (0, 0) => 1,
+        _ => least,
+    };
     (0..needed)
         .find(|&i| site.input(i).is_none())
         .map(|i| format!("no input {i}"))
 }
 
 pub(super) fn storage(site: &Site) -> Option<String> {
-    let inputs = (0..site.operator.inputs.len()).filter_map(|i| site.input(i));
-    inputs.chain(site.output()).find_map(|tensor| match tensor {
+    let (from, to) = kind(site.operator.opcode)?.state;
+    let inputs = (0..site.operator.inputs.len()).filter_map(|i| Some((i, site.input(i)?)));
+    let is_state = |i: usize| (from..to).contains(&i);
+    let inputs = inputs.map(|(i, tensor)| (is_state(i), tensor));
+    let mut tensors = inputs.chain(site.output().map(|output| (false, output)));
+    tensors.find_map(|(is_state, tensor)| match tensor {
         Tensor { sparse: true, .. } => Some(format!("sparse {}", tensor.label())),
-        Tensor { variable: true, .. } => Some(format!("variable {}", tensor.label())),
+        Tensor { variable, .. } if *variable != is_state => {
+            let kept = if *variable { "variable" } else { "fixed" };
+            Some(format!("{kept} {}", tensor.label()))
+        }
         _ => None,
     })
 }

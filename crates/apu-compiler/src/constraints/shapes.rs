@@ -101,7 +101,9 @@ fn expected(site: &Site) -> Option<Vec<u32>> {
         | Opcode::ARG_MIN
         | Opcode::BATCH_MATMUL
         | Opcode::DETECTION_POSTPROCESS
-        | Opcode::TRANSPOSE_CONV => site.output().map(|output| output.shape.clone()),
+        | Opcode::SVDF
+        | Opcode::TRANSPOSE_CONV
+        | Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM => site.output().map(|output| output.shape.clone()),
         Opcode::RESIZE_BILINEAR => resized(site),
         _ => Some(input.shape.clone()),
     }

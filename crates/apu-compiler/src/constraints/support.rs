@@ -17,6 +17,8 @@ pub struct Kind {
     pub outputs: (usize, usize),
     /// The first input that carries activations, and the first behind them that doesn't.
     pub data: (usize, usize),
+    /// Likewise of those that are kept from run to run.
+    pub state: (usize, usize),
 }
 
 /// Any number of operands.
@@ -40,6 +42,7 @@ const fn with_arguments(opcode: Opcode, least: usize, most: usize) -> Kind {
         inputs: (least, most),
         outputs: (1, 1),
         data: (0, 1),
+        state: (0, 0),
     }
 }
 
@@ -50,6 +53,7 @@ const fn gathering(opcode: Opcode) -> Kind {
         inputs: (1, MANY),
         outputs: (1, 1),
         data: (0, MANY),
+        state: (0, 0),
     }
 }
 
@@ -60,6 +64,7 @@ const fn splitting(opcode: Opcode, inputs: usize, data: usize) -> Kind {
         inputs: (inputs, inputs),
         outputs: (1, MANY),
         data: (data, data + 1),
+        state: (0, 0),
     }
 }
 
@@ -171,16 +176,25 @@ pub const SUPPORTED: &[Kind] = &[
     with_arguments(Opcode::STRIDED_SLICE, 4, 4),
     binary(Opcode::SUB),
     with_arguments(Opcode::SUM, 2, 2),
+    Kind {
+        state: (4, 5),
+        ..with_arguments(Opcode::SVDF, 5, 5)
+    },
     unary(Opcode::TANH),
     Kind {
         opcode: Opcode::DETECTION_POSTPROCESS,
         inputs: (3, 3),
         outputs: (4, 4),
         data: (0, 3),
+        state: (0, 0),
     },
     with_arguments(Opcode::TILE, 2, 2),
     with_arguments(Opcode::TRANSPOSE, 2, 2),
     transposing(Opcode::TRANSPOSE_CONV),
+    Kind {
+        state: (18, 20),
+        ..with_arguments(Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM, 20, 24)
+    },
     splitting(Opcode::UNPACK, 1, 0),
     unary(Opcode::ZEROS_LIKE),
 ];

@@ -21,6 +21,7 @@ impl Graph<'_> {
             let place = format!("operator {}", operator.index);
             self.check_references(&place, operator.inputs.iter().flatten())?;
             self.check_references(&place, &operator.outputs)?;
+            self.check_references(&place, &operator.intermediates)?;
         }
         self.check_references("the input list", &self.inputs)?;
         self.check_references("the output list", &self.outputs)?;
