@@ -7,7 +7,7 @@ mod toy;
 
 use std::sync::{Mutex, OnceLock};
 
-use apu_compiler::{Options, compile, inspect};
+use apu_compiler::{Optimise, Options, compile, inspect};
 use peak_alloc::PeakAlloc;
 use proptest::{prelude::*, sample::Index};
 use toy::{ADD, Model, RESHAPE, bytes};
@@ -49,7 +49,11 @@ fn survive(file: &[u8]) {
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
-    let compiled = compile(file, &Options::default());
+    let small = Options {
+        optimise: Optimise::Size,
+        ..Options::default()
+    };
+    let compiled = compile(file, &Options::default()).and_then(|_| compile(file, &small));
     let report = inspect(file);
     let peak = MEMORY.peak_usage().saturating_sub(before);
     assert!(

@@ -38,12 +38,29 @@ pub fn check(operator: &str, kind: &str) {
     );
 }
 
-/// What is wrong with the answers to all cases of all archives in a folder.
-pub fn failures_in(folder: &Path, numerics: Numerics) -> Vec<String> {
+/// One model of each kind that there are vectors of.
+pub fn models() -> Vec<Vec<u8>> {
+    let first_of_each = |path: PathBuf| {
+        let mut archive = Archive::open(&path);
+        let kinds = archive.kinds().into_iter();
+        kinds
+            .map(|kind| archive.cases(&kind).swap_remove(0).model)
+            .collect::<Vec<_>>()
+    };
+    let mut models: Vec<Vec<u8>> = archives_in(&folder()).flat_map(first_of_each).collect();
+    models.sort();
+    models
+}
+
+fn archives_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let paths = std::fs::read_dir(folder).expect("the folder is readable");
     let paths = paths.map(|entry| entry.expect("the folder is readable").path());
-    let archives = paths.filter(|path| path.extension() == Some("npz".as_ref()));
-    archives
+    paths.filter(|path| path.extension() == Some("npz".as_ref()))
+}
+
+/// What is wrong with the answers to all cases of all archives in a folder.
+pub fn failures_in(folder: &Path, numerics: Numerics) -> Vec<String> {
+    archives_in(folder)
         .flat_map(|path| failures_of(&path, numerics))
         .collect()
 }

@@ -3,8 +3,9 @@
 //! The device is [`device::name`]: in-process, or the node named by `APU_TEST_DEVICE`. The test
 //! targets read as the table of contents: `golden` (every operator, against stored vectors),
 //! `sweep` (the same on cases drawn anew), `models` (whole models, against LiteRT run live),
-//! `digits` (accuracy), and, on an accel node only, `recovery` (the device goes away) and
-//! `modules` (its driver does). What a driver's interface promises is checked by `apu conformance`.
+//! `digits` (accuracy), `mutated` (damaged models and programs), and, on an accel node only,
+//! `recovery` (the device goes away) and `modules` (its driver does). What a driver's interface
+//! promises is checked by `apu conformance`.
 //!
 //! This crate is only ever linked into tests, so that a broken expectation panics.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -15,6 +16,7 @@ pub mod compare;
 pub mod device;
 pub mod emulator;
 pub mod golden;
+pub mod hostile;
 pub mod inference;
 pub mod litert;
 pub mod modules;

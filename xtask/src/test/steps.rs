@@ -16,6 +16,8 @@ const ANY_DEVICE: [&str; 3] = ["golden", "models", "digits"];
 const SWEEP: &str = "sweep";
 /// Cases of `tests/suite` that unload the drivers and load them again.
 const MODULES: &str = "modules";
+/// Damaged models and programs, which no device must see first.
+const MUTATED: &str = "mutated";
 /// Cases of `tests/suite` that start and kill the daemon themselves.
 const ALONE: [&str; 2] = ["recovery", MODULES];
 
@@ -160,7 +162,7 @@ fn suite_in_process() -> Result<Vec<Command>> {
     let mut cargo = workspace::cargo();
     cargo.args(["test", "--release", "--package=suite"]);
     cargo.args(ANY_DEVICE.iter().flat_map(|target| ["--test", target]));
-    cargo.args(["--test", SWEEP]);
+    cargo.args(["--test", SWEEP, "--test", MUTATED]);
     cargo.env("APU_LITERT_PYTHON", setup::litert()?);
     let mut diff = workspace::cargo();
     diff.args([

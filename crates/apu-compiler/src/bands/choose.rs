@@ -20,7 +20,7 @@ const HEIGHTS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 /// Most bands of a run; it bounds how long compiling takes, and how many records a program has.
 const MOST_BANDS: u32 = 256;
 /// Programs with more records are left as they are.
-const MOST_RECORDS: usize = 1024;
+const MOST_RECORDS: usize = 512;
 /// What stays in the cache next to a core while a run is computed.
 const CACHE: u64 = 640 << 10;
 /// What a record costs beside its work, in bytes that could be moved in that time.
@@ -43,7 +43,7 @@ pub(super) fn choose(graph: &Graph, storage: &Storage, goal: Optimise) -> Vec<(R
         return Vec::new();
     }
     let arena = Arena::new(graph, storage);
-    let candidates = candidates(storage, &arena);
+    let candidates = candidates(storage, &arena, goal);
     let limit = match goal {
         Optimise::Speed => u64::MAX,
         Optimise::Size => least_peak(count, &candidates),
@@ -92,7 +92,7 @@ fn least_work(count: usize, candidates: Vec<&Candidate>) -> Vec<(Range<usize>, u
 }
 
 /// All candidates, sorted by where they end; every record by itself is one.
-fn candidates(storage: &Storage, arena: &Arena) -> Vec<Candidate> {
+fn candidates(storage: &Storage, arena: &Arena, goal: Optimise) -> Vec<Candidate> {
     let readers = readers(storage, &storage.records);
     let mut candidates = Vec::new();
     for start in 0..storage.records.len() {
@@ -108,16 +108,17 @@ fn candidates(storage: &Storage, arena: &Arena) -> Vec<Candidate> {
             else {
                 break;
             };
-            candidates.extend(of_run(&run, &range, arena));
+            candidates.extend(of_run(&run, &range, arena, goal));
         }
     }
     candidates.sort_by_key(|candidate| candidate.range.end);
     candidates
 }
 
-fn of_run(run: &Run, range: &Range<usize>, arena: &Arena) -> Vec<Candidate> {
+fn of_run(run: &Run, range: &Range<usize>, arena: &Arena, goal: Optimise) -> Vec<Candidate> {
     let passing: Vec<TensorId> = run.passing().collect();
-    if passing.is_empty() {
+    let spilt = passing.iter().map(|id| arena.spilt(*id)).sum::<u64>() as i64;
+    if passing.is_empty() || (goal == Optimise::Speed && spilt == 0) {
         return Vec::new();
     }
     let others = arena.live(range, |id| passing.contains(&id));
@@ -132,7 +133,6 @@ fn of_run(run: &Run, range: &Range<usize>, arena: &Arena) -> Vec<Candidate> {
             .map(|&(_, bytes)| plan::aligned(bytes))
             .sum();
         let records = (schedule.steps.len() - range.len()) as i64;
-        let spilt = passing.iter().map(|id| arena.spilt(*id)).sum::<u64>() as i64;
         let saved = if held <= CACHE { spilt } else { 0 };
         Candidate {
             range: range.clone(),

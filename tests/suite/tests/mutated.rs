@@ -1,0 +1,79 @@
+//! Models and programs of every operator, each a little damaged. `APU_MUTATED_CASES` gives more time.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use suite::{golden, hostile};
+
+static MODELS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(golden::models);
+static PROGRAMS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| hostile::programs(&MODELS));
+
+/// Numbers that sizes, offsets and indices go wrong with.
+fn number() -> impl Strategy<Value = u32> {
+    prop_oneof![
+        any::<u32>(),
+        0..64u32,
+        Just(u32::MAX),
+        Just(i32::MAX as u32),
+        (0..32u32).prop_map(|bit| 1 << bit),
+    ]
+}
+
+/// Where, what, and whether it is a whole word there.
+type Change = (Index, u32, bool);
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    prop::collection::vec((any::<Index>(), number(), any::<bool>()), 1..6)
+}
+
+fn changed(file: &[u8], changes: &[Change], within: usize) -> Vec<u8> {
+    let mut file = file.to_vec();
+    for (place, number, word) in changes {
+        let place = place.index(within.min(file.len()));
+        // Numbers lie at multiples of their size.
+        let (at, size) = if *word { (place & !3, 4) } else { (place, 1) };
+        for (byte, new) in file[at..].iter_mut().zip(&number.to_le_bytes()[..size]) {
+            *byte = *new;
+        }
+    }
+    file
+}
+
+fn config() -> ProptestConfig {
+    let cases = std::env::var("APU_MUTATED_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
+    ProptestConfig {
+        cases: cases.unwrap_or(4000),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn models(model in any::<Index>(), changes in changes()) {
+        let model = model.get(&MODELS);
+        hostile::model(&changed(model, &changes, model.len()));
+    }
+
+    #[test]
+    fn programs(program in any::<Index>(), changes in changes()) {
+        let program = program.get(&PROGRAMS);
+        let code = u32::from_le_bytes(program[72..76].try_into().unwrap()) as usize;
+        hostile::program(&changed(program, &changes, code));
+    }
+}
+
+#[test]
+fn whole_ones_pass() {
+    assert!(MODELS.len() > 100, "{} models", MODELS.len());
+    MODELS.iter().for_each(|model| hostile::model(model));
+    PROGRAMS
+        .iter()
+        .for_each(|program| hostile::program(program));
+}
