@@ -13,7 +13,7 @@ mod choose;
 mod rows;
 mod run;
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use apu_proto::program::{PARAMS, opcode};
 
@@ -32,13 +32,24 @@ pub(crate) fn cut(graph: &Graph, storage: &mut Storage, goal: Optimise) {
     if chosen.is_empty() {
         return;
     }
+    let readers = storage.readers();
+    let runs: Vec<(Option<Run>, Range<usize>, u32)> = chosen
+        .into_iter()
+        .map(|(range, height)| {
+            (
+                Run::new(graph, storage, &readers, range.clone()),
+                range,
+                height,
+            )
+        })
+        .collect();
     let old = std::mem::take(&mut storage.records);
     let mut new = Vec::with_capacity(old.len());
     let mut at = 0;
-    for (range, height) in chosen {
+    for (run, range, height) in runs {
         new.extend_from_slice(&old[at..range.start]);
         at = range.end;
-        match Run::new(storage, &old, range.clone()) {
+        match run {
             Some(run) => band_by_band(storage, &run, &old[range], height, &mut new),
             None => new.extend_from_slice(&old[range]),
         }
@@ -106,17 +117,4 @@ fn computed(
         band.operands[*operand] = Operand::Part(*tensor, range.clone());
     }
     band
-}
-
-/// For each tensor the records that read it.
-fn readers(storage: &Storage, records: &[Record]) -> HashMap<TensorId, Vec<usize>> {
-    let mut readers: HashMap<TensorId, Vec<usize>> = HashMap::new();
-    for (index, record) in records.iter().enumerate() {
-        for operand in &record.operands {
-            if let Operand::Read(id) = operand {
-                readers.entry(storage.home(*id).0).or_default().push(index);
-            }
-        }
-    }
-    readers
 }

@@ -4,7 +4,7 @@ use crate::{
     Error, Numerics, Options, UnplacedOperator, bands,
     constraints::{Refusal, Site},
     emit::{self, Emitted},
-    fold,
+    fold, fuse,
     graph::Graph,
     import,
     legalise::{self, Operand, Step},
@@ -181,6 +181,7 @@ fn assemble(
     report: &mut Report,
 ) -> Result<Vec<u8>, Error> {
     let mut storage = Storage::assign(graph, steps);
+    fuse::fuse(graph, &mut storage);
     bands::cut(graph, &mut storage, options.optimise);
     let plan = Plan::new(graph, &storage);
     let Emitted { file, constants } = emit::emit(graph, &storage, &plan, options)?;

@@ -200,10 +200,11 @@ impl Parts {
         id: TensorId,
     ) -> Result<program::Operand, Error> {
         let size = graph.tensors[id].bytes();
+        let start = storage.offset(id);
         match storage.home(id) {
-            (_, Home::Input(index)) => located(SEGMENT_IO + index as u32, 0, size),
-            (_, Home::Output(index)) => output(graph, index),
-            (root, Home::Arena) => located(SEGMENT_ARENA, plan.tensor(root), size),
+            (_, Home::Input(index)) => located(SEGMENT_IO + index as u32, start, size),
+            (_, Home::Output(index)) => located(output(graph, index)?.segment, start, size),
+            (root, Home::Arena) => located(SEGMENT_ARENA, plan.tensor(root) + start, size),
             (root, Home::Constant) => {
                 let offset = match self.constant_at.get(&root) {
                     Some(&offset) => offset,
@@ -214,7 +215,7 @@ impl Parts {
                         offset
                     }
                 };
-                located(SEGMENT_CONSTANTS, offset, size)
+                located(SEGMENT_CONSTANTS, offset + start, size)
             }
         }
     }

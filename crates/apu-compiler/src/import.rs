@@ -2,6 +2,7 @@
 //! once.
 
 mod detection;
+mod flexmap;
 
 use std::borrow::Cow;
 

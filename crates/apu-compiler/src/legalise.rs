@@ -27,7 +27,7 @@ use std::{ops::Range, sync::Arc};
 
 use apu_kernels::Sizes;
 use apu_proto::program::{PARAMS, Rounding};
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::{
     constraints::{self, LIMITS, Refusal, Site},
@@ -64,6 +64,31 @@ pub(crate) struct Record {
     pub output: TensorId,
     /// Multiply-accumulates.
     pub macs: u64,
+}
+
+impl Record {
+    /// The opcode's structure.
+    pub fn params<T: FromBytes>(&self) -> Option<T> {
+        Some(T::read_from_prefix(&self.params).ok()?.0)
+    }
+
+    /// Replaces the opcode's structure by another of its type.
+    pub fn set_params(&mut self, params: &(impl IntoBytes + Immutable)) {
+        let bytes = params.as_bytes();
+        if let Some(start) = self.params.get_mut(..bytes.len()) {
+            start.copy_from_slice(bytes);
+        }
+    }
+
+    /// Makes the scratch, which is the last operand of those that have one, as large as the last of
+    /// these sizes.
+    pub fn set_scratch(&mut self, sizes: &Sizes) {
+        if let (Some(Operand::Scratch(scratch)), Some(&size)) =
+            (self.operands.last_mut(), sizes.as_slice().last())
+        {
+            *scratch = size;
+        }
+    }
 }
 
 /// What a record reads or writes.

@@ -26,6 +26,7 @@ mod storage;
 
 mod bands;
 mod emit;
+mod fuse;
 mod plan;
 
 pub mod report;

@@ -68,6 +68,12 @@ impl Plan {
         plan
     }
 
+    /// The lower bound alone.
+    pub fn lower_bound(graph: &Graph, storage: &Storage) -> u64 {
+        let blocks: Vec<Block> = blocks(graph, storage).into_iter().map(|(_, b)| b).collect();
+        most_at_once(&blocks)
+    }
+
     /// Where a tensor lies, by its root.
     pub fn tensor(&self, root: TensorId) -> u64 {
         self.tensors.get(&root).copied().unwrap_or(0)

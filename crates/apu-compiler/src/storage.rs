@@ -21,12 +21,15 @@ pub(crate) enum Home {
 }
 
 /// The records of a program, and where each of their tensors lives.
+#[derive(Clone)]
 pub(crate) struct Storage {
     /// In the order in which they run.
     pub records: Vec<Record>,
     /// For each tensor the one whose elements it has: itself, or what it is a view of.
     roots: Vec<TensorId>,
     homes: Vec<Home>,
+    /// For each tensor the byte of that other one at which its own begin.
+    offsets: Vec<u64>,
     /// Bytes of tensors of which the arena never holds all.
     held: HashMap<TensorId, u64>,
 }
@@ -70,6 +73,7 @@ impl Storage {
         }
         Self {
             records,
+            offsets: vec![0; roots.len()],
             roots,
             homes,
             held: HashMap::new(),
@@ -80,6 +84,41 @@ impl Storage {
     pub fn home(&self, id: TensorId) -> (TensorId, Home) {
         let root = self.roots[id];
         (root, self.homes[root])
+    }
+
+    /// Where in the tensor that it is named after a tensor's elements begin, in bytes.
+    pub fn offset(&self, id: TensorId) -> u64 {
+        self.offsets[id]
+    }
+
+    /// Whether a tensor is not all of the one that it is named after.
+    pub fn is_part(&self, graph: &Graph, id: TensorId) -> bool {
+        graph.tensors[id].bytes() != graph.tensors[self.roots[id]].bytes()
+    }
+
+    /// Has a tensor, which is named after itself, begin at this byte of another one.
+    pub fn become_part(&mut self, id: TensorId, of: TensorId, at: u64) {
+        let (root, at) = (self.roots[of], self.offsets[of] + at);
+        for other in 0..self.roots.len() {
+            if self.roots[other] == id {
+                self.roots[other] = root;
+                self.offsets[other] += at;
+            }
+        }
+    }
+
+    /// The records that read a tensor, by the one that it is named after; one that reads it twice
+    /// counts twice.
+    pub fn readers(&self) -> HashMap<TensorId, Vec<usize>> {
+        let mut readers: HashMap<TensorId, Vec<usize>> = HashMap::new();
+        for (index, record) in self.records.iter().enumerate() {
+            for operand in &record.operands {
+                if let Operand::Read(id) = operand {
+                    readers.entry(self.roots[*id]).or_default().push(index);
+                }
+            }
+        }
+        readers
     }
 
     /// Says that the arena needs room for this many bytes of a tensor only.

@@ -67,8 +67,10 @@ impl StridedCopy {
         for size in p.shape {
             within("shape", size, 1, MAX_BYTES.into())?;
         }
-        // Each element of the box is copied, so its size bounds the time that this takes.
-        bytes("the box", &p.shape)?;
+        // Each element of the box is copied, so its size bounds the time that this takes. No honest copy
+        // writes an element twice.
+        let count = bytes("the box", &p.shape)?;
+        within("shape", count, 1, p.output_count.into())?;
         let input = Walk::new(
             ["input_start", "input_stride"],
             p.input_start,

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use super::{readers, run::Run};
+use super::run::Run;
 use crate::{
     Optimise,
     graph::{Graph, TensorId},
@@ -43,7 +43,7 @@ pub(super) fn choose(graph: &Graph, storage: &Storage, goal: Optimise) -> Vec<(R
         return Vec::new();
     }
     let arena = Arena::new(graph, storage);
-    let candidates = candidates(storage, &arena, goal);
+    let candidates = candidates(graph, storage, &arena, goal);
     let limit = match goal {
         Optimise::Speed => u64::MAX,
         Optimise::Size => least_peak(count, &candidates),
@@ -92,8 +92,8 @@ fn least_work(count: usize, candidates: Vec<&Candidate>) -> Vec<(Range<usize>, u
 }
 
 /// All candidates, sorted by where they end; every record by itself is one.
-fn candidates(storage: &Storage, arena: &Arena, goal: Optimise) -> Vec<Candidate> {
-    let readers = readers(storage, &storage.records);
+fn candidates(graph: &Graph, storage: &Storage, arena: &Arena, goal: Optimise) -> Vec<Candidate> {
+    let readers = storage.readers();
     let mut candidates = Vec::new();
     for start in 0..storage.records.len() {
         candidates.push(Candidate {
@@ -104,8 +104,7 @@ fn candidates(storage: &Storage, arena: &Arena, goal: Optimise) -> Vec<Candidate
         });
         for end in start + 2..=storage.records.len().min(start + LONGEST) {
             let range = start..end;
-            let Some(run) = Run::with_readers(storage, &storage.records, &readers, range.clone())
-            else {
+            let Some(run) = Run::new(graph, storage, &readers, range.clone()) else {
                 break;
             };
             candidates.extend(of_run(&run, &range, arena, goal));

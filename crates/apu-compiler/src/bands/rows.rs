@@ -3,12 +3,10 @@
 use std::ops::Range;
 
 use apu_kernels::conv_2d;
-use apu_proto::program::{
-    Conv2d, DepthwiseConv2d, Elementwise, OP_RANK, PARAMS, Pool2d, Window, opcode,
-};
+use apu_proto::program::{Conv2d, DepthwiseConv2d, Elementwise, OP_RANK, Pool2d, Window, opcode};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::legalise::{Operand, Record};
+use crate::legalise::Record;
 
 /// The dimension of rows in a shape of [`OP_RANK`] dimensions.
 const ROW: usize = OP_RANK - 3;
@@ -67,14 +65,14 @@ impl Rows {
     /// What there is to know of a record, if it computes the rows of one image.
     pub fn of(record: &Record) -> Option<Self> {
         match record.opcode {
-            opcode::CONV_2D => Self::of_window(&params::<Conv2d>(record)?.window, 3),
+            opcode::CONV_2D => Self::of_window(&record.params::<Conv2d>()?.window, 3),
             opcode::DEPTHWISE_CONV_2D => {
-                Self::of_window(&params::<DepthwiseConv2d>(record)?.window, 3)
+                Self::of_window(&record.params::<DepthwiseConv2d>()?.window, 3)
             }
             opcode::AVERAGE_POOL_2D | opcode::MAX_POOL_2D => {
-                Self::of_window(&params::<Pool2d>(record)?.window, 1)
+                Self::of_window(&record.params::<Pool2d>()?.window, 1)
             }
-            opcode::ELEMENTWISE => Self::of_elementwise(&params(record)?),
+            opcode::ELEMENTWISE => Self::of_elementwise(&record.params()?),
             _ => None,
         }
     }
@@ -139,11 +137,9 @@ impl Rows {
                     self.narrow(&mut conv.window, rows)
                 });
                 // How much a kernel wants depends on the shape.
-                let sizes = params(&band).and_then(|conv| conv_2d::sizes(&conv).ok());
-                if let (Some(sizes), Some(Operand::Scratch(scratch))) =
-                    (sizes, band.operands.last_mut())
-                {
-                    *scratch = sizes.as_slice().last().copied().unwrap_or(*scratch);
+                let sizes = band.params().and_then(|conv| conv_2d::sizes(&conv).ok());
+                if let Some(sizes) = sizes {
+                    band.set_scratch(&sizes);
                 }
             }
             opcode::DEPTHWISE_CONV_2D => change(&mut band, |conv: &mut DepthwiseConv2d| {
@@ -170,15 +166,10 @@ impl Rows {
     }
 }
 
-fn params<T: FromBytes>(record: &Record) -> Option<T> {
-    Some(T::read_from_prefix(&record.params).ok()?.0)
-}
-
 fn change<T: FromBytes + IntoBytes + Immutable>(record: &mut Record, edit: impl FnOnce(&mut T)) {
-    if let Some(mut changed) = params::<T>(record) {
-        edit(&mut changed);
-        record.params = [0; PARAMS];
-        record.params[..size_of::<T>()].copy_from_slice(changed.as_bytes());
+    if let Some(mut params) = record.params::<T>() {
+        edit(&mut params);
+        record.set_params(&params);
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use super::{readers, rows::Rows};
+use super::rows::Rows;
 use crate::{
-    graph::TensorId,
+    graph::{Graph, TensorId},
     legalise::{Operand, Record},
     storage::{Home, Storage},
 };
@@ -64,23 +64,19 @@ struct Progress {
 }
 
 impl Run {
-    /// The run of these records, if all of them compute rows.
-    pub fn new(storage: &Storage, records: &[Record], range: Range<usize>) -> Option<Self> {
-        let all_readers = readers(storage, records);
-        Self::with_readers(storage, records, &all_readers, range)
-    }
-
-    /// Likewise, where it is known already who reads what.
-    pub fn with_readers(
+    /// The run of these records, if all of them compute rows, given who reads what.
+    pub fn new(
+        graph: &Graph,
         storage: &Storage,
-        records: &[Record],
         all_readers: &HashMap<TensorId, Vec<usize>>,
         range: Range<usize>,
     ) -> Option<Self> {
-        let inside = records.get(range)?;
+        let inside = storage.records.get(range)?;
         let rows: Vec<Rows> = inside.iter().map(Rows::of).collect::<Option<_>>()?;
         let root = |record: &Record, operand: usize| match record.operands.get(operand)? {
-            Operand::Read(id) | Operand::Write(id) => Some(storage.home(*id).0),
+            Operand::Read(id) | Operand::Write(id) if !storage.is_part(graph, *id) => {
+                Some(storage.home(*id).0)
+            }
             _ => None,
         };
         let pairs = || inside.iter().zip(&rows);

@@ -1,8 +1,7 @@
 //! The custom operator TFLite_Detection_PostProcess: attributes in a flexbuffer, and outputs whose shapes
 //! the file leaves open.
 
-use flexbuffers::{MapReader, Reader};
-
+use super::flexmap::FlexMap;
 use crate::graph::{Detection, Operator, Options, Tensor};
 
 /// Name of the operator in models.
@@ -10,13 +9,13 @@ pub(super) const NAME: &str = "TFLite_Detection_PostProcess";
 
 /// The attributes; `None` if one that is needed is missing or has another type.
 pub(super) fn options(flexbuffer: &[u8]) -> Option<Options> {
-    let map = Reader::get_root(flexbuffer).ok()?.get_map().ok()?;
-    let real = |key| Some(map.index(key).ok()?.as_f32());
+    let map = FlexMap::root(flexbuffer)?;
+    let real = |key| Some(map.number(key)? as f32);
     Some(Options::Detection(Detection {
         max_detections: count(&map, "max_detections")?,
         classes_per_detection: count(&map, "max_classes_per_detection")?,
         classes: count(&map, "num_classes")?,
-        regular: map.index("use_regular_nms").is_ok_and(|v| v.as_bool()),
+        regular: map.number("use_regular_nms").is_some_and(|it| it != 0.0),
         score_threshold: real("nms_score_threshold")?,
         overlap_threshold: real("nms_iou_threshold")?,
         scale: [
@@ -28,8 +27,11 @@ pub(super) fn options(flexbuffer: &[u8]) -> Option<Options> {
     }))
 }
 
-fn count(map: &MapReader<&[u8]>, key: &str) -> Option<u32> {
-    u32::try_from(map.index(key).ok()?.as_i64()).ok()
+fn count(map: &FlexMap, key: &str) -> Option<u32> {
+    let number = map.number(key)?;
+    (0.0..=f64::from(u32::MAX))
+        .contains(&number)
+        .then_some(number as u32)
 }
 
 /// Gives the outputs their shapes where the file has none.

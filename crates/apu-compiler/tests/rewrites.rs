@@ -1,4 +1,5 @@
-//! Bands of rows compute the same bytes as whole tensors do, in less memory.
+//! Bands of rows, pads in convolutions and tensors that are parts of others compute the same bytes as
+//! whole tensors do, in less memory and with fewer records.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod interpreter;
@@ -28,6 +29,16 @@ enum Layer {
         filter: u32,
         sliding: Sliding,
     },
+    /// Rows above and below, columns to the left and right.
+    Pad([u32; 4]),
+    /// An earlier image of the same shape below this one.
+    Stack {
+        back: usize,
+    },
+    /// The upper or lower half of the rows.
+    Half {
+        lower: bool,
+    },
     /// The sum with an earlier image of the same shape, counted from the last.
     Add {
         back: usize,
@@ -53,6 +64,9 @@ fn layer() -> impl Strategy<Value = Layer> {
         (1..=4u32, sliding(2)).prop_map(|(kernel, sliding)| Layer::Depthwise { kernel, sliding }),
         (1..=3u32, sliding(1)).prop_map(|(filter, sliding)| Layer::MaxPool { filter, sliding }),
         (1..=4usize).prop_map(|back| Layer::Add { back }),
+        [0..3u32, 0..3u32, 0..3u32, 0..3u32].prop_map(Layer::Pad),
+        (1..=4usize).prop_map(|back| Layer::Stack { back }),
+        any::<bool>().prop_map(|lower| Layer::Half { lower }),
     ]
 }
 
@@ -189,19 +203,55 @@ impl Builder {
                 self.operator(Opcode::MAX_POOL_2D, &[input], &[1, h, w, c], options);
             }
             Layer::Add { back } => {
-                let other = self
-                    .images
-                    .len()
-                    .checked_sub(1 + back)
-                    .map(|at| self.images[at]);
-                let same = |id: &usize| self.graph.tensors[*id].shape == [1, h, w, c];
-                let Some(other) = other.filter(same) else {
-                    return;
-                };
-                let options = Attributes::Fused { activation };
-                self.operator(Opcode::ADD, &[input, other], &[1, h, w, c], options);
+                if let Some(other) = self.earlier(back) {
+                    let options = Attributes::Fused { activation };
+                    self.operator(Opcode::ADD, &[input, other], &[1, h, w, c], options);
+                }
+            }
+            Layer::Stack { back } => {
+                if let Some(other) = self.earlier(back) {
+                    let options = Attributes::Concatenation {
+                        axis: 1,
+                        activation,
+                    };
+                    let shape = [1, 2 * h, w, c];
+                    self.operator(Opcode::CONCATENATION, &[input, other], &shape, options);
+                }
+            }
+            Layer::Half { lower } => {
+                let half = h / 2;
+                if half > 0 {
+                    let begin = self.integers(&[0, if lower { h - half } else { 0 }, 0, 0]);
+                    let size = self.integers(&[1, half, w, c]);
+                    let inputs = [input, begin, size];
+                    self.operator(Opcode::SLICE, &inputs, &[1, half, w, c], Attributes::None);
+                }
+            }
+            Layer::Pad([top, bottom, left, right]) => {
+                let pads = self.integers(&[0, 0, top, bottom, left, right, 0, 0]);
+                self.graph.tensors[pads].shape = vec![4, 2];
+                let shape = [1, h + top + bottom, w + left + right, c];
+                self.operator(Opcode::PAD, &[input, pads], &shape, Attributes::None);
             }
         }
+    }
+
+    /// An earlier image of the same shape as the last.
+    fn earlier(&self, back: usize) -> Option<usize> {
+        let (_, shape) = self.last();
+        let at = self.images.len().checked_sub(1 + back)?;
+        let same = |id: &usize| self.graph.tensors[*id].shape == shape;
+        Some(self.images[at]).filter(same)
+    }
+
+    fn integers(&mut self, values: &[u32]) -> usize {
+        let data = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        let id = self.tensor(&[values.len() as u32], Element::INT32, Some(data));
+        self.graph.tensors[id].quantization = None;
+        id
     }
 }
 
@@ -230,16 +280,18 @@ fn compiled(graph: &Graph, optimise: Optimise) -> Compiled {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_small_arena_changes_no_byte(
+    fn no_rewrite_changes_a_byte(
         shape in (3..40u32, 1..6u32, 1..6u32),
         layers in prop::collection::vec(layer(), 2..9),
     ) {
         let mut builder = Builder::new([1, shape.0, shape.1, shape.2]);
         layers.iter().for_each(|layer| builder.add(layer));
-        prop_assume!(builder.images.len() > 2);
+        if builder.images.len() < 2 {
+            return Ok(());
+        }
         let mut graph = builder.graph;
         let last = *builder.images.last().unwrap();
         let input: Vec<u8> = (0..shape.0 * shape.1 * shape.2).map(|i| (i * 37 + i / 7) as u8).collect();
@@ -294,4 +346,48 @@ fn an_expansion_is_never_held_whole() {
     assert_eq!(fast.arena_bytes, Some(2 * 64 * 16 * 48));
     assert!(small.arena_bytes.unwrap() <= 8 * 16 * 48, "{small:?}");
     assert_eq!(small.macs, fast.macs);
+}
+
+#[test]
+fn a_pad_is_part_of_the_convolution_behind_it() {
+    let valid = Sliding {
+        padding: Padding::Valid,
+        stride: [2, 1],
+        dilation: [1, 1],
+    };
+    let mut builder = Builder::new([1, 9, 9, 4]);
+    for _ in 0..2 {
+        builder.add(&Layer::Pad([1, 1, 1, 1]));
+        builder.add(&Layer::Depthwise {
+            kernel: 3,
+            sliding: valid,
+        });
+    }
+    builder.graph.outputs = vec![*builder.images.last().unwrap()];
+    let totals = compiled(&builder.graph, Optimise::Speed).report.totals;
+    assert_eq!((totals.operators, totals.records), (4, Some(2)));
+}
+
+#[test]
+fn what_is_stacked_is_made_in_its_place_and_what_is_cut_out_stays_there() {
+    let same = Sliding {
+        padding: Padding::Same,
+        stride: [1, 1],
+        dilation: [1, 1],
+    };
+    let depthwise = Layer::Depthwise {
+        kernel: 3,
+        sliding: same,
+    };
+    let mut builder = Builder::new([1, 8, 8, 4]);
+    builder.add(&depthwise);
+    builder.add(&depthwise);
+    builder.add(&Layer::Stack { back: 1 });
+    builder.add(&Layer::Half { lower: true });
+    builder.add(&depthwise);
+    builder.graph.outputs = vec![*builder.images.last().unwrap()];
+    let totals = compiled(&builder.graph, Optimise::Speed).report.totals;
+    assert_eq!((totals.operators, totals.records), (5, Some(3)));
+    // Two images, side by side.
+    assert_eq!(totals.arena_bytes, Some(2 * 8 * 8 * 4));
 }
