@@ -244,14 +244,14 @@ impl<D: Driver> Device<D> {
         let mut engine = self.engine.lock();
         queue.check()?;
         let Start { mut payload, fence } = start;
-        let placement = Placement {
-            job: id,
-            vm: queue.vm.id()?,
-            core,
-        };
-        let started = engine
-            .seat(core)
-            .and_then(|_| D::run_job(self, &mut payload, placement));
+        let started = engine.seat(core).and_then(|_| {
+            let placement = Placement {
+                job: id,
+                vm: queue.vm.id()?,
+                core,
+            };
+            D::run_job(self, &mut payload, placement)
+        });
         if let Err(error) = started {
             queue.fail(QueueState::DeviceLost, Report::default());
             return Err(error);

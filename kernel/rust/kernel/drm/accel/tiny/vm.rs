@@ -46,7 +46,8 @@ use crate::{
         new_spinlock,
         Arc,
         Mutex,
-        SpinLock, //
+        SpinLock,
+        UniqueArc, //
     }, //
 };
 use core::{
@@ -140,6 +141,8 @@ fn registered<D: Driver>(device: &drm::Device<D>) -> Result<RegistrationGuard<'_
 impl<D: Driver> Vm<D> {
     /// Creates an empty VM and tells the device, if there is one.
     pub(super) fn new(device: &drm::Device<D>) -> Result<Arc<Self>> {
+        // Declared before the lock, so that a VM which comes to nothing is dropped after it.
+        let vm;
         let mut spaces = device.spaces.lock();
         let va = spaces.admit()?;
         let root = Bo::<D>::new(
@@ -166,13 +169,11 @@ impl<D: Driver> Vm<D> {
             }),
             GFP_KERNEL_ACCOUNT,
         )?;
-        let vm = Arc::new(
-            Self {
-                device: device.into(),
-                space: space.clone(),
-            },
-            GFP_KERNEL_ACCOUNT,
-        )?;
+        let memory = UniqueArc::<Self>::new_uninit(GFP_KERNEL_ACCOUNT)?;
+        vm = Arc::from(memory.write(Self {
+            device: device.into(),
+            space: space.clone(),
+        }));
         spaces.list.push(space.clone(), GFP_KERNEL_ACCOUNT)?;
         unless_lost(space.replay())?;
         Ok(vm)
