@@ -1,5 +1,7 @@
 //! Functions of two inputs, elementwise with broadcasting.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod even;
 mod plain;
 mod quantised;
@@ -13,9 +15,9 @@ use crate::{
 };
 use apu_proto::program::{self, DType, Function};
 
-/// Parameters in range.
+/// Parameters in range, to be used often.
 #[derive(Clone, Copy, Debug)]
-struct Elementwise {
+pub struct Elementwise {
     frame: Broadcast,
     operation: Operation,
     sizes: Sizes,
@@ -36,7 +38,12 @@ enum Operation {
 }
 
 impl Elementwise {
-    fn new(p: &program::Elementwise) -> Result<Self, Error> {
+    /// Checks parameters.
+    ///
+    /// # Errors
+    ///
+    /// One is out of range, or an operand would be too large.
+    pub fn new(p: &program::Elementwise) -> Result<Self, Error> {
         within(
             "function",
             p.function,
@@ -57,6 +64,39 @@ impl Elementwise {
             operation,
             sizes,
         })
+    }
+    /// The sizes of a, b and output.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// Computes `output` from `a` and `b`.
+    ///
+    /// # Errors
+    ///
+    /// When an operand has another size than [`Self::sizes`] says; nothing has been written then.
+    pub fn run(&self, isa: Isa, a: &[u8], b: &[u8], output: &mut [u8]) -> Result<(), Error> {
+        let &[a_size, b_size, output_size] = self.sizes.as_slice() else {
+            unreachable!("a function of two inputs has three operands");
+        };
+        exactly("a", a, a_size)?;
+        exactly("b", b, b_size)?;
+        exactly("output", output, output_size)?;
+        let operands = Operands {
+            isa,
+            frame: self.frame,
+            a,
+            b,
+            output,
+        };
+        match self.operation {
+            Operation::Quantised(operation) => operation.run(operands),
+            Operation::Even(operation) => operation.run(operands),
+            Operation::Float(operation) => operation.run(operands),
+            Operation::Int32(operation) => operation.run(operands),
+            Operation::Int64(operation) => operation.run(operands),
+        }
+        Ok(())
     }
 }
 
@@ -168,20 +208,20 @@ impl Operands<'_> {
     }
 }
 
-/// The sizes of a, b and output.
+/// As [`Elementwise::sizes`].
 ///
 /// # Errors
 ///
-/// A parameter is out of range, or an operand would be too large.
+/// As [`Elementwise::new`].
 pub fn sizes(params: &program::Elementwise) -> Result<Sizes, Error> {
     Ok(Elementwise::new(params)?.sizes)
 }
 
-/// Computes `output` from `a` and `b`.
+/// As [`Elementwise::run`].
 ///
 /// # Errors
 ///
-/// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
+/// As [`Elementwise::new`] and [`Elementwise::run`].
 pub fn run(
     isa: Isa,
     params: &program::Elementwise,
@@ -189,26 +229,5 @@ pub fn run(
     b: &[u8],
     output: &mut [u8],
 ) -> Result<(), Error> {
-    let elementwise = Elementwise::new(params)?;
-    let &[a_size, b_size, output_size] = elementwise.sizes.as_slice() else {
-        unreachable!("a function of two inputs has three operands");
-    };
-    exactly("a", a, a_size)?;
-    exactly("b", b, b_size)?;
-    exactly("output", output, output_size)?;
-    let operands = Operands {
-        isa,
-        frame: elementwise.frame,
-        a,
-        b,
-        output,
-    };
-    match elementwise.operation {
-        Operation::Quantised(operation) => operation.run(operands),
-        Operation::Even(operation) => operation.run(operands),
-        Operation::Float(operation) => operation.run(operands),
-        Operation::Int32(operation) => operation.run(operands),
-        Operation::Int64(operation) => operation.run(operands),
-    }
-    Ok(())
+    Elementwise::new(params)?.run(isa, a, b, output)
 }

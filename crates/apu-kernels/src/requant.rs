@@ -97,6 +97,12 @@ impl Rescale {
         Ok(Self::from_words(multiplier, shift))
     }
 
+    /// Multiplier and shift.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) const fn words(self) -> (i32, i32) {
+        (self.multiplier, self.left as i32 - self.right as i32)
+    }
+
     /// This factor times `2^by`.
     #[inline(always)]
     pub const fn shifted(self, by: i32) -> Self {

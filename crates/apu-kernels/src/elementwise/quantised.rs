@@ -1,5 +1,7 @@
 //! Functions of two quantised inputs: int8, uint8 and int16.
 
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
 use super::{Combine, Operands};
 use crate::{
     Error,
@@ -7,6 +9,8 @@ use crate::{
     limits::within,
     requant::{Rescale, doubling_high_mul},
 };
+#[cfg(target_arch = "x86_64")]
+use crate::{byte::Byte, isa::Level};
 use apu_proto::program::{self, DType, Function};
 
 /// Bits that a difference of two elements may be shifted left by and stay within 32 bits.
@@ -34,6 +38,15 @@ impl Element {
         }
     }
 
+    #[cfg(target_arch = "x86_64")]
+    fn byte(self) -> Option<Byte> {
+        match self {
+            Self::Int8 => Some(Byte::Int8),
+            Self::UInt8 => Some(Byte::UInt8),
+            Self::Int16 => None,
+        }
+    }
+
     /// Least and largest value.
     const fn range(self) -> (i32, i32) {
         match self {
@@ -54,22 +67,22 @@ pub(super) struct Quantised {
 
 /// What the arithmetic needs to know.
 #[derive(Clone, Copy, Debug)]
-struct Scalars {
+pub(super) struct Scalars {
     /// Exclusive-or with this, then minus it, makes a stored byte its value.
     flip: i32,
-    a: Input,
-    b: Input,
-    output: Rescale,
-    output_zero_point: i32,
-    min: i32,
-    max: i32,
+    pub a: Input,
+    pub b: Input,
+    pub output: Rescale,
+    pub output_zero_point: i32,
+    pub min: i32,
+    pub max: i32,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Input {
-    zero_point: i32,
-    left_shift: u32,
-    rescale: Rescale,
+pub(super) struct Input {
+    pub zero_point: i32,
+    pub left_shift: u32,
+    pub rescale: Rescale,
 }
 
 impl Input {
@@ -124,6 +137,14 @@ impl Quantised {
     }
 
     pub fn run(self, operands: Operands) {
+        #[cfg(target_arch = "x86_64")]
+        if let (Some(byte), Function::ADD, Level::Avx512Vnni) =
+            (self.element.byte(), self.function, operands.isa.level())
+            && avx512::takes(&self.scalars, &operands)
+        {
+            // SAFETY: the level is a proof that the processor has these instructions.
+            return unsafe { avx512::add(byte, &self.scalars, operands) };
+        }
         match self.element {
             Element::Int16 => self.dispatch::<2>(operands),
             _ => self.dispatch::<1>(operands),
