@@ -23,13 +23,13 @@ use crate::{
 };
 use apu_proto::program::{self, CONV_TILE};
 
-/// Parameters in range.
+/// Parameters in range, to be used often.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(target_arch = "x86_64"),
     expect(dead_code, reason = "only the fast paths unfold windows")
 )]
-struct Conv2d {
+pub struct Conv2d {
     window: Window,
     byte: Byte,
     input_zero_point: i32,
@@ -47,7 +47,12 @@ struct Conv2d {
 }
 
 impl Conv2d {
-    fn new(p: &program::Conv2d) -> Result<Self, Error> {
+    /// Checks parameters.
+    ///
+    /// # Errors
+    ///
+    /// One is out of range, or an operand would be too large.
+    pub fn new(p: &program::Conv2d) -> Result<Self, Error> {
         let byte = Byte::new("dtype", p.dtype)?;
         byte.zero_point("input_zero_point", p.input_zero_point)?;
         within("weight_zero_point", p.weight_zero_point, -128, 127)?;
@@ -85,22 +90,79 @@ impl Conv2d {
             ]),
         })
     }
+    /// The sizes of input, packed weights, channel table, output and scratch.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// Computes `output` from `input`.
+    ///
+    /// # Errors
+    ///
+    /// When an operand has another size than [`Self::sizes`] says; nothing has been written then.
+    pub fn run(
+        &self,
+        isa: Isa,
+        input: &[u8],
+        weights: &[u8],
+        table: &[u8],
+        output: &mut [u8],
+        scratch: &mut [u8],
+    ) -> Result<(), Error> {
+        let &[
+            input_size,
+            weights_size,
+            table_size,
+            output_size,
+            scratch_size,
+        ] = self.sizes.as_slice()
+        else {
+            unreachable!("a convolution has five operands");
+        };
+        exactly("input", input, input_size)?;
+        exactly("packed weights", weights, weights_size)?;
+        exactly("channel table", table, table_size)?;
+        exactly("output", output, output_size)?;
+        at_least("scratch", scratch, scratch_size)?;
+        let table = ChannelTable::new(table, self.ties);
+        let level = match self.ties {
+            Ties::AwayFloat | Ties::Even => Level::Plain,
+            Ties::Away | Ties::Up => isa.level(),
+        };
+        match level {
+            Level::Plain => plain::run(self, input, weights, table, output),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: here and below, a level is a proof that the processor has its instructions.
+            Level::Avx2 => unsafe { avx2::run(self, input, weights, table, output, scratch) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Avx2Vnni => unsafe {
+                avx2::run_vnni(self, input, weights, table, output, scratch)
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Avx512Vnni => unsafe {
+                avx512::run(self, input, weights, table, output, scratch)
+            },
+        }
+        Ok(())
+    }
 }
 
-/// The sizes of input, packed weights, channel table, output and scratch.
+/// As [`Conv2d::sizes`].
 ///
 /// # Errors
 ///
-/// A parameter is out of range, or an operand would be too large.
+/// As [`Conv2d::new`].
 pub fn sizes(params: &program::Conv2d) -> Result<Sizes, Error> {
     Ok(Conv2d::new(params)?.sizes)
 }
 
-/// Computes `output` from `input`.
+/// As [`Conv2d::run`].
 ///
 /// # Errors
 ///
-/// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
+/// As [`Conv2d::new`] and [`Conv2d::run`].
 pub fn run(
     isa: Isa,
     params: &program::Conv2d,
@@ -110,38 +172,5 @@ pub fn run(
     output: &mut [u8],
     scratch: &mut [u8],
 ) -> Result<(), Error> {
-    let conv = Conv2d::new(params)?;
-    let &[
-        input_size,
-        weights_size,
-        table_size,
-        output_size,
-        scratch_size,
-    ] = conv.sizes.as_slice()
-    else {
-        unreachable!("a convolution has five operands");
-    };
-    exactly("input", input, input_size)?;
-    exactly("packed weights", weights, weights_size)?;
-    exactly("channel table", table, table_size)?;
-    exactly("output", output, output_size)?;
-    at_least("scratch", scratch, scratch_size)?;
-    let table = ChannelTable::new(table, conv.ties);
-    let level = match conv.ties {
-        Ties::AwayFloat | Ties::Even => Level::Plain,
-        Ties::Away | Ties::Up => isa.level(),
-    };
-    match level {
-        Level::Plain => plain::run(&conv, input, weights, table, output),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: here and below, a level is a proof that the processor has its instructions.
-        Level::Avx2 => unsafe { avx2::run(&conv, input, weights, table, output, scratch) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Level::Avx2Vnni => unsafe { avx2::run_vnni(&conv, input, weights, table, output, scratch) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Level::Avx512Vnni => unsafe { avx512::run(&conv, input, weights, table, output, scratch) },
-    }
-    Ok(())
+    Conv2d::new(params)?.run(isa, input, weights, table, output, scratch)
 }

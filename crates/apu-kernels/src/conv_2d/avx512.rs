@@ -17,6 +17,8 @@ use core::arch::x86_64::*;
 const MAX_BLOCKS: usize = 4;
 /// Most sums of a tile.
 const MAX_SUMS: usize = 24;
+/// Sums of a lone window and a block, each of other taps.
+const LONE_SUMS: usize = 8;
 
 /// Packed weights: four taps of sixteen channels in each element.
 type Weights<'a> = &'a [[u8; 64]];
@@ -38,7 +40,13 @@ pub(super) fn run(
         flip: _mm512_set1_epi8(conv.byte.flip() as i8),
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };
-    each_run(conv, input, scratch, |run| product.run(run, output));
+    let mut corrections = [0; MAX_RUN];
+    each_run(conv, input, scratch, |run| {
+        if conv.weight_zero_point != 0 {
+            product.correct(run, &mut corrections);
+        }
+        product.run(run, &corrections, output);
+    });
 }
 
 /// What is the same for all runs.
@@ -63,11 +71,7 @@ struct Column<'a> {
 impl Product<'_> {
     /// All channels of a run.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn run(&self, run: &Run<'_>, output: &mut [u8]) {
-        let mut corrections = [0; MAX_RUN];
-        if self.conv.weight_zero_point != 0 {
-            self.correct(run, &mut corrections);
-        }
+    fn run(&self, run: &Run<'_>, corrections: &[i32; MAX_RUN], output: &mut [u8]) {
         let blocks = self.weights.len() / self.depth;
         let columns = blocks.div_ceil(MAX_BLOCKS);
         let mut block = 0;
@@ -84,10 +88,10 @@ impl Product<'_> {
                 bias,
             };
             match width {
-                4 => self.column::<6, 4>(run, &corrections, &column, output),
-                3 => self.column::<8, 3>(run, &corrections, &column, output),
-                2 => self.column::<8, 2>(run, &corrections, &column, output),
-                _ => self.column::<8, 1>(run, &corrections, &column, output),
+                4 => self.column::<6, 4>(run, corrections, &column, output),
+                3 => self.column::<8, 3>(run, corrections, &column, output),
+                2 => self.column::<8, 2>(run, corrections, &column, output),
+                _ => self.column::<8, 1>(run, corrections, &column, output),
             }
             block += width;
         }
@@ -138,27 +142,71 @@ impl Product<'_> {
         let count = run.pixels.count();
         let mut row = 0;
         while row < count {
-            let rows = match count - row {
-                left if left >= R => {
-                    self.tile::<R, B>(run, row, corrections, column, &mut sums);
-                    R
-                }
-                4.. => {
-                    self.tile::<4, B>(run, row, corrections, column, &mut sums);
-                    4
-                }
-                2.. => {
-                    self.tile::<2, B>(run, row, corrections, column, &mut sums);
-                    2
-                }
-                _ => {
-                    self.tile::<1, B>(run, row, corrections, column, &mut sums);
-                    1
-                }
+            // Where a whole tile doesn't fit any more, it begins earlier and does some windows again.
+            let (first, rows) = if count >= R {
+                (row.min(count - R), R)
+            } else if count >= 4 {
+                (row.min(count - 4), 4)
+            } else {
+                (row, 1)
             };
-            store.rows(&sums[..rows * B], run.pixels, row, output);
-            row += rows;
+            if rows == R {
+                self.tile::<R, B>(run, first, corrections, column, &mut sums);
+            } else if rows == 4 {
+                self.tile::<4, B>(run, first, corrections, column, &mut sums);
+            } else {
+                self.lone::<B>(run, first, corrections, column, &mut sums);
+            }
+            store.rows(&sums[..rows * B], run.pixels, first, output);
+            row = first + rows;
         }
+    }
+
+    /// The sums of a lone window times `B` blocks of channels: the weights are read front to back.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn lone<const B: usize>(
+        &self,
+        run: &Run<'_>,
+        row: usize,
+        corrections: &[i32; MAX_RUN],
+        column: &Column<'_>,
+        out: &mut [__m512i; MAX_SUMS],
+    ) {
+        let correction = _mm512_set1_epi32(corrections[row]);
+        let groups = self.conv.pitch / 4;
+        for block in 0..B {
+            let mut sums = [_mm512_setzero_si512(); LONE_SUMS];
+            let mut rest = _mm512_sub_epi32(column.bias[block], correction);
+            let weights = &column.weights[block * self.depth..][..self.depth];
+            for kernel_y in 0..self.conv.window.kernel_h {
+                let (bytes, stride) = run.kernel_row(self.conv, kernel_y);
+                let taps = bytes[row * stride..][..4 * groups].as_chunks().0;
+                let (taps, taps_rest) = taps.as_chunks::<LONE_SUMS>();
+                let weights = &weights[kernel_y * groups..][..groups];
+                let (weights, weights_rest) = weights.as_chunks::<LONE_SUMS>();
+                for (taps, weights) in taps.iter().zip(weights) {
+                    for index in 0..LONE_SUMS {
+                        sums[index] = self.dot(sums[index], taps[index], &weights[index]);
+                    }
+                }
+                for (&taps, weights) in taps_rest.iter().zip(weights_rest) {
+                    rest = self.dot(rest, taps, weights);
+                }
+            }
+            for sum in sums {
+                rest = _mm512_add_epi32(rest, sum);
+            }
+            out[block] = rest;
+        }
+    }
+
+    /// Adds four taps of sixteen channels.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn dot(&self, sums: __m512i, taps: [u8; 4], weights: &[u8; 64]) -> __m512i {
+        let taps = _mm512_set1_epi32(i32::from_le_bytes(taps));
+        _mm512_dpbusd_epi32(sums, _mm512_xor_si512(taps, self.flip), load(weights))
     }
 
     /// The sums of `R` windows times `B` blocks of channels.
