@@ -4,6 +4,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod lines;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod strips;
@@ -20,9 +22,9 @@ use crate::{
 };
 use apu_proto::program;
 
-/// Parameters in range; `out_c` is a multiple of `in_c`.
+/// Parameters in range, to be used often; `out_c` is a multiple of `in_c`.
 #[derive(Clone, Copy, Debug)]
-struct DepthwiseConv2d {
+pub struct DepthwiseConv2d {
     window: Window,
     byte: Byte,
     input_zero_point: i32,
@@ -33,7 +35,12 @@ struct DepthwiseConv2d {
 }
 
 impl DepthwiseConv2d {
-    fn new(p: &program::DepthwiseConv2d) -> Result<Self, Error> {
+    /// Checks parameters.
+    ///
+    /// # Errors
+    ///
+    /// One is out of range, or an operand would be too large.
+    pub fn new(p: &program::DepthwiseConv2d) -> Result<Self, Error> {
         let byte = Byte::new("dtype", p.dtype)?;
         byte.zero_point("input_zero_point", p.input_zero_point)?;
         byte.zero_point("output_zero_point", p.output_zero_point)?;
@@ -61,6 +68,47 @@ impl DepthwiseConv2d {
             ]),
         })
     }
+    /// The sizes of input, packed weights, channel table and output.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// Computes `output` from `input`.
+    ///
+    /// # Errors
+    ///
+    /// When an operand has another size than [`Self::sizes`] says; nothing has been written then.
+    pub fn run(
+        &self,
+        isa: Isa,
+        input: &[u8],
+        weights: &[u8],
+        table: &[u8],
+        output: &mut [u8],
+    ) -> Result<(), Error> {
+        let &[input_size, weights_size, table_size, output_size] = self.sizes.as_slice() else {
+            unreachable!("a depthwise convolution has four operands");
+        };
+        exactly("input", input, input_size)?;
+        exactly("packed weights", weights, weights_size)?;
+        exactly("channel table", table, table_size)?;
+        exactly("output", output, output_size)?;
+        let table = ChannelTable::new(table, self.ties);
+        match isa.level() {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: here and below, a level is a proof that the processor has its instructions.
+            Level::Avx512Vnni if unsafe { avx512::takes(self, weights) } => unsafe {
+                avx512::run(self, input, weights, table, output);
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above; whoever has AVX-512 has AVX2.
+            Level::Avx2 | Level::Avx2Vnni | Level::Avx512Vnni if self.is_common() => unsafe {
+                avx2::run(self, input, weights, table, output);
+            },
+            _ => plain::run(self, input, weights, table, output),
+        }
+        Ok(())
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -78,20 +126,20 @@ impl DepthwiseConv2d {
     }
 }
 
-/// The sizes of input, packed weights, channel table and output.
+/// As [`DepthwiseConv2d::sizes`].
 ///
 /// # Errors
 ///
-/// A parameter is out of range, or an operand would be too large.
+/// As [`DepthwiseConv2d::new`].
 pub fn sizes(params: &program::DepthwiseConv2d) -> Result<Sizes, Error> {
     Ok(DepthwiseConv2d::new(params)?.sizes)
 }
 
-/// Computes `output` from `input`.
+/// As [`DepthwiseConv2d::run`].
 ///
 /// # Errors
 ///
-/// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
+/// As [`DepthwiseConv2d::new`] and [`DepthwiseConv2d::run`].
 pub fn run(
     isa: Isa,
     params: &program::DepthwiseConv2d,
@@ -100,27 +148,5 @@ pub fn run(
     table: &[u8],
     output: &mut [u8],
 ) -> Result<(), Error> {
-    let conv = DepthwiseConv2d::new(params)?;
-    let &[input_size, weights_size, table_size, output_size] = conv.sizes.as_slice() else {
-        unreachable!("a depthwise convolution has four operands");
-    };
-    exactly("input", input, input_size)?;
-    exactly("packed weights", weights, weights_size)?;
-    exactly("channel table", table, table_size)?;
-    exactly("output", output, output_size)?;
-    let table = ChannelTable::new(table, conv.ties);
-    match isa.level() {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: here and below, a level is a proof that the processor has its instructions.
-        Level::Avx2 | Level::Avx2Vnni if conv.is_common() => unsafe {
-            avx2::run(&conv, input, weights, table, output);
-        },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Level::Avx512Vnni if conv.is_common() => unsafe {
-            avx512::run(&conv, input, weights, table, output);
-        },
-        _ => plain::run(&conv, input, weights, table, output),
-    }
-    Ok(())
+    DepthwiseConv2d::new(params)?.run(isa, input, weights, table, output)
 }

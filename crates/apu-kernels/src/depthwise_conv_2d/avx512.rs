@@ -1,18 +1,41 @@
-//! The depthwise convolution for 32 channels at once, two taps an instruction (AVX512-VNNI).
+//! The depthwise convolution for sixteen channels of four pixels at once, four taps of a kernel column
+//! an instruction (AVX512-VNNI).
 
 use super::{
     DepthwiseConv2d,
-    strips::{MAX_PAIRS, Places, Strip, each_strip},
+    lines::{Block, Grid, Lines, MAX_POSITIONS, ROWS, Tile},
 };
 use crate::{
     channel_table::ChannelTable,
-    x86::avx512::{Finish, Lanes32, Rescale, load_32, load_halves, load_words, store_32},
+    requant::Ties,
+    window::Window,
+    x86::avx512::{Finish, Folded, Rescale, Rounds, load_32, load_words, quarters, store_16},
 };
 use core::arch::x86_64::*;
 
-/// Channels worked on at once.
-const BLOCK: usize = 32;
+/// Output positions worked on at once.
+const AT_ONCE: usize = 4;
+/// Most steps of a kernel: those of a 5x5 window, in two parts.
+const MAX_STEPS: usize = 20;
+/// Most vectors of a block.
+const MAX_VECTORS: usize = 4;
 
+/// Whether [`run`] takes a convolution: one in fixed point with a channel multiplier of 1, a kernel of
+/// usual size and weights that are sums of two int8.
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn takes(conv: &DepthwiseConv2d, weights: &[u8]) -> bool {
+    let window = &conv.window;
+    let steps = 2 * window.kernel_w * window.kernel_h.div_ceil(ROWS);
+    let beyond = |bytes: &[u8; 2]| !(-256..=254).contains(&i16::from_le_bytes(*bytes));
+    let halves: &[[u8; 2]] = weights.as_chunks().0;
+    conv.ties == Ties::Away
+        && window.in_c == window.out_c
+        && steps <= MAX_STEPS
+        && Lines::hold(window)
+        && !halves.iter().fold(false, |any, half| any | beyond(half))
+}
+
+/// Computes the output of what [`takes`] says yes to.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub(super) fn run(
     conv: &DepthwiseConv2d,
@@ -21,145 +44,337 @@ pub(super) fn run(
     table: ChannelTable<'_>,
     output: &mut [u8],
 ) {
+    let grid = Grid::new(conv.window);
     let convolution = Convolution {
         conv,
-        input,
+        grid,
         weights: weights.as_chunks().0,
         table,
-        flip: _mm256_set1_epi8(conv.byte.flip() as i8),
-        padding: [conv.input_zero_point as u8; BLOCK],
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };
-    let taps = conv.window.kernel_h * conv.window.kernel_w;
-    // The weights of a 3x3 window stay in registers, those of a 5x5 one near.
-    each_strip(&conv.window, output, |strip, output| match taps {
-        0..=10 => convolution.strip::<5>(strip, output),
-        11..=26 => convolution.strip::<13>(strip, output),
-        _ => convolution.strip::<MAX_PAIRS>(strip, output),
-    });
+    let mut lines = Lines::new();
+    let mut places = Places::new();
+    for block in grid.blocks() {
+        let mut kernels = [const { None }; MAX_VECTORS];
+        for (index, kernel) in kernels.iter_mut().enumerate() {
+            if index * 16 < block.channels {
+                *kernel = Some(Kernel::new(&convolution, block, index * 16));
+            }
+        }
+        for tile in grid.tiles() {
+            lines.fill(conv, &grid, block, &tile, input);
+            places.set(&conv.window, &grid, block, &tile);
+            for kernel in kernels.iter().flatten() {
+                convolution.multiply(kernel, &places, lines.words(), output);
+            }
+        }
+    }
 }
 
-/// What is the same for all strips.
+/// What is the same for all blocks.
 struct Convolution<'a> {
     conv: &'a DepthwiseConv2d,
-    input: &'a [u8],
+    grid: Grid,
     weights: &'a [[u8; 2]],
     table: ChannelTable<'a>,
-    flip: __m256i,
-    /// What the taps in the padding count as.
-    padding: [u8; BLOCK],
     finish: Finish,
 }
 
 impl Convolution<'_> {
-    /// All channels of a strip's pixels; windows have at most `P` pairs of taps.
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn strip<const P: usize>(&self, strip: &Strip, output: &mut [u8]) {
-        let channels = self.conv.window.out_c;
-        for channel in (0..channels).step_by(BLOCK) {
-            let block = Block::<P>::new(self, channel);
-            let end = channels.min(channel + BLOCK);
-            let lanes = Lanes32::first(end - channel);
-            for (places, pixel) in strip.pixels().zip(output.chunks_exact_mut(channels)) {
-                let (low, high) = self.sums(&block, places, channel, lanes);
-                let (low, high) = (block.low.apply(low), block.high.apply(high));
-                store_32(&mut pixel[channel..end], self.finish.bytes_32(low, high));
-            }
-        }
-    }
-
-    /// The sums of one pixel.
+    /// One vector of channels of all positions of a tile.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn sums<const P: usize>(
+    fn multiply(&self, kernel: &Kernel, places: &Places, words: &[u32], output: &mut [u8]) {
+        assert!(words.len() >= places.furthest + kernel.furthest + 16);
+        match kernel.steps {
+            // The weights of a 3x3 window stay in registers.
+            3 => self.multiply_steps::<3>(kernel, places, words, output),
+            _ => self.multiply_steps::<MAX_STEPS>(kernel, places, words, output),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn multiply_steps<const STEPS: usize>(
         &self,
-        block: &Block<P>,
-        places: Places<'_>,
-        channel: usize,
-        lanes: Lanes32,
-    ) -> (__m512i, __m512i) {
-        let (start, pairs) = places.pairs();
-        let input = self.input.get(start + channel..).unwrap_or_default();
-        match places {
-            Places::Inside(_, offsets) if lanes.fit(input, offsets.furthest()) => {
-                block.sums(pairs, |offset| {
-                    // SAFETY: the lanes fit at the furthest offset, and none is above that.
-                    let bytes = unsafe { lanes.load_at(input, offset as usize) };
-                    _mm256_xor_si256(bytes, self.flip)
-                })
+        kernel: &Kernel,
+        places: &Places,
+        words: &[u32],
+        output: &mut [u8],
+    ) {
+        let weights = kernel.weights;
+        let offsets = kernel.offsets;
+        let output = &mut output[kernel.first..];
+        let whole = places.channels >= kernel.first + 16;
+        let count = places.count;
+        for places in places.list[..count.next_multiple_of(AT_ONCE)]
+            .as_chunks::<AT_ONCE>()
+            .0
+        {
+            let mut sums = [kernel.start; AT_ONCE];
+            for step in 0..STEPS.min(kernel.steps) {
+                for (sum, place) in sums.iter_mut().zip(places) {
+                    // SAFETY: the furthest place and step were found to leave room for a vector.
+                    let taps = unsafe {
+                        let at = place.line as usize + offsets[step];
+                        _mm512_loadu_si512(words.as_ptr().add(at).cast())
+                    };
+                    *sum = _mm512_dpbusd_epi32(*sum, taps, weights[step]);
+                }
             }
-            _ => block.sums(pairs, |place| {
-                let bytes = input.get(place as usize..).unwrap_or(&self.padding);
-                _mm256_xor_si256(load_32(bytes), self.flip)
-            }),
+            let quarters = quarters(kernel.factors.bytes(&self.finish, sums));
+            for (bytes, place) in quarters.into_iter().zip(places) {
+                let start = place.output as usize;
+                let size = if whole {
+                    16
+                } else {
+                    place.channels as usize - kernel.first
+                };
+                store_16(&mut output[start..][..size.min(16)], bytes);
+            }
         }
     }
 }
 
-/// Weights and factors of 32 channels. `low` has the channels that an unpacking of low halves
-/// leaves, 0…3, 8…11, 16…19 and 24…27; `high` the others.
-struct Block<const P: usize> {
-    weights: [(__m512i, __m512i); P],
-    start: (__m512i, __m512i),
-    low: Rescale,
-    high: Rescale,
+/// Where the positions of a tile are.
+struct Places {
+    /// What is behind the last position repeats it.
+    list: [Place; MAX_POSITIONS + AT_ONCE],
+    count: usize,
+    /// The largest `line`.
+    furthest: usize,
+    /// The smallest `channels`.
+    channels: usize,
 }
 
-impl<const P: usize> Block<P> {
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Where the first tap of the window is in the lines.
+    line: u32,
+    /// Where the first channel of the block is in the output.
+    output: u32,
+    /// Channels from there on that belong to the block and to the row.
+    channels: u32,
+}
+
+impl Places {
+    fn new() -> Self {
+        Self {
+            list: [Place::default(); MAX_POSITIONS + AT_ONCE],
+            count: 0,
+            furthest: 0,
+            channels: 0,
+        }
+    }
+
+    fn set(&mut self, window: &Window, grid: &Grid, block: Block, tile: &Tile) {
+        let across = tile.x.len();
+        let pixel_step = window.stride_w * grid.repeat * grid.width;
+        let mut places = self.list.iter_mut();
+        for (row, y) in tile.y.clone().enumerate() {
+            let line = row * grid.groups * grid.pitch;
+            let output = (tile.batch * window.out_h + y) * window.out_w * window.out_c;
+            let row_end = output + window.out_w * window.out_c;
+            for (index, place) in places.by_ref().take(across).enumerate() {
+                let x = (tile.x.start + index) * grid.repeat;
+                let output = output + x * window.out_c + block.channel;
+                let channels = (block.channels * grid.repeat).min(row_end - output);
+                *place = Place {
+                    line: (line + index * pixel_step) as u32,
+                    output: output as u32,
+                    channels: channels as u32,
+                };
+                self.channels = channels;
+            }
+        }
+        self.count = tile.y.len() * across;
+        let last = self.list[self.count - 1];
+        self.list[self.count..][..AT_ONCE].fill(last);
+        self.furthest = last.line as usize;
+    }
+}
+
+/// A vector of channels: what its sums begin with, what is added to them, how they are rescaled.
+struct Kernel {
+    /// The first channel within the block.
+    first: usize,
+    start: __m512i,
+    /// Four weights of a kernel column each.
+    weights: [__m512i; MAX_STEPS],
+    /// Where their taps are, from the first one on.
+    offsets: [usize; MAX_STEPS],
+    steps: usize,
+    /// The largest offset.
+    furthest: usize,
+    factors: Factors,
+}
+
+impl Kernel {
+    /// The channels from `first` on of a block.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn new(convolution: &Convolution<'_>, block: Block, first: usize) -> Self {
+        let Convolution { conv, grid, .. } = convolution;
+        let lanes = Lanes::new(convolution, block.channel + first);
+        let mut kernel = Self {
+            first,
+            start: lanes.words(convolution.table.bias),
+            weights: [_mm512_setzero_si512(); MAX_STEPS],
+            offsets: [0; MAX_STEPS],
+            steps: 0,
+            furthest: 0,
+            factors: lanes.factors(convolution),
+        };
+        let mut sums = _mm512_setzero_si512();
+        for group in 0..grid.groups {
+            for kernel_x in 0..conv.window.kernel_w {
+                let column = kernel_x * conv.window.dilation_w * grid.width;
+                let offset = group * grid.pitch + column + first;
+                let taps = lanes.taps(convolution, group, kernel_x);
+                for tap in taps {
+                    sums = _mm512_add_epi32(sums, tap);
+                }
+                let (weights, rest) = split(taps);
+                kernel.push(offset, weights);
+                if _mm512_test_epi32_mask(rest, rest) != 0 {
+                    kernel.push(offset, rest);
+                }
+            }
+        }
+        // The zero point of the input is the same in every tap, so it goes into the bias.
+        let zero_point = _mm512_set1_epi32(conv.input_zero_point - conv.byte.min());
+        kernel.start = _mm512_sub_epi32(kernel.start, _mm512_mullo_epi32(sums, zero_point));
+        kernel
+    }
+
+    #[inline]
+    fn push(&mut self, offset: usize, weights: __m512i) {
+        self.weights[self.steps] = weights;
+        self.offsets[self.steps] = offset;
+        self.steps += 1;
+        self.furthest = self.furthest.max(offset);
+    }
+}
+
+/// Four weights of each channel as bytes, in two parts whose sum they are.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn split(taps: [__m512i; ROWS]) -> (__m512i, __m512i) {
+    let (low, high) = (_mm512_set1_epi32(-128), _mm512_set1_epi32(127));
+    let byte = _mm512_set1_epi32(0xff);
+    let (mut first, mut second) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+    for tap in taps.into_iter().rev() {
+        let near = _mm512_min_epi32(_mm512_max_epi32(tap, low), high);
+        let rest = _mm512_sub_epi32(tap, near);
+        first = _mm512_or_si512(_mm512_slli_epi32::<8>(first), _mm512_and_si512(near, byte));
+        second = _mm512_or_si512(_mm512_slli_epi32::<8>(second), _mm512_and_si512(rest, byte));
+    }
+    (first, second)
+}
+
+/// The channels of a vector's lanes: one after the other, or a few again and again.
+struct Lanes {
+    channel: usize,
+    /// Lanes with a channel.
+    count: usize,
+    order: __m512i,
+}
+
+impl Lanes {
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn new(convolution: &Convolution<'_>, channel: usize) -> Self {
-        let (conv, table) = (convolution.conv, &convolution.table);
-        let zero = _mm512_setzero_si512();
-        let zero_points = _mm512_set1_epi16((conv.input_zero_point - conv.byte.min()) as i16);
-        let words = |words: &[[u8; 4]]| {
-            let [first, second] =
-                [0, 16].map(|lane| load_words(words.get(channel + lane..).unwrap_or_default()));
-            (
-                _mm512_shuffle_i32x4::<0b10_00_10_00>(first, second),
-                _mm512_shuffle_i32x4::<0b11_01_11_01>(first, second),
-            )
-        };
-        let (mut bias, multiplier, shift) = (
-            words(table.bias),
-            words(table.multiplier),
-            words(table.shift),
-        );
-        let mut pairs = [(zero, zero); P];
-        let mut taps = convolution
-            .weights
-            .chunks_exact(table.bias.len())
-            .map(|tap| load_halves(&tap[channel..]));
-        for pair in &mut pairs {
-            let first = taps.next().unwrap_or(zero);
-            let second = taps.next().unwrap_or(zero);
-            *pair = (
-                _mm512_unpacklo_epi16(first, second),
-                _mm512_unpackhi_epi16(first, second),
-            );
-            // The zero point of the input is the same in every tap, so it goes into the bias.
-            bias.0 = _mm512_sub_epi32(bias.0, _mm512_madd_epi16(zero_points, pair.0));
-            bias.1 = _mm512_sub_epi32(bias.1, _mm512_madd_epi16(zero_points, pair.1));
-        }
+        let (channels, repeat) = (convolution.conv.window.out_c, convolution.grid.repeat);
+        let period = if repeat > 1 { channels } else { 16 };
+        let ascending = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        // A period is a power of two.
+        let order = _mm512_and_si512(ascending, _mm512_set1_epi32(period as i32 - 1));
         Self {
-            weights: pairs,
-            start: bias,
-            low: Rescale::from_words(multiplier.0, shift.0),
-            high: Rescale::from_words(multiplier.1, shift.1),
+            channel,
+            count: ((channels - channel) * repeat).min(16),
+            order,
         }
     }
 
-    /// The sums of a window whose taps `load` gets as unsigned bytes.
+    /// Words of the channel table.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn sums(&self, pairs: &[[u32; 2]], load: impl Fn(u32) -> __m256i) -> (__m512i, __m512i) {
-        let (mut low, mut high) = self.start;
-        for (&[first, second], &(low_weights, high_weights)) in pairs.iter().zip(&self.weights) {
-            let first = _mm512_cvtepu8_epi16(load(first));
-            let second = _mm512_cvtepu8_epi16(load(second));
-            low = _mm512_dpwssd_epi32(low, _mm512_unpacklo_epi16(first, second), low_weights);
-            high = _mm512_dpwssd_epi32(high, _mm512_unpackhi_epi16(first, second), high_weights);
+    fn words(&self, words: &[[u8; 4]]) -> __m512i {
+        let words = load_words(words.get(self.channel..).unwrap_or_default());
+        _mm512_permutexvar_epi32(self.order, words)
+    }
+
+    /// The weights of a kernel column, zeros behind its end.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn taps(
+        &self,
+        convolution: &Convolution<'_>,
+        group: usize,
+        kernel_x: usize,
+    ) -> [__m512i; ROWS] {
+        let window = &convolution.conv.window;
+        let padded = convolution.table.bias.len();
+        let mut taps = [_mm512_setzero_si512(); ROWS];
+        for (tap, kernel_y) in taps.iter_mut().zip(group * ROWS..window.kernel_h) {
+            let at = (kernel_y * window.kernel_w + kernel_x) * padded + self.channel;
+            let weights = load_32(convolution.weights[at..][..16].as_flattened());
+            *tap = _mm512_permutexvar_epi32(self.order, _mm512_cvtepi16_epi32(weights));
         }
-        (low, high)
+        taps
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn factors(&self, convolution: &Convolution<'_>) -> Factors {
+        let (conv, table) = (convolution.conv, &convolution.table);
+        let factors = Rescale::from_words(self.words(table.multiplier), self.words(table.shift));
+        let folded = Folded::new(&factors, conv.byte, conv.output_zero_point);
+        // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
+        match (
+            factors.can_fold(self.count),
+            conv.clamp.min >= conv.output_zero_point,
+        ) {
+            (true, true) => Factors::Up(folded),
+            (true, false) => Factors::Away(folded),
+            _ => Factors::Any(factors),
+        }
+    }
+}
+
+/// How sums are rescaled.
+enum Factors {
+    /// The usual case, with ties up.
+    Up(Folded),
+    /// The usual case, with ties away from zero.
+    Away(Folded),
+    /// Anything.
+    Any(Rescale),
+}
+
+impl Factors {
+    /// The bytes of sixteen channels of four positions.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn bytes(&self, finish: &Finish, mut sums: [__m512i; AT_ONCE]) -> __m512i {
+        match self {
+            Self::Up(folded) => {
+                for sum in &mut sums {
+                    *sum = Rounds::<false>::new().apply(folded, *sum);
+                }
+            }
+            Self::Away(folded) => {
+                for sum in &mut sums {
+                    *sum = Rounds::<true>::new().apply(folded, *sum);
+                }
+            }
+            Self::Any(factors) => {
+                for sum in &mut sums {
+                    *sum = factors.apply(*sum);
+                }
+                return finish.bytes_4x16(sums);
+            }
+        }
+        finish.folded_4x16(sums)
     }
 }

@@ -16,10 +16,8 @@ type Pairs = [[u32; 2]; MAX_PAIRS];
 
 /// The taps of a window that lies wholly on the input, as offsets from its first one.
 pub(super) struct Offsets {
-    /// None is above `furthest`.
     pairs: Pairs,
     count: usize,
-    furthest: usize,
 }
 
 impl Offsets {
@@ -31,10 +29,6 @@ impl Offsets {
         Self {
             pairs,
             count: (window.kernel_h * window.kernel_w).div_ceil(2),
-            furthest: pairs
-                .iter()
-                .flatten()
-                .fold(0, |far, &at| far.max(at as usize)),
         }
     }
 
@@ -42,12 +36,6 @@ impl Offsets {
     #[inline(always)]
     pub fn pairs(&self) -> &[[u32; 2]] {
         &self.pairs[..self.count]
-    }
-
-    /// The largest offset.
-    #[inline(always)]
-    pub fn furthest(&self) -> usize {
-        self.furthest
     }
 }
 

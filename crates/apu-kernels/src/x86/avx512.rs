@@ -84,20 +84,6 @@ pub fn load_32(bytes: &[u8]) -> __m256i {
     }
 }
 
-/// Stores the first bytes of a vector: 32, or as many as `bytes` has.
-#[inline]
-#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub fn store_32(bytes: &mut [u8], vector: __m256i) {
-    match bytes.first_chunk_mut::<32>() {
-        // SAFETY: the reference covers 32 writable bytes, and the store asks for no alignment.
-        Some(bytes) => unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), vector) },
-        // SAFETY: the mask selects bytes of the slice only; others aren't touched.
-        None => unsafe {
-            _mm256_mask_storeu_epi8(bytes.as_mut_ptr().cast(), first_bits(bytes.len()), vector)
-        },
-    }
-}
-
 /// Stores the first bytes of a vector: 16, or as many as `bytes` has.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
@@ -126,16 +112,6 @@ pub fn load_words(words: &[[u8; 4]]) -> __m512i {
     match words.as_flattened().first_chunk() {
         Some(bytes) => load(bytes),
         None => _mm512_setzero_si512(),
-    }
-}
-
-/// Loads 32 16-bit numbers, the second half zeros if the slice has only 16.
-#[inline]
-#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub fn load_halves(numbers: &[[u8; 2]]) -> __m512i {
-    match numbers.as_flattened().first_chunk() {
-        Some(bytes) => load(bytes),
-        None => _mm512_zextsi256_si512(load_32(numbers.as_flattened())),
     }
 }
 
@@ -315,43 +291,6 @@ impl<const AWAY: bool> Rounds<AWAY> {
     }
 }
 
-/// The first bytes of a vector of 32.
-#[derive(Clone, Copy)]
-pub struct Lanes32 {
-    count: usize,
-    /// Its lowest `count` bits are set.
-    mask: __mmask32,
-}
-
-impl Lanes32 {
-    /// The first `count` of 32.
-    pub fn first(count: usize) -> Self {
-        let count = count.min(32);
-        Self {
-            count,
-            mask: ((1u64 << count) - 1) as __mmask32,
-        }
-    }
-
-    /// Whether there are bytes for all lanes from `offset` on.
-    #[inline]
-    pub fn fit(self, bytes: &[u8], offset: usize) -> bool {
-        bytes.len().checked_sub(offset) >= Some(self.count)
-    }
-
-    /// Loads the lanes from `offset` on; the others are zero.
-    ///
-    /// # Safety
-    ///
-    /// The lanes must [`fit`](Self::fit) there.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub unsafe fn load_at(self, bytes: &[u8], offset: usize) -> __m256i {
-        // SAFETY: the caller promises `count` bytes there, and the mask selects no more.
-        unsafe { _mm256_maskz_loadu_epi8(self.mask, bytes.as_ptr().add(offset).cast()) }
-    }
-}
-
 /// What follows the rescaling of sums: zero point and clamp. Works on bytes less 128 if they are
 /// unsigned, since signed arithmetic saturates at both ends of a byte then.
 #[derive(Clone, Copy)]
@@ -377,15 +316,6 @@ impl Finish {
             flip: _mm512_set1_epi8(middle as u8 as i8),
             rows: _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
         }
-    }
-
-    /// The bytes of 32 channels; `low` and `high` as an unpacking of halves leaves them.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn bytes_32(&self, low: __m512i, high: __m512i) -> __m256i {
-        let shifted = _mm512_adds_epi16(_mm512_packs_epi32(low, high), self.zero_point);
-        let bytes = _mm512_castsi256_si512(_mm512_cvtsepi16_epi8(shifted));
-        _mm512_castsi512_si256(self.clamp(bytes))
     }
 
     /// The bytes of sixteen channels of four rows, row after row.
