@@ -19,23 +19,44 @@ pub fn run(
     cancelled: impl Fn() -> bool,
 ) -> Result<(), Error> {
     check_segments(program.layout(), segments)?;
-    for index in 0..program.layout().op_count() {
+    for (index, operator) in program.operators().enumerate() {
         if cancelled() {
             return Err(Error::Cancelled { op: index });
         }
-        run_operator(program.operator(index)?, index, isa, segments)?;
+        run_operator(&operator?, index, isa, segments)?;
+    }
+    Ok(())
+}
+
+/// As [`run`], of [`Program::operators`] that were kept, which spares checking them again.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_operators(
+    layout: &Layout,
+    operators: &[Operator],
+    isa: Isa,
+    segments: &mut [View<'_>],
+    cancelled: impl Fn() -> bool,
+) -> Result<(), Error> {
+    check_segments(layout, segments)?;
+    for (index, operator) in operators.iter().enumerate() {
+        if cancelled() {
+            return Err(Error::Cancelled { op: index });
+        }
+        run_operator(operator, index, isa, segments)?;
     }
     Ok(())
 }
 
 /// Runs one operator. The segments are those of its layout.
 pub fn run_operator(
-    operator: Operator,
+    operator: &Operator,
     index: usize,
     isa: Isa,
     segments: &mut [View<'_>],
 ) -> Result<(), Error> {
-    with_operands(&operator, segments, |operands| operator.run(isa, operands))
+    with_operands(operator, segments, |operands| operator.run(isa, operands))
         .map_err(|reason| Error::Op { index, reason })
 }
 

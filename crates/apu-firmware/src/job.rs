@@ -119,7 +119,8 @@ fn run_one(layout: &Layout, views: &mut [View<'_>], index: usize, isa: Isa) -> R
         return check_segments(layout, &[]);
     };
     check_segments(layout, segments)?;
-    run_operator(layout.operator(code.bytes(), index)?, index, isa, segments)
+    let operator = layout.operator(code.bytes(), index)?;
+    run_operator(&operator, index, isa, segments)
 }
 
 /// The answer to a job that never began.

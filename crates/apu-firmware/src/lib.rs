@@ -27,8 +27,9 @@ mod server;
 mod validate;
 
 pub use error::{Error, OpError, TargetName};
-pub use interpreter::run;
+pub use interpreter::{run, run_operators};
 pub use job::Job;
 pub use memory::View;
+pub use operator::Operator;
 pub use server::{Action, Device, Server, Slots};
 pub use validate::{FEATURES, Layout, Program, TARGET};

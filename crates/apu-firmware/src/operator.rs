@@ -2,17 +2,19 @@
 
 use crate::memory::overlap;
 use crate::{Layout, OpError};
+use apu_kernels::conv_2d::Conv2d;
+use apu_kernels::depthwise_conv_2d::DepthwiseConv2d;
+use apu_kernels::elementwise::Elementwise;
 use apu_kernels::pool_2d::Pooling;
 use apu_kernels::{
-    Isa, arg_max, batch_matmul, cast, conv_2d, copy, depthwise_conv_2d, dequantize, detection,
-    elementwise, float_function, gather, l2_normalization, log_softmax, lookup, lstm, mean, pad,
-    pool_2d, quantize, reduce, resize_bilinear, select, softmax, strided_copy, svdf,
+    Isa, arg_max, batch_matmul, cast, copy, dequantize, detection, float_function, gather,
+    l2_normalization, log_softmax, lookup, lstm, mean, pad, pool_2d, quantize, reduce,
+    resize_bilinear, select, softmax, strided_copy, svdf,
 };
 use apu_proto::program::{
-    ArgMax, BatchMatmul, Cast, Conv2d, DepthwiseConv2d, Dequantize, Detection, Elementwise,
-    FloatFunction, Gather, L2Normalization, LogSoftmax, Lookup, Lstm, MAX_OPERANDS, Mean, Op,
-    Operand, Pad, Pool2d, Quantize, Reduce, ResizeBilinear, Select, Softmax, StridedCopy, Svdf,
-    opcode,
+    ArgMax, BatchMatmul, Cast, Dequantize, Detection, FloatFunction, Gather, L2Normalization,
+    LogSoftmax, Lookup, Lstm, MAX_OPERANDS, Mean, Op, Operand, Pad, Pool2d, Quantize, Reduce,
+    ResizeBilinear, Select, Softmax, StridedCopy, Svdf, opcode,
 };
 use core::ops::Range;
 use zerocopy::FromBytes;
@@ -20,7 +22,7 @@ use zerocopy::FromBytes;
 /// Most operands that an operator reads.
 pub const MAX_READS: usize = 3;
 
-/// What an operator computes.
+/// What an operator computes: its parameters, checked to be used often where they are many.
 #[derive(Clone, Copy, Debug)]
 enum Kernel {
     Conv2d(Conv2d),
@@ -122,9 +124,9 @@ impl Operator {
 impl Kernel {
     fn read(op: &Op) -> Result<Self, OpError> {
         Ok(match op.opcode {
-            opcode::CONV_2D => Self::Conv2d(params(op)?),
-            opcode::DEPTHWISE_CONV_2D => Self::DepthwiseConv2d(params(op)?),
-            opcode::ELEMENTWISE => Self::Elementwise(params(op)?),
+            opcode::CONV_2D => Self::Conv2d(prepared(op, Conv2d::new)?),
+            opcode::DEPTHWISE_CONV_2D => Self::DepthwiseConv2d(prepared(op, DepthwiseConv2d::new)?),
+            opcode::ELEMENTWISE => Self::Elementwise(prepared(op, Elementwise::new)?),
             opcode::AVERAGE_POOL_2D => Self::AveragePool2d(params(op)?),
             opcode::MAX_POOL_2D => Self::MaxPool2d(params(op)?),
             opcode::COPY => params(op).map(|()| Self::Copy)?,
@@ -195,9 +197,9 @@ impl Kernel {
     /// Exact sizes of the operands, least size of the scratch.
     fn sizes(&self, op: &Op) -> Result<[u32; MAX_OPERANDS], apu_kernels::Error> {
         let of_params = match self {
-            Self::Conv2d(params) => conv_2d::sizes(params),
-            Self::DepthwiseConv2d(params) => depthwise_conv_2d::sizes(params),
-            Self::Elementwise(params) => elementwise::sizes(params),
+            Self::Conv2d(conv) => Ok(conv.sizes()),
+            Self::DepthwiseConv2d(conv) => Ok(conv.sizes()),
+            Self::Elementwise(elementwise) => Ok(elementwise.sizes()),
             Self::AveragePool2d(params) | Self::MaxPool2d(params) => pool_2d::sizes(params),
             Self::Softmax(params) => softmax::sizes(params),
             Self::LogSoftmax(params) => log_softmax::sizes(params),
@@ -238,9 +240,9 @@ impl Kernel {
             scratch,
         } = operands;
         match self {
-            Self::Conv2d(params) => conv_2d::run(isa, params, a, b, c, output, scratch),
-            Self::DepthwiseConv2d(params) => depthwise_conv_2d::run(isa, params, a, b, c, output),
-            Self::Elementwise(params) => elementwise::run(isa, params, a, b, output),
+            Self::Conv2d(conv) => conv.run(isa, a, b, c, output, scratch),
+            Self::DepthwiseConv2d(conv) => conv.run(isa, a, b, c, output),
+            Self::Elementwise(elementwise) => elementwise.run(isa, a, b, output),
             Self::AveragePool2d(params) => pool_2d::run(isa, Pooling::Average, params, a, output),
             Self::MaxPool2d(params) => pool_2d::run(isa, Pooling::Max, params, a, output),
             Self::Copy => copy::run(a, output),
@@ -276,6 +278,14 @@ fn params<T: FromBytes>(op: &Op) -> Result<T, OpError> {
             what: "space behind the parameters",
         }),
     }
+}
+
+/// The kernel of the opcode's own structure.
+fn prepared<P: FromBytes, K>(
+    op: &Op,
+    kernel: impl FnOnce(&P) -> Result<K, apu_kernels::Error>,
+) -> Result<K, OpError> {
+    kernel(&params(op)?).map_err(OpError::Parameter)
 }
 
 fn check_sizes(

@@ -133,8 +133,13 @@ impl<'a> Program<'a> {
         &self.layout
     }
 
-    pub(crate) fn operator(&self, index: usize) -> Result<Operator, Error> {
-        self.layout.operator(self.code, index)
+    /// The operators, each checked anew: [`run_operators`](crate::run_operators) takes them as often
+    /// as one likes.
+    ///
+    /// # Errors
+    /// None comes, as the program is valid.
+    pub fn operators(&self) -> impl Iterator<Item = Result<Operator, Error>> {
+        (0..self.layout.ops).map(|index| self.layout.operator(self.code, index))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use apu_firmware::memory::{MAX_RANGES, Ranges, RangesError, Reach};
-use apu_firmware::{Error, Layout, Program, View};
+use apu_firmware::{Error, Layout, Operator, Program, View};
 use apu_kernels::Isa;
 use apu_proto::message::{self, NO_OP, status};
 use rustix::io::Errno;
@@ -18,7 +18,15 @@ pub(super) struct Queue {
     space: Arc<Space>,
     timeout: Duration,
     /// Held while a job runs: the jobs of a queue run one after the other.
-    report: Mutex<QueueReport>,
+    core: Mutex<Core>,
+}
+
+/// What the queue's core remembers from job to job.
+#[derive(Debug)]
+struct Core {
+    report: QueueReport,
+    /// The last program: most queues run one again and again.
+    checked: Option<Checked>,
 }
 
 impl Queue {
@@ -34,12 +42,15 @@ impl Queue {
         Self {
             space,
             timeout,
-            report: Mutex::new(report),
+            core: Mutex::new(Core {
+                report,
+                checked: None,
+            }),
         }
     }
 
     pub(super) fn report(&self) -> QueueReport {
-        *self.lock()
+        self.lock().report
     }
 
     /// Runs a job to its end. Its failure is the queue's state, not an error of this call.
@@ -48,12 +59,13 @@ impl Queue {
     /// While this runs, nobody else writes the memory that `job` names or reads what it can write,
     /// and what it can write is mapped for it only once.
     pub(super) unsafe fn run(&self, isa: Isa, job: &Job) -> Result<(), Errno> {
-        let mut report = self.lock();
+        let core = &mut *self.lock();
+        let report = &mut core.report;
         if report.state != queue_state::OK {
             return Err(Errno::CANCELED);
         }
         // SAFETY: the caller's contract.
-        match unsafe { self.run_program(isa, job) } {
+        match unsafe { self.run_program(isa, job, &mut core.checked) } {
             Ok(()) => report.jobs_done += 1,
             Err(error) => {
                 tracing::debug!(%error, "a job failed");
@@ -65,7 +77,12 @@ impl Queue {
 
     /// # Safety
     /// As [`Queue::run`].
-    unsafe fn run_program(&self, isa: Isa, job: &Job) -> Result<(), Error> {
+    unsafe fn run_program(
+        &self,
+        isa: Isa,
+        job: &Job,
+        checked: &mut Option<Checked>,
+    ) -> Result<(), Error> {
         let mappings = self.space.hold();
         let fault = |fault| Error::Fault { op: None, fault };
         let code_reach = Reach {
@@ -77,8 +94,11 @@ impl Queue {
         // SAFETY: `find` gives that many readable bytes while `mappings` is held, and the caller
         // keeps writers off.
         let code = unsafe { std::slice::from_raw_parts(code.as_ptr(), job.program.size as usize) };
-        let program = Program::validate(code)?;
-        let ranges = ranges(program.layout(), job)?;
+        let program = match checked {
+            Some(program) if program.code == code => program,
+            _ => checked.insert(Checked::new(code)?),
+        };
+        let ranges = ranges(&program.layout, job)?;
         let mut views: [View<'_>; MAX_RANGES] = Default::default();
         let segments = ranges.as_slice().get(1..).unwrap_or_default();
         for (view, reach) in views.iter_mut().zip(segments) {
@@ -88,13 +108,32 @@ impl Queue {
         }
         let end = Instant::now().checked_add(self.timeout);
         let views = views.get_mut(..segments.len()).unwrap_or_default();
-        apu_firmware::run(&program, isa, views, || {
+        apu_firmware::run_operators(&program.layout, &program.operators, isa, views, || {
             end.is_some_and(|end| Instant::now() >= end)
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, QueueReport> {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A program that was checked, and its code then.
+#[derive(Debug)]
+struct Checked {
+    code: Vec<u8>,
+    layout: Layout,
+    operators: Vec<Operator>,
+}
+
+impl Checked {
+    fn new(code: &[u8]) -> Result<Self, Error> {
+        let program = Program::validate(code)?;
+        Ok(Self {
+            code: code.to_vec(),
+            layout: *program.layout(),
+            operators: program.operators().collect::<Result<_, _>>()?,
+        })
     }
 }
 
