@@ -39,6 +39,8 @@ enum Layer {
     Half {
         lower: bool,
     },
+    /// Each byte by itself.
+    Function(Opcode),
     /// The sum with an earlier image of the same shape, counted from the last.
     Add {
         back: usize,
@@ -64,6 +66,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         (1..=4u32, sliding(2)).prop_map(|(kernel, sliding)| Layer::Depthwise { kernel, sliding }),
         (1..=3u32, sliding(1)).prop_map(|(filter, sliding)| Layer::MaxPool { filter, sliding }),
         (1..=4usize).prop_map(|back| Layer::Add { back }),
+        prop_oneof![Just(Opcode::RELU), Just(Opcode::QUANTIZE)].prop_map(Layer::Function),
         [0..3u32, 0..3u32, 0..3u32, 0..3u32].prop_map(Layer::Pad),
         (1..=4usize).prop_map(|back| Layer::Stack { back }),
         any::<bool>().prop_map(|lower| Layer::Half { lower }),
@@ -201,6 +204,9 @@ impl Builder {
                     activation,
                 };
                 self.operator(Opcode::MAX_POOL_2D, &[input], &[1, h, w, c], options);
+            }
+            Layer::Function(opcode) => {
+                self.operator(opcode, &[input], &[1, h, w, c], Attributes::None);
             }
             Layer::Add { back } => {
                 if let Some(other) = self.earlier(back) {

@@ -3,13 +3,17 @@
 use std::ops::Range;
 
 use apu_kernels::conv_2d;
-use apu_proto::program::{Conv2d, DepthwiseConv2d, Elementwise, OP_RANK, Pool2d, Window, opcode};
+use apu_proto::program::{
+    Conv2d, DType, DepthwiseConv2d, Elementwise, Lookup, OP_RANK, Pool2d, Quantize, Window, opcode,
+};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::legalise::Record;
+use crate::{graph::Graph, legalise::Record};
 
 /// The dimension of rows in a shape of [`OP_RANK`] dimensions.
 const ROW: usize = OP_RANK - 3;
+/// Types of one byte.
+const BYTES: [u32; 2] = [DType::Int8 as u32, DType::UInt8 as u32];
 
 /// A record that computes an image row by row.
 #[derive(Clone, Debug)]
@@ -41,6 +45,18 @@ pub(super) struct Reads {
 }
 
 impl Reads {
+    /// Row by row.
+    fn one_to_one(operand: usize, count: u32, bytes: u64) -> Self {
+        Self {
+            operand,
+            count,
+            bytes,
+            stride: 1,
+            reach: 0,
+            pad: 0,
+        }
+    }
+
     /// The rows that these rows of the output take.
     pub fn rows(&self, output: &Range<u32>) -> Range<u32> {
         self.first(output.start)..self.end(output.end)
@@ -63,7 +79,7 @@ impl Reads {
 
 impl Rows {
     /// What there is to know of a record, if it computes the rows of one image.
-    pub fn of(record: &Record) -> Option<Self> {
+    pub fn of(graph: &Graph, record: &Record) -> Option<Self> {
         match record.opcode {
             opcode::CONV_2D => Self::of_window(&record.params::<Conv2d>()?.window, 3),
             opcode::DEPTHWISE_CONV_2D => {
@@ -73,6 +89,17 @@ impl Rows {
                 Self::of_window(&record.params::<Pool2d>()?.window, 1)
             }
             opcode::ELEMENTWISE => Self::of_elementwise(&record.params()?),
+            opcode::LOOKUP => {
+                let lookup: Lookup = record.params()?;
+                let bytes = lookup.entry_size == 1;
+                Self::of_bytes(graph, record, 2, lookup.count).filter(|_| bytes)
+            }
+            opcode::QUANTIZE => {
+                let quantize: Quantize = record.params()?;
+                let types = [quantize.input_dtype, quantize.output_dtype];
+                let bytes = types.iter().all(|dtype| BYTES.contains(dtype));
+                Self::of_bytes(graph, record, 1, quantize.count).filter(|_| bytes)
+            }
             _ => None,
         }
     }
@@ -95,12 +122,23 @@ impl Rows {
         })
     }
 
+    /// A function of each byte of the image that the model has there.
+    fn of_bytes(graph: &Graph, record: &Record, writes: usize, size: u32) -> Option<Self> {
+        let &[1, count, width, channels] = graph.tensors[record.output].shape.as_slice() else {
+            return None;
+        };
+        let bytes = u64::from(width) * u64::from(channels);
+        let reads = Reads::one_to_one(0, count, bytes);
+        (u64::from(count) * bytes == u64::from(size)).then(|| Self {
+            reads: vec![reads],
+            writes,
+            count,
+            bytes,
+        })
+    }
+
     /// Of bytes, both inputs as large as the output.
     fn of_elementwise(params: &Elementwise) -> Option<Self> {
-        const BYTES: [u32; 2] = [
-            apu_proto::program::DType::Int8 as u32,
-            apu_proto::program::DType::UInt8 as u32,
-        ];
         let mut dense = [1; OP_RANK];
         for dim in (0..OP_RANK - 1).rev() {
             dense[dim] = dense[dim + 1] * params.shape[dim + 1];
@@ -111,14 +149,7 @@ impl Rows {
         let one_image = params.shape[..ROW].iter().all(|&size| size == 1);
         let whole = is_whole(&params.a_stride) && is_whole(&params.b_stride);
         let (count, bytes) = (params.shape[ROW], u64::from(dense[ROW]));
-        let reads = |operand| Reads {
-            operand,
-            count,
-            bytes,
-            stride: 1,
-            reach: 0,
-            pad: 0,
-        };
+        let reads = |operand| Reads::one_to_one(operand, count, bytes);
         (one_image && whole && BYTES.contains(&params.dtype)).then(|| Self {
             reads: vec![reads(0), reads(1)],
             writes: 2,
@@ -148,11 +179,22 @@ impl Rows {
             opcode::ELEMENTWISE => change(&mut band, |both: &mut Elementwise| {
                 both.shape[ROW] = rows.end - rows.start;
             }),
+            opcode::LOOKUP => change(&mut band, |lookup: &mut Lookup| {
+                lookup.count = self.elements(rows);
+            }),
+            opcode::QUANTIZE => change(&mut band, |quantize: &mut Quantize| {
+                quantize.count = self.elements(rows);
+            }),
             _ => change(&mut band, |pool: &mut Pool2d| {
                 self.narrow(&mut pool.window, rows);
             }),
         }
         band
+    }
+
+    /// Bytes of some rows. Those of all of them are in 32 bits, too.
+    fn elements(&self, rows: &Range<u32>) -> u32 {
+        (rows.end - rows.start) * self.bytes as u32
     }
 
     fn narrow(&self, window: &mut Window, rows: &Range<u32>) {

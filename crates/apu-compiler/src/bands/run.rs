@@ -72,7 +72,10 @@ impl Run {
         range: Range<usize>,
     ) -> Option<Self> {
         let inside = storage.records.get(range)?;
-        let rows: Vec<Rows> = inside.iter().map(Rows::of).collect::<Option<_>>()?;
+        let rows: Vec<Rows> = inside
+            .iter()
+            .map(|record| Rows::of(graph, record))
+            .collect::<Option<_>>()?;
         let root = |record: &Record, operand: usize| match record.operands.get(operand)? {
             Operand::Read(id) | Operand::Write(id) if !storage.is_part(graph, *id) => {
                 Some(storage.home(*id).0)
