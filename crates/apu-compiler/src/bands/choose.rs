@@ -172,7 +172,9 @@ impl Arena {
                 continue;
             }
             match owner {
-                Owner::Scratch(_) => scratch = block.size.max(scratch),
+                Owner::Scratch(_) if block.first == block.last => {
+                    scratch = block.size.max(scratch);
+                }
                 Owner::Tensor(id) if without(*id) => {}
                 _ => live += block.size,
             }
