@@ -55,6 +55,7 @@ const PARTS: &[Part] = &[
     part(Kind::Abstraction, "DRM scheduler", &["rust/kernel/drm/sched.rs"]),
     part(Kind::Abstraction, "syncobjs", &["rust/kernel/drm/syncobj.rs", "rust/helpers/drm_syncobj.c"]),
     part(Kind::Abstraction, "DRM printers", &["rust/kernel/drm/print.rs"]),
+    part(Kind::Abstraction, "core dumps", &["rust/kernel/devcoredump.rs", "rust/helpers/devcoredump.c"]),
     part(Kind::Abstraction, "rpmsg", &["rust/kernel/rpmsg.rs"]),
     part(Kind::Abstraction, "remoteproc", &["rust/kernel/remoteproc.rs", "rust/kernel/remoteproc", "rust/helpers/remoteproc.c"]),
     part(Kind::Abstraction, "IOMMU domains", &["rust/kernel/iommu"]),
