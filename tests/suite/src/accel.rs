@@ -1,4 +1,5 @@
 //! An accel node: its clients, and the simulated hardware behind it.
 
 pub mod client;
+pub mod core_dump;
 pub mod daemon;

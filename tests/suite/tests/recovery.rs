@@ -11,6 +11,7 @@ use apu_conformance::bench::PATIENCE;
 use apu_conformance::uapi::{QUEUE_INNOCENT, QUEUE_TIMED_OUT, QueueCreate};
 use apu_conformance::{Bench, Node};
 use suite::accel::client::Client;
+use suite::accel::core_dump;
 use suite::accel::daemon::Hardware;
 use suite::device;
 use suite::inference::run;
@@ -180,4 +181,29 @@ fn a_queue_whose_job_dies_with_a_device_that_another_one_hung_is_innocent() {
             assert_eq!(state(innocent), QUEUE_INNOCENT);
         },
     );
+}
+
+#[test]
+fn a_job_that_hangs_leaves_a_core_dump() {
+    with_hardware("a_job_that_hangs_leaves_a_core_dump", |hardware, client| {
+        let _hanging = hardware.start(&["--hang-after-runs=0"]);
+        let mut context = client.load().unwrap();
+        core_dump::clear();
+        assert!(client.run(&mut context).is_err());
+        let dump = core_dump::read();
+        for part in [
+            "driver: apu\n",
+            "reason: a job ran longer than its timeout\n",
+            "core 0: job ",
+            " of 500 ms, cancelled\n",
+            "queue: TimedOut, 0 jobs done, 1 queued\n",
+            "\nvm ",
+            "BO offset 0x0, Some(ReadWrite)\n",
+            "messages:\n",
+            " ago, out, 432 bytes: 41 50 55 31 07 00 ",
+            " ago, in, ",
+        ] {
+            assert!(dump.contains(part), "no {part:?} in:\n{dump}");
+        }
+    });
 }

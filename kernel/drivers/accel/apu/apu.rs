@@ -7,6 +7,7 @@
 //! * [`link`]: one connection to the firmware, from greeting to loss.
 //! * [`envelope`]: messages on their way; [`message`] is the protocol itself, one source for kernel
 //!   and firmware.
+//! * [`history`]: the last messages, for core dumps.
 //! * [`transport`]: what carries messages; [`sim`] is a process that plays the device, [`rpmsg`] a
 //!   remote processor.
 //! * [`memory`]: how the device reaches pages: by [`tokens`], by a [`page_table`] as [`pte`] has
@@ -14,6 +15,7 @@
 
 mod driver;
 mod envelope;
+mod history;
 mod ioctl;
 #[cfg(CONFIG_IOMMU_API)]
 mod iommu;

@@ -24,6 +24,7 @@ use crate::{
 };
 use core::ops::Range;
 use kernel::{
+    devcoredump::Dump,
     device::{
         self,
         Bound,
@@ -42,6 +43,7 @@ use kernel::{
             Placement, //
         }, //
     },
+    fmt,
     prelude::*,
     sync::Arc, //
 };
@@ -136,7 +138,7 @@ impl Driver for Apu {
     fn vm_destroy(&self, vm: &mut Vm) -> Result {
         let (destroy, sync) = vm.farewell.take().ok_or(ENODEV)?;
         let destroy = destroy.fill(&VmDestroy { vm: vm.id, pad: 0 });
-        self.link.transport.post(vm.connection, destroy)?;
+        self.link.hand_over(vm.connection, destroy)?;
         self.link.sync(vm.connection, sync, false)
     }
 
@@ -199,6 +201,10 @@ impl Driver for Apu {
 
     fn reset(&self) {
         self.link.cut();
+    }
+
+    fn dump(&self, dump: &mut Dump) -> fmt::Result {
+        self.link.history.write(dump)
     }
 }
 

@@ -12,6 +12,10 @@ use crate::{
         Body,
         Envelope, //
     },
+    history::{
+        Direction,
+        History, //
+    },
     memory::Memory,
     message::{
         kind,
@@ -62,7 +66,9 @@ const SYNC_TIMEOUT_MS: u32 = 5000;
 /// The driver's end of the connection.
 #[pin_data]
 pub(crate) struct Link {
-    pub(crate) transport: Arc<dyn Transport>,
+    transport: Arc<dyn Transport>,
+    #[pin]
+    pub(crate) history: History,
     memory: Arc<dyn Memory>,
     #[pin]
     state: Mutex<State>,
@@ -93,6 +99,7 @@ impl Link {
     ) -> impl PinInit<Self> {
         pin_init!(Self {
             transport,
+            history <- History::new(),
             memory,
             state <- new_mutex!(State {
                 connection: 0,
@@ -114,7 +121,7 @@ impl Link {
         state.connection = connection;
         state.phase = Phase::Greeting;
         state.answered = state.asked;
-        self.transport.post(connection, hello)
+        self.hand_over(connection, hello)
     }
 
     /// Ends the connection. Whoever waits for an answer gets [`ENODEV`].
@@ -145,12 +152,18 @@ impl Link {
 
     /// Allocates and posts a message.
     pub(crate) fn send<B: Body>(&self, connection: u64, body: &B) -> Result {
-        self.transport.post(connection, Envelope::new(body)?)
+        self.hand_over(connection, Envelope::new(body)?)
     }
 
     /// Posts a message of the connection of now.
     pub(crate) fn post(&self, envelope: ListArc<Envelope>) -> Result {
-        self.transport.post(self.connection()?, envelope)
+        self.hand_over(self.connection()?, envelope)
+    }
+
+    /// Posts a message of `connection`, or fails with [`ENODEV`] when that is over.
+    pub(crate) fn hand_over(&self, connection: u64, envelope: ListArc<Envelope>) -> Result {
+        self.history.note(Direction::Out, envelope.bytes());
+        self.transport.post(connection, envelope)
     }
 
     /// Waits until all that was posted before has taken effect, or fails with [`ENODEV`] when the
@@ -159,8 +172,7 @@ impl Link {
         let mut state = self.state.lock();
         state.asked += 1;
         let cookie = state.asked;
-        self.transport
-            .post(connection, blank.fill(&Sync { cookie }))?;
+        self.hand_over(connection, blank.fill(&Sync { cookie }))?;
         let mut left = msecs_to_jiffies(SYNC_TIMEOUT_MS);
         loop {
             if state.connection != connection {
@@ -184,6 +196,7 @@ impl Link {
 
     /// Takes a message from the firmware.
     pub(crate) fn receive(&self, device: &Device<Apu>, bytes: &[u8]) -> Result {
+        self.history.note(Direction::In, bytes);
         let (header, body) = Header::read_from_prefix(bytes).map_err(|_| EPROTO)?;
         if header.magic != MAGIC
             || usize::from(header.length) != bytes.len()

@@ -10,8 +10,10 @@ use super::{
     JobId, //
 };
 use crate::{
+    devcoredump::Dump,
     device::Bound,
     drm,
+    fmt,
     prelude::*, //
 };
 use core::ops::Range;
@@ -118,4 +120,9 @@ pub trait Driver:
 
     /// Cuts the device off: from now on it must reach no memory, and what it says is ignored.
     fn reset(&self);
+
+    /// Adds to a core dump what this driver knows of the time before a failure. May sleep.
+    fn dump(&self, _dump: &mut Dump) -> fmt::Result {
+        Ok(())
+    }
 }

@@ -7,6 +7,10 @@ use super::{
         Engine,
         MAX_CORES, //
     },
+    dump::{
+        Crash,
+        Seat, //
+    },
     queue::Queue,
     usage::Usage,
     Device,
@@ -20,7 +24,10 @@ use crate::{
         DriverFenceAlloc,
         Fence, //
     },
-    drm::sched::JobOps,
+    drm::{
+        self,
+        sched::JobOps, //
+    },
     prelude::*,
     sync::{
         aref::ARef,
@@ -172,6 +179,23 @@ struct Cancelled {
 }
 
 impl<D: Driver> Running<D> {
+    pub(super) fn device(&self) -> ARef<drm::Device<D>> {
+        self.queue.vm.device.clone()
+    }
+
+    /// What a core dump says of it.
+    pub(super) fn seat(&self) -> Seat {
+        Seat {
+            job: self.id,
+            vm: self.queue.vm.number(),
+            elapsed: self.started.elapsed(),
+            timeout: self.queue.timeout,
+            cancelled: self.cancelled.is_some(),
+            queue: self.queue.info(),
+            queued: self.queue.queued(),
+        }
+    }
+
     pub(super) fn usage(&self) -> &Arc<Usage> {
         &self.queue.usage
     }
@@ -277,6 +301,11 @@ impl<D: Driver> Device<D> {
         if running.cancelled.is_none() {
             running.queue.fail(QueueState::TimedOut, Report::default());
             running.cancel(self, ETIMEDOUT);
+            let crash = Crash::of(&mut engine, "a job ran longer than its timeout");
+            drop(engine);
+            if let Some(crash) = crash {
+                crash.report();
+            }
             return;
         }
         drop(engine);

@@ -27,6 +27,7 @@
 mod bo;
 mod device;
 mod driver;
+mod dump;
 mod file;
 mod handles;
 mod job;

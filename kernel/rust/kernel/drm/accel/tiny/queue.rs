@@ -165,6 +165,11 @@ impl<D: Driver> Queue<D> {
         self.status.lock().info
     }
 
+    /// Jobs that have not been freed.
+    pub(super) fn queued(&self) -> usize {
+        self.status.lock().jobs
+    }
+
     /// Fails with [`ECANCELED`] when the queue takes no more jobs.
     pub(super) fn check(&self) -> Result {
         let status = self.status.lock();

@@ -6,6 +6,7 @@
 //! back is told of all of them before it gets a job.
 
 use super::{
+    dump::Crash,
     Device,
     Driver,
     Outcome,
@@ -78,23 +79,26 @@ impl<D: Driver> Device<D> {
 
     /// Tells that the device has gone: its jobs end, and new ones fail at once.
     pub fn lose(&self) {
-        self.cut_off(Outcome::Lost(Report::default()));
+        self.cut_off(Outcome::Lost(Report::default()), "the device was lost");
     }
 
     /// Cuts off a device that doesn't do what it must in bounded time.
     pub(super) fn unresponsive(&self) {
         dev_err!(self.parent, "device doesn't answer, it is cut off\n");
-        self.cut_off(Outcome::Innocent);
+        self.cut_off(Outcome::Innocent, "the device didn't answer");
     }
 
-    fn cut_off(&self, outcome: Outcome) {
-        let seats = {
+    fn cut_off(&self, outcome: Outcome, reason: &'static str) {
+        let (crash, seats) = {
             let mut engine = self.engine.lock();
             engine.losses += 1;
             engine.online = None;
             D::reset(self);
-            engine.take_all()
+            (Crash::of(&mut engine, reason), engine.take_all())
         };
+        if let Some(crash) = crash {
+            crash.report();
+        }
         for running in seats.into_iter().flatten() {
             running.end(outcome);
         }

@@ -15,6 +15,7 @@ use super::{
     Driver, //
 };
 use crate::{
+    devcoredump::Dump,
     device::Bound,
     drm::{
         self,
@@ -37,6 +38,10 @@ use crate::{
             UniqueRefGpuVm, //
         },
         RegistrationGuard, //
+    },
+    fmt::{
+        self,
+        Write, //
     },
     page::PAGE_SIZE,
     prelude::*,
@@ -132,7 +137,7 @@ impl<D: Driver> Piece<D> {
 }
 
 /// Proves that the device is there, or fails with [`ENODEV`].
-fn registered<D: Driver>(device: &drm::Device<D>) -> Result<RegistrationGuard<'_, D>> {
+pub(super) fn registered<D: Driver>(device: &drm::Device<D>) -> Result<RegistrationGuard<'_, D>> {
     // SAFETY: VMs are made by open files alone, hence the device was registered once.
     let device = unsafe { device.assume_ctx::<drm::Ioctl>() };
     device.registration_guard().ok_or(ENODEV)
@@ -184,6 +189,11 @@ impl<D: Driver> Vm<D> {
         (*self.space.vm_id.lock()).ok_or(ENODEV)
     }
 
+    /// The number that no other living VM has.
+    pub(super) fn number(&self) -> u32 {
+        self.space.id
+    }
+
     /// Device addresses that it can map.
     pub(super) fn va(&self) -> Range<u64> {
         self.space.va.clone()
@@ -230,6 +240,17 @@ impl<D: Driver> Drop for Vm<D> {
 impl<D: Driver> Space<D> {
     pub(super) fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Writes what is mapped into a core dump.
+    pub(super) fn write(&self, dump: &mut Dump) -> fmt::Result {
+        writeln!(dump, "vm {}: {:#x?}", self.id, self.va)?;
+        for va in self.state.lock().gpuvm.iter() {
+            let (range, offset) = (va.range(), va.gem_offset());
+            let access = va.data().as_ref().map(|piece| piece.access);
+            writeln!(dump, "  {range:#x?}: BO offset {offset:#x}, {access:?}")?;
+        }
+        Ok(())
     }
 
     /// Tells a device that knows nothing of this VM all about it.

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a failure leaves behind: a core dump of the device.
+//!
+//! Failures are seen in the fence signalling path, where nothing may be waited for. What will have
+//! gone soon, the jobs on the cores, is kept as it is then; a system worker writes the rest.
+
+use super::{
+    device::{
+        Engine,
+        MAX_CORES, //
+    },
+    job::{
+        JobId,
+        Running, //
+    },
+    vm::registered,
+    Device,
+    Driver,
+    QueueInfo, //
+};
+use crate::{
+    devcoredump::Dump,
+    drm,
+    fmt::{
+        self,
+        Write, //
+    },
+    prelude::*,
+    sync::aref::ARef,
+    time::Delta,
+    workqueue, //
+};
+
+/// A failure, as it was when it happened.
+pub(super) struct Crash<D: Driver> {
+    device: ARef<drm::Device<D>>,
+    reason: &'static str,
+    seats: [Option<Seat>; MAX_CORES],
+}
+
+/// A job that was on a core.
+pub(super) struct Seat {
+    pub(super) job: JobId,
+    /// Number of its VM.
+    pub(super) vm: u32,
+    pub(super) elapsed: Delta,
+    pub(super) timeout: Delta,
+    pub(super) cancelled: bool,
+    pub(super) queue: QueueInfo,
+    /// Jobs of its queue that have not been freed.
+    pub(super) queued: usize,
+}
+
+impl<D: Driver> Crash<D> {
+    /// What the jobs on the cores are; nothing is to be told when there are none.
+    pub(super) fn of(engine: &mut Engine<D>, reason: &'static str) -> Option<Self> {
+        let device = engine.running().next()?.device();
+        let seats = engine
+            .seats
+            .each_ref()
+            .map(|seat| seat.as_ref().map(Running::seat));
+        Some(Self {
+            device,
+            reason,
+            seats,
+        })
+    }
+
+    /// Has the dump written, if there is memory at hand.
+    pub(super) fn report(self) {
+        let _ = workqueue::system_long().try_spawn(GFP_NOWAIT, move || self.publish());
+    }
+
+    fn publish(&self) {
+        // The parent has gone, or goes no further as long as this is held.
+        let Ok(_registered) = registered(&self.device) else {
+            return;
+        };
+        let mut dump = Dump::new();
+        // One that is cut off is better than none.
+        let _ = self.write(&mut dump);
+        dump.publish(&self.device.parent);
+    }
+
+    fn write(&self, dump: &mut Dump) -> fmt::Result {
+        writeln!(dump, "driver: {}", D::INFO.name.to_str().unwrap_or(""))?;
+        writeln!(dump, "reason: {}", self.reason)?;
+        for (core, seat) in self.seats.iter().enumerate() {
+            if let Some(seat) = seat {
+                write!(dump, "core {core}: ")?;
+                seat.write(dump)?;
+            }
+        }
+        let device: &Device<D> = &self.device;
+        for space in device.spaces.lock().list.iter() {
+            space.write(dump)?;
+        }
+        D::dump(device, dump)
+    }
+}
+
+impl Seat {
+    fn write(&self, dump: &mut Dump) -> fmt::Result {
+        writeln!(
+            dump,
+            "job {} on vm {}, {} ms of {} ms{}",
+            self.job,
+            self.vm,
+            self.elapsed.as_millis(),
+            self.timeout.as_millis(),
+            if self.cancelled { ", cancelled" } else { "" }
+        )?;
+        writeln!(
+            dump,
+            "  queue: {:?}, {} jobs done, {} queued",
+            self.queue.state, self.queue.jobs_done, self.queued
+        )
+    }
+}
