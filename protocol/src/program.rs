@@ -286,6 +286,8 @@ pub mod opcode {
     pub const SVDF: u32 = 25;
     /// [`super::Lstm`]: input, weights, output, state.
     pub const LSTM: u32 = 26;
+    /// [`super::WideConv2d`]: input, weights, channel table, output.
+    pub const WIDE_CONV_2D: u32 = 27;
 }
 
 /// Window geometry shared by convolutions and pooling.
@@ -560,8 +562,8 @@ pub struct LogSoftmax {
     pub reverse_shift: i32,
 }
 
-/// QUANTIZE: float32 to int8/uint8 (`round(x / scale) + zero point`, half away from zero), or a
-/// requantisation between 8-bit types.
+/// QUANTIZE: float32 to int8, uint8 or int16 (`round(x / scale) + zero point`, half away from zero), or a
+/// requantisation between these types.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[allow(missing_docs)]
@@ -571,9 +573,9 @@ pub struct Quantize {
     pub count: u32,
     pub input_zero_point: i32,
     pub output_zero_point: i32,
-    /// For 8-bit inputs.
+    /// For integer inputs.
     pub multiplier: i32,
-    /// For 8-bit inputs; positive to the left.
+    /// For integer inputs; positive to the left.
     pub shift: i32,
     /// For float inputs: bits of the f32 output scale.
     pub scale: u32,
@@ -763,6 +765,25 @@ pub struct L2Normalization {
     pub input_zero_point: i32,
 }
 
+/// CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED of int16 by int8 weights, all without zero points.
+/// Weights: `[out_c][kernel row][kernel column][depth]` (i8). Channel table: for each output channel a bias
+/// (i64), multiplier and shift (i32). The sum is one of 64 bits, and multiplied by the upper half of the
+/// multiplier.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct WideConv2d {
+    /// Geometry.
+    pub window: Window,
+    /// Channels that a filter sees; the filters are divided among as many groups as that makes.
+    pub depth: u32,
+    /// [`Rounding::UP`] or [`Rounding::FLOAT`].
+    pub rounding: u32,
+    /// Least output value.
+    pub clamp_min: i32,
+    /// Largest output value.
+    pub clamp_max: i32,
+}
+
 /// SVDF of int8. Weights: the bias of each unit (i32), the weights of each filter by age, the oldest first
 /// (i16), those by input (i8). State: the last `memory` products of each filter of each batch (i16).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -860,6 +881,7 @@ const _: () = {
     assert!(size_of::<Cast>() == 12);
     assert!(size_of::<FloatFunction>() == 8);
     assert!(size_of::<L2Normalization>() == 16);
+    assert!(size_of::<WideConv2d>() == 76);
     assert!(size_of::<Svdf>() == 44);
     assert!(size_of::<Lstm>() == 104);
     assert!(size_of::<Detection>() == 44);

@@ -30,7 +30,7 @@ RANDOM_CASES = 12  # of them at least
 
 WEIGHTED = ["int8_per_channel", "int8_per_tensor", "uint8"]
 BYTES = ["int8", "uint8"]
-REQUANTIZE = [(a, b) for a in BYTES for b in BYTES]
+REQUANTIZE = [(a, b) for a in BYTES for b in BYTES] + [("int16", "int16"), ("int16", "int8"), ("int8", "int16")]
 
 # file: kinds, each with its function, what that takes, and the particular cases
 OPERATORS = {
@@ -38,14 +38,21 @@ OPERATORS = {
     | {f"grouped_{k}": (convolution.grouped, k, []) for k in WEIGHTED},
     "depthwise_conv_2d": {k: (convolution.depthwise_conv_2d, k, convolution.DEPTHWISE_CONV_2D) for k in WEIGHTED},
     "fully_connected": {k: (convolution.fully_connected, k, convolution.FULLY_CONNECTED) for k in WEIGHTED},
+    "wide": {
+        "conv_2d_per_channel": (convolution.conv_2d, "int16_per_channel", []),
+        "conv_2d_grouped": (convolution.grouped, "int16_per_channel", []),
+        "depthwise_conv_2d_per_channel": (convolution.depthwise_conv_2d, "int16_per_channel", []),
+        "fully_connected_per_tensor": (convolution.fully_connected, "int16_per_tensor", convolution.FULLY_CONNECTED),
+        "transpose_conv_per_channel": (convolution.transpose_conv, "int16_per_channel", []),
+    },
     "add": {k: (elementwise.add, k, elementwise.ADD) for k in BYTES},
     "average_pool_2d": {k: (pooling.average_pool_2d, k, pooling.POOL_2D) for k in BYTES},
     "max_pool_2d": {k: (pooling.max_pool_2d, k, pooling.POOL_2D) for k in BYTES},
     "log_softmax": {k: (elementwise.log_softmax, k, elementwise.SOFTMAX[:8]) for k in BYTES},
     "softmax": {k: (elementwise.softmax, k, elementwise.SOFTMAX) for k in BYTES},
-    "quantize": {f"float32_to_{k}": (elementwise.quantize, k, []) for k in BYTES}
+    "quantize": {f"float32_to_{k}": (elementwise.quantize, k, []) for k in [*BYTES, "int16"]}
     | {f"{a}_to_{b}": (elementwise.requantize, (a, b), []) for a, b in REQUANTIZE},
-    "dequantize": {k: (elementwise.dequantize, k, []) for k in BYTES},
+    "dequantize": {k: (elementwise.dequantize, k, []) for k in [*BYTES, "int16"]},
     "pad": {k: (layout.pad, k, layout.PAD) for k in [*BYTES, "float32"]}
     | {f"v2_{k}": (layout.padv2, k, layout.PAD) for k in [*BYTES, "float32"]},
     "mean": {k: (layout.mean, k, layout.MEAN) for k in BYTES},
@@ -71,9 +78,12 @@ OPERATORS = {
 }
 
 
-# XNNPACK's float32 isn't the same on every processor, and of BATCH_MATMUL it takes some only.
+# XNNPACK's float32 isn't the same on every processor, of BATCH_MATMUL it takes some only, and
+# LiteRT's optimised kernels for int16 are others yet.
 UNLIKE = {
     "batch_matmul": ["int8"],
+    "quantize": ["float32_to_int16"],
+    "wide": ["fully_connected_per_tensor"],
     "resize_bilinear": ["float32"],
     "reductions": ["sum_float32"],
     "plain": ["neg_float32", "round_float32", "rsqrt_float32", "sqrt_float32"],

@@ -96,15 +96,11 @@ const WINDOWED: &[Opcode] = &[
 /// Kinds that compute with 8-bit activations.
 const ARITHMETIC: &[Opcode] = &[
     Opcode::AVERAGE_POOL_2D,
-    Opcode::CONV_2D,
-    Opcode::DEPTHWISE_CONV_2D,
-    Opcode::FULLY_CONNECTED,
     Opcode::L2_NORMALIZATION,
     Opcode::LOG_SOFTMAX,
     Opcode::MAX_POOL_2D,
     Opcode::MEAN,
     Opcode::SOFTMAX,
-    Opcode::TRANSPOSE_CONV,
 ];
 /// Functions of one byte, by table.
 const LOOKED_UP: &[Opcode] = &[
@@ -267,6 +263,20 @@ pub const CONSTRAINTS: &[Constraint] = &[
         broken: |site| operands::one_type_of(site, BYTES),
     },
     Constraint {
+        name: "types",
+        operators: &[
+            Opcode::CONV_2D,
+            Opcode::DEPTHWISE_CONV_2D,
+            Opcode::FULLY_CONNECTED,
+            Opcode::TRANSPOSE_CONV,
+        ],
+        needed: "activations that are all int8, all uint8 or all int16",
+        broken: |site| {
+            let types = [Element::INT8, Element::UINT8, Element::INT16];
+            operands::one_type_of(site, &types)
+        },
+    },
+    Constraint {
         name: "form",
         operators: &[Opcode::SVDF],
         needed: "int8 activations and weights, int16 weights by time and state, a constant int32 bias or none, and RELU",
@@ -281,13 +291,13 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "types",
         operators: &[Opcode::QUANTIZE],
-        needed: "a float32, int8 or uint8 input and an int8 or uint8 output",
+        needed: "a float32, int8, uint8 or int16 input and an int8, uint8 or int16 output, not uint8 and int16",
         broken: operands::quantize_types,
     },
     Constraint {
         name: "types",
         operators: &[Opcode::DEQUANTIZE],
-        needed: "an int8 or uint8 input and a float32 output",
+        needed: "an int8, uint8 or int16 input and a float32 output",
         broken: operands::dequantize_types,
     },
     Constraint {
@@ -530,7 +540,9 @@ pub const CONSTRAINTS: &[Constraint] = &[
         name: "numerics",
         operators: &[
             Opcode::BATCH_MATMUL,
+            Opcode::FULLY_CONNECTED,
             Opcode::NEG,
+            Opcode::QUANTIZE,
             Opcode::RESIZE_BILINEAR,
             Opcode::ROUND,
             Opcode::RSQRT,
@@ -612,7 +624,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "weights",
         operators: WEIGHTED,
-        needed: "constant weights of the input's type",
+        needed: "constant weights of the input's type, or of int8 for int16",
         broken: operands::weights,
     },
     Constraint {
@@ -654,7 +666,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "bias",
         operators: WEIGHTED,
-        needed: "no bias, or a constant int32 one with an element for each output channel",
+        needed: "no bias, or a constant int32 one, for int16 int64, with an element for each output channel",
         broken: operands::bias,
     },
     Constraint {
@@ -686,6 +698,12 @@ pub const CONSTRAINTS: &[Constraint] = &[
         operators: &[Opcode::LOG_SOFTMAX],
         needed: "an output scale of 1/16, and the largest value of the type as its zero point",
         broken: |site| quantisation::fixed_output(site, (1.0 / 16.0, 127), (1.0 / 16.0, 255)),
+    },
+    Constraint {
+        name: "scales",
+        operators: &[Opcode::ADD, Opcode::SUB],
+        needed: "for int16 a scale that is no power of two, or TFLite might shift in place of rescaling",
+        broken: quantisation::powers_of_two,
     },
     Constraint {
         name: "quotient",

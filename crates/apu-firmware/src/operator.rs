@@ -9,12 +9,12 @@ use apu_kernels::pool_2d::Pooling;
 use apu_kernels::{
     Isa, arg_max, batch_matmul, cast, copy, dequantize, detection, float_function, gather,
     l2_normalization, log_softmax, lookup, lstm, mean, pad, pool_2d, quantize, reduce,
-    resize_bilinear, select, softmax, strided_copy, svdf,
+    resize_bilinear, select, softmax, strided_copy, svdf, wide_conv_2d,
 };
 use apu_proto::program::{
     ArgMax, BatchMatmul, Cast, Dequantize, Detection, FloatFunction, Gather, L2Normalization,
     LogSoftmax, Lookup, Lstm, MAX_OPERANDS, Mean, Op, Operand, Pad, Pool2d, Quantize, Reduce,
-    ResizeBilinear, Select, Softmax, StridedCopy, Svdf, opcode,
+    ResizeBilinear, Select, Softmax, StridedCopy, Svdf, WideConv2d, opcode,
 };
 use core::ops::Range;
 use zerocopy::FromBytes;
@@ -51,6 +51,7 @@ enum Kernel {
     Detection(Detection),
     Svdf(Svdf),
     Lstm(Lstm),
+    WideConv2d(WideConv2d),
 }
 
 /// The memory of an operator's operands.
@@ -149,6 +150,7 @@ impl Kernel {
             opcode::L2_NORMALIZATION => Self::L2Normalization(params(op)?),
             opcode::DETECTION => Self::Detection(params(op)?),
             opcode::SVDF => Self::Svdf(params(op)?),
+            opcode::WIDE_CONV_2D => Self::WideConv2d(params(op)?),
             opcode::LSTM => Self::Lstm(params(op)?),
             got => return Err(OpError::Opcode { got }),
         })
@@ -157,7 +159,11 @@ impl Kernel {
     /// Operands that are read; they come first, then the output, then the scratch.
     fn reads(&self) -> usize {
         match self {
-            Self::Conv2d(_) | Self::DepthwiseConv2d(_) | Self::Select(_) | Self::Detection(_) => 3,
+            Self::Conv2d(_)
+            | Self::DepthwiseConv2d(_)
+            | Self::Select(_)
+            | Self::Detection(_)
+            | Self::WideConv2d(_) => 3,
             Self::Elementwise(_)
             | Self::Lookup(_)
             | Self::Gather(_)
@@ -221,6 +227,7 @@ impl Kernel {
             Self::Detection(params) => detection::sizes(params),
             Self::Svdf(params) => svdf::sizes(params),
             Self::Lstm(params) => lstm::sizes(params),
+            Self::WideConv2d(params) => wide_conv_2d::sizes(params),
             Self::Copy => {
                 let size = op.operands[0].size;
                 return Ok([size, size, 0, 0, 0, 0]);
@@ -266,6 +273,7 @@ impl Kernel {
             Self::Detection(params) => detection::run(isa, params, [a, b, c], output, scratch),
             Self::Svdf(params) => svdf::run(isa, params, a, b, output, scratch),
             Self::Lstm(params) => lstm::run(isa, params, a, b, output, scratch),
+            Self::WideConv2d(params) => wide_conv_2d::run(isa, params, a, b, c, output),
         }
     }
 }

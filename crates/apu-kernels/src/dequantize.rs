@@ -1,21 +1,30 @@
-//! DEQUANTIZE: bytes to float32.
+//! DEQUANTIZE: bytes and int16 to float32.
 
 use crate::{
     Error, Isa, Sizes,
     byte::Byte,
     isa::Kernel,
-    limits::{bytes, exactly},
+    limits::{bytes, exactly, within},
 };
-use apu_proto::program;
+use apu_proto::program::{self, DType};
 
-/// Checks the parameters.
-fn check(p: &program::Dequantize) -> Result<(Byte, Sizes), Error> {
-    let byte = Byte::new("input_dtype", p.input_dtype)?;
-    byte.zero_point("zero_point", p.zero_point)?;
-    Ok((
-        byte,
-        Sizes::new([bytes("input", &[p.count])?, bytes("output", &[p.count, 4])?]),
-    ))
+/// Checks the parameters; the type is none of bytes for int16.
+fn check(p: &program::Dequantize) -> Result<(Option<Byte>, Sizes), Error> {
+    let words = DType::from_raw(p.input_dtype) == Some(DType::Int16);
+    let byte = if words {
+        within("zero_point", p.zero_point, 0, 0)?;
+        None
+    } else {
+        let byte = Byte::new("input_dtype", p.input_dtype)?;
+        byte.zero_point("zero_point", p.zero_point)?;
+        Some(byte)
+    };
+    let element = if words { 2 } else { 1 };
+    let sizes = [
+        bytes("input", &[p.count, element])?,
+        bytes("output", &[p.count, 4])?,
+    ];
+    Ok((byte, Sizes::new(sizes)))
 }
 
 /// The sizes of input and output.
@@ -45,6 +54,11 @@ pub fn run(
     exactly("input", input, input_size)?;
     exactly("output", output, output_size)?;
     let (zero_point, scale) = (params.zero_point, f32::from_bits(params.scale));
+    let Some(byte) = byte else {
+        let pairs = output.as_chunks_mut().0.iter_mut().zip(input.as_chunks().0);
+        pairs.for_each(|(out, &x)| *out = (scale * f32::from(i16::from_le_bytes(x))).to_le_bytes());
+        return Ok(());
+    };
     isa.run(Elements {
         byte,
         zero_point,

@@ -38,6 +38,7 @@ pub mod select;
 pub mod softmax;
 pub mod strided_copy;
 pub mod svdf;
+pub mod wide_conv_2d;
 
 mod broadcast;
 mod byte;

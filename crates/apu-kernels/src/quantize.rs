@@ -1,4 +1,4 @@
-//! QUANTIZE: float32 to bytes, or bytes of one quantisation to bytes of another.
+//! QUANTIZE: float32 to bytes or int16, or these of one quantisation to those of another.
 
 use crate::{
     Error, Isa, Sizes,
@@ -15,6 +15,8 @@ struct Quantize {
     source: Source,
     output_zero_point: i32,
     clamp: Clamp,
+    /// Whether the output is of int16.
+    words: bool,
     sizes: Sizes,
 }
 
@@ -33,12 +35,26 @@ enum Source {
         zero_point: i32,
         rescale: Rescale,
     },
+    /// int16, which has no zero point.
+    Words {
+        rescale: Rescale,
+    },
 }
 
 impl Quantize {
     fn new(p: &program::Quantize) -> Result<Self, Error> {
-        let output = Byte::new("output_dtype", p.output_dtype)?;
-        output.zero_point("output_zero_point", p.output_zero_point)?;
+        let words = DType::from_raw(p.output_dtype) == Some(DType::Int16);
+        let clamp = if words {
+            within("output_zero_point", p.output_zero_point, 0, 0)?;
+            Clamp {
+                min: i16::MIN.into(),
+                max: i16::MAX.into(),
+            }
+        } else {
+            let output = Byte::new("output_dtype", p.output_dtype)?;
+            output.zero_point("output_zero_point", p.output_zero_point)?;
+            Clamp::whole(output)
+        };
         let (source, element) = if DType::from_raw(p.input_dtype) == Some(DType::Float32) {
             let scale = scale(p.scale)?;
             let source = match is_even(p.rounding)? {
@@ -48,24 +64,36 @@ impl Quantize {
                 false => Source::Float { scale },
             };
             (source, 4)
+        } else if DType::from_raw(p.input_dtype) == Some(DType::Int16) {
+            within("input_zero_point", p.input_zero_point, 0, 0)?;
+            let rescale = Rescale::new(["multiplier", "shift"], p.multiplier, p.shift)?;
+            (Source::Words { rescale }, 2)
         } else {
             (Source::bytes(p)?, 1)
         };
         Ok(Self {
             source,
             output_zero_point: p.output_zero_point,
-            clamp: Clamp::whole(output),
+            clamp,
+            words,
             sizes: Sizes::new([
                 bytes("input", &[p.count, element])?,
-                bytes("output", &[p.count])?,
+                bytes("output", &[p.count, if words { 2 } else { 1 }])?,
             ]),
         })
     }
 
     #[inline(always)]
-    fn store(&self, steps: i32) -> u8 {
-        self.clamp
-            .store(steps.saturating_add(self.output_zero_point))
+    fn store(&self, values: impl Iterator<Item = i32>, output: &mut [u8]) {
+        if self.words {
+            for (out, value) in output.as_chunks_mut().0.iter_mut().zip(values) {
+                *out = (value.clamp(self.clamp.min, self.clamp.max) as i16).to_le_bytes();
+            }
+        } else {
+            for (out, value) in output.iter_mut().zip(values) {
+                *out = self.clamp.store(value);
+            }
+        }
     }
 }
 
@@ -74,7 +102,7 @@ impl Source {
         let byte = Byte::new("input_dtype", p.input_dtype).map_err(|_| Error::Type {
             field: "input_dtype",
             got: p.input_dtype,
-            allowed: "float32 (6), int8 (1) or uint8 (2)",
+            allowed: "float32 (6), int8 (1), uint8 (2) or int16 (3)",
         })?;
         byte.zero_point("input_zero_point", p.input_zero_point)?;
         let rescale = Rescale::new(["multiplier", "shift"], p.multiplier, p.shift)?;
@@ -145,28 +173,29 @@ impl Kernel for Elements<'_> {
             input,
             output,
         } = self;
+        let shifted = |steps: i32| steps.saturating_add(quantize.output_zero_point);
+        let floats = input.as_chunks().0.iter().map(|&x| f32::from_le_bytes(x));
         match quantize.source {
             Source::Float { scale } => {
-                for (out, &x) in output.iter_mut().zip(input.as_chunks().0) {
-                    *out = quantize.store(round_away(f32::from_le_bytes(x) / scale));
-                }
+                quantize.store(floats.map(|x| shifted(round_away(x / scale))), output);
             }
             Source::FloatEven { inverse } => {
-                for (out, &x) in output.iter_mut().zip(input.as_chunks().0) {
-                    *out = quantize.store(round_even(f32::from_le_bytes(x) * inverse));
-                }
+                quantize.store(floats.map(|x| shifted(round_even(x * inverse))), output);
             }
             Source::Bytes {
                 byte,
                 zero_point,
                 rescale,
             } => {
-                for (out, &x) in output.iter_mut().zip(input) {
-                    let scaled = rescale.apply(byte.widen(x) - zero_point);
-                    *out = quantize
-                        .clamp
-                        .store(scaled.wrapping_add(quantize.output_zero_point));
-                }
+                let values = input
+                    .iter()
+                    .map(|&x| rescale.apply(byte.widen(x) - zero_point));
+                quantize.store(values.map(shifted), output);
+            }
+            Source::Words { rescale } => {
+                let words = input.as_chunks().0.iter();
+                let values = words.map(|&x| rescale.apply(i16::from_le_bytes(x).into()));
+                quantize.store(values.map(shifted), output);
             }
         }
     }

@@ -7,6 +7,7 @@ use apu_kernels::{
     Error, Isa, Sizes, arg_max, batch_matmul, cast, conv_2d, copy, depthwise_conv_2d, dequantize,
     detection, elementwise, float_function, gather, l2_normalization, log_softmax, lookup, lstm,
     mean, pad, pool_2d, quantize, reduce, resize_bilinear, select, softmax, strided_copy, svdf,
+    wide_conv_2d,
 };
 use apu_proto::program;
 use proptest::{prelude::*, sample::select};
@@ -96,7 +97,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
-    fn never_panic(opcode in 0..25u32, words in words()) {
+    fn never_panic(opcode in 0..26u32, words in words()) {
         let words = &words;
         match opcode {
             0 => {
@@ -233,6 +234,13 @@ proptest! {
                 let p: program::L2Normalization = parameters(words);
                 try_run(l2_normalization::sizes(&p), |isa, operands| match operands {
                     [input, output] => l2_normalization::run(isa, &p, input, output),
+                    _ => unreachable!(),
+                });
+            }
+            24 => {
+                let p: program::WideConv2d = parameters(words);
+                try_run(wide_conv_2d::sizes(&p), |isa, operands| match operands {
+                    [input, weights, table, output] => wide_conv_2d::run(isa, &p, input, weights, table, output),
                     _ => unreachable!(),
                 });
             }

@@ -399,6 +399,7 @@ fn kind(opcode: u32) -> &'static str {
         opcode::LOG_SOFTMAX => "LOG_SOFTMAX",
         opcode::LSTM => "LSTM",
         opcode::SVDF => "SVDF",
+        opcode::WIDE_CONV_2D => "WIDE_CONV_2D",
         opcode::DETECTION => "DETECTION",
         _ => "(unknown)",
     }

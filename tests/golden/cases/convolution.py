@@ -73,7 +73,7 @@ def conv_2d(rng, kind, fixed):
         axis=0,
     )
     options = window_options(schema.Conv2DOptionsT(), p, arithmetic)
-    operator = Operator("CONV_2D", 1 if kind == "uint8" else 3, options)
+    operator = Operator("CONV_2D", version(kind, 1, 3, 4), options)
     return case(rng, operator, [source, weights, bias], [result], **p, **arithmetic)
 
 
@@ -91,7 +91,7 @@ def depthwise_conv_2d(rng, kind, fixed):
     )
     options = window_options(schema.DepthwiseConv2DOptionsT(), p, arithmetic)
     options.depthMultiplier = filters // depth
-    operator = Operator("DEPTHWISE_CONV_2D", 1 if kind == "uint8" else 3, options)
+    operator = Operator("DEPTHWISE_CONV_2D", version(kind, 1, 3, 5), options)
     return case(rng, operator, [source, weights, bias], [result], **p, **arithmetic)
 
 
@@ -116,7 +116,7 @@ def transpose_conv(rng, kind, fixed):
     options.fusedActivationFunction = ACTIVATIONS[arithmetic["activation"]]
     target = constant("shape", np.array(shape, np.int32))
     inputs = [target, weights, source] + ([bias] if rng.random() < 0.7 else [])
-    return case(rng, Operator("TRANSPOSE_CONV", 4, options), inputs, [result], **p, **arithmetic, output=shape)
+    return case(rng, Operator("TRANSPOSE_CONV", version(kind, 4, 4, 5 if len(inputs) == 4 else 3), options), inputs, [result], **p, **arithmetic, output=shape)
 
 
 def fully_connected(rng, kind, fixed):
@@ -129,8 +129,12 @@ def fully_connected(rng, kind, fixed):
     options = schema.FullyConnectedOptionsT()
     options.fusedActivationFunction = ACTIVATIONS[arithmetic["activation"]]
     options.keepNumDims = p["keep_num_dims"]
-    operator = Operator("FULLY_CONNECTED", 1 if kind == "uint8" else 4, options)
+    operator = Operator("FULLY_CONNECTED", version(kind, 1, 4, 7), options)
     return case(rng, operator, [source, weights, bias if p["bias"] else None], [result], **p, **arithmetic)
+
+
+def version(kind, uint8, int8, int16):
+    return {"uint8": uint8, "int8_per_channel": int8, "int8_per_tensor": int8}.get(kind, int16)
 
 
 def fit(p):
@@ -155,21 +159,23 @@ def quantised(rng, kind, p):
     `kind` is int8_per_channel, int8_per_tensor or uint8 (per tensor, asymmetric weights). Returns a
     function from shapes to (input, weights, bias, output), and the parameters for the record.
     """
-    dtype = np.uint8 if kind == "uint8" else np.int8
+    dtype = "uint8" if kind == "uint8" else kind.split("_")[0]
+    stored = "uint8" if kind == "uint8" else "int8"
     gain = p.pop("gain", None) or float(2 ** rng.uniform(-1, 1))
     bias_range = p.pop("bias_range", None)
     fused = activation(rng)
-    output_scale, output_zero = log_uniform(rng, 0.01, 0.2), zero_point(rng, dtype)
+    fine = 256 if dtype == "int16" else 1
+    output_scale, output_zero = log_uniform(rng, 0.01, 0.2) / fine, zero_point(rng, dtype)
     source = Tensor("input", (), dtype, log_uniform(rng, 0.005, 0.5), zero_point(rng, dtype))
     weight_zero = zero_point(rng, dtype) if kind == "uint8" else 0
 
     def operands(input_shape, weights_shape, output_shape, axis):
         source.shape = input_shape
-        values = rng.integers(-127 if kind != "uint8" else 0, limits(dtype)[1] + 1, weights_shape)
+        values = rng.integers(-127 if kind != "uint8" else 0, limits(stored)[1] + 1, weights_shape)
         filters = np.moveaxis(values - weight_zero, axis, 0).reshape(weights_shape[axis], -1)
-        deviation = UNIFORM_DEVIATION * np.sqrt(np.mean(np.sum(filters**2, 1))) + 1
-        spread = 2 ** rng.uniform(-2, 1, len(filters)) if kind == "int8_per_channel" else 1.0
-        weight_scales = np.float32(gain * 60 / deviation * output_scale / source.scales * spread)
+        deviation = fine * UNIFORM_DEVIATION * np.sqrt(np.mean(np.sum(filters**2, 1))) + 1
+        spread = 2 ** rng.uniform(-2, 1, len(filters)) if kind.endswith("per_channel") else 1.0
+        weight_scales = np.float32(gain * 60 * fine / deviation * output_scale / source.scales * spread)
         sum_scales = np.float32(source.scales) * weight_scales
         target = aim(rng, dtype, fused, output_scale, output_zero, len(filters)) * output_scale / sum_scales
         bias = target - filters.sum(1) * middle(source) / source.scales
@@ -177,8 +183,8 @@ def quantised(rng, kind, p):
             bias = rng.uniform(-bias_range, bias_range, len(filters))
         return (
             source,
-            constant("weights", values.astype(dtype), scales=weight_scales, zero_point=weight_zero, axis=axis),
-            constant("bias", np.clip(bias, -(1 << 30), 1 << 30).astype(np.int32), scales=sum_scales),
+            constant("weights", values.astype(stored), scales=weight_scales, zero_point=weight_zero, axis=axis),
+            constant("bias", np.clip(bias, -(1 << 30), 1 << 30).astype(np.int64 if dtype == "int16" else np.int32), scales=sum_scales),
             Tensor("output", output_shape, dtype, output_scale, output_zero),
         )
 

@@ -26,16 +26,21 @@ operators! {
     }
     depthwise_conv_2d { int8_per_channel, int8_per_tensor, uint8 }
     fully_connected { int8_per_channel, int8_per_tensor, uint8 }
+    wide {
+        conv_2d_per_channel, conv_2d_grouped, depthwise_conv_2d_per_channel,
+        fully_connected_per_tensor, transpose_conv_per_channel,
+    }
     add { int8, uint8 }
     average_pool_2d { int8, uint8 }
     max_pool_2d { int8, uint8 }
     softmax { int8, uint8 }
     log_softmax { int8, uint8 }
     quantize {
-        float32_to_int8, float32_to_uint8,
+        float32_to_int8, float32_to_uint8, float32_to_int16,
         int8_to_int8, int8_to_uint8, uint8_to_int8, uint8_to_uint8,
+        int16_to_int16, int16_to_int8, int8_to_int16,
     }
-    dequantize { int8, uint8 }
+    dequantize { int8, uint8, int16 }
     pad { int8, uint8, float32, v2_int8, v2_uint8, v2_float32 }
     mean { int8, uint8 }
     transpose_conv {
@@ -107,7 +112,7 @@ fn a_state_is_kept_until_it_is_reset() {
     for case in suite::golden::open("recurrent").cases("lstm_int8") {
         let mut context = load(&case.model, &Options::default()).expect("the model compiles");
         let input = case.inputs[0].tensor(0);
-        let mut answer = |context: &mut Context| run(context, &[input]).expect("it runs");
+        let answer = |context: &mut Context| run(context, &[input]).expect("it runs");
         let [first, second] = [answer(&mut context), answer(&mut context)];
         kept += usize::from(first != second);
         context.reset().expect("there is memory");

@@ -67,19 +67,17 @@ pub(super) fn types_from_to(site: &Site, from: &[Element], to: Element) -> Optio
 }
 
 pub(super) fn quantize_types(site: &Site) -> Option<String> {
-    let allowed = |t: &Tensor| t.element == Element::FLOAT32 || t.element.range8().is_some();
-    if !allowed(site.input(0)?) {
-        return Some(typed(site.input(0)?));
+    let (input, output) = (site.input(0)?, site.output()?);
+    if input.element != Element::FLOAT32 && input.element.range().is_none() {
+        return Some(typed(input));
     }
-    site.output()?
-        .element
-        .range8()
-        .is_none()
-        .then(|| typed_output(site))
+    let types = [input.element, output.element];
+    let mixed = types.contains(&Element::UINT8) && types.contains(&Element::INT16);
+    (mixed || output.element.range().is_none()).then(|| typed_output(site))
 }
 
 pub(super) fn dequantize_types(site: &Site) -> Option<String> {
-    if site.input(0)?.element.range8().is_none() {
+    if site.input(0)?.element.range().is_none() {
         return Some(typed(site.input(0)?));
     }
     (site.output()?.element != Element::FLOAT32).then(|| typed_output(site))
@@ -146,18 +144,26 @@ pub(super) fn weights(site: &Site) -> Option<String> {
     if weights.data.is_none() {
         return Some(format!("{} that is computed", weights.label()));
     }
-    (weights.element != site.input(0)?.element).then(|| typed(weights))
+    let wanted = match site.input(0)?.element {
+        Element::INT16 => Element::INT8,
+        element => element,
+    };
+    (weights.element != wanted).then(|| typed(weights))
 }
 
 pub(super) fn bias(site: &Site) -> Option<String> {
     let bias = site.bias()?;
     let channels = u64::from(site.channels()?);
+    let wanted = match site.input(0)?.element {
+        Element::INT16 => Element::INT64,
+        _ => Element::INT32,
+    };
     match constants::integers(bias) {
         None => Some(format!(
             "{} that is computed or not an integer",
             bias.label()
         )),
-        Some(_) if bias.element != Element::INT32 => Some(typed(bias)),
+        Some(_) if bias.element != wanted => Some(typed(bias)),
         Some(_) if bias.count() != channels => {
             Some(format!("{} elements for {channels} channels", bias.count()))
         }

@@ -98,6 +98,17 @@ pub(super) fn softmax_output(site: &Site) -> Option<String> {
         .then(|| format!("scale {scale} and zero point {zero_point}"))
 }
 
+/// LiteRT has arithmetic of its own for these, if an attribute says so.
+pub(super) fn powers_of_two(site: &Site) -> Option<String> {
+    let scales: Vec<f32> = site
+        .activations()
+        .filter_map(|t| Some(t.per_tensor()?.0))
+        .collect();
+    let is_power = |scale: &f32| scale.is_normal() && scale.to_bits().trailing_zeros() >= 23;
+    let shifted = site.output()?.element == Element::INT16 && scales.iter().all(is_power);
+    shifted.then(|| format!("scales {scales:?}"))
+}
+
 /// The shifts of the quotient's fixed point must stay within 32 bits, whatever is divided.
 pub(super) fn quotient(site: &Site) -> Option<String> {
     let scale = |tensor: &Tensor| tensor.per_tensor().map(|(scale, _)| scale);

@@ -225,10 +225,12 @@ pub(super) fn detection(site: &Site) -> Option<String> {
 
 /// Where XNNPACK's result depends on the processor, or LiteRT's is neither XNNPACK's nor TFLite's.
 pub(super) fn numerics(site: &Site) -> Option<String> {
-    let element = site.input(0)?.element;
+    let element = site.activations_in().next()?.element;
     let unlike = match site.operator.opcode {
-        Opcode::TRANSPOSE_CONV => !xnnpack::takes(site),
+        Opcode::TRANSPOSE_CONV => element.range8().is_some() && !xnnpack::takes(site),
         Opcode::BATCH_MATMUL => true,
+        Opcode::FULLY_CONNECTED => element == Element::INT16,
+        Opcode::QUANTIZE => element == Element::FLOAT32 && site.output()?.element == Element::INT16,
         _ => element == Element::FLOAT32,
     };
     (site.numerics == Numerics::Xnnpack && unlike).then(|| element.name().into())

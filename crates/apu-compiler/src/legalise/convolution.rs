@@ -1,7 +1,9 @@
 //! CONV_2D, DEPTHWISE_CONV_2D, and FULLY_CONNECTED as a convolution with a 1x1 window.
 
 mod grouped;
+mod wide;
 
+use self::wide::{is_wide, wide};
 use apu_kernels::{conv_2d, depthwise_conv_2d};
 use apu_proto::program::{self, Conv2d, DepthwiseConv2d, Rounding, Window};
 
@@ -25,6 +27,9 @@ const MAX_TRIES: u32 = 4096;
 pub(super) fn conv_2d(site: &Site) -> Result<Vec<Record>, Refusal> {
     let window = window::record(site, site.need_input(0)?, site.need_output()?)?;
     let depth = site.need_input(1)?.shape.last().copied().unwrap_or(1);
+    if is_wide(site) {
+        return Ok(vec![wide_conv_2d(site, window, depth)?]);
+    }
     if depth < window.in_c {
         return grouped::conv_2d(site, window, depth);
     }
@@ -61,7 +66,16 @@ pub(super) fn fully_connected(site: &Site) -> Result<Record, Refusal> {
     matrix(site, window)
 }
 
+fn wide_conv_2d(site: &Site, window: Window, depth: u32) -> Result<Record, Refusal> {
+    let weights = site.need_input(1)?.elements().unwrap_or_default();
+    let input = Operand::Read(site.input_id(0)?);
+    wide(site, window, input, weights.to_vec(), depth)
+}
+
 fn matrix(site: &Site, window: Window) -> Result<Record, Refusal> {
+    if is_wide(site) {
+        return wide_conv_2d(site, window, window.in_c);
+    }
     let common = Common::new(site, rounding(site))?;
     let output = Operand::Write(site.output_id()?);
     multiplied(
@@ -80,13 +94,17 @@ pub(super) fn turned(
     window: Window,
     rounding: u32,
 ) -> Result<Record, Refusal> {
-    let common = Common::new(site, rounding)?;
     let pixel = window.in_c as usize;
     let filter = pixel * window.kernel_h as usize * window.kernel_w as usize;
-    let filters = common.weights.data.chunks_exact(filter);
-    let turned: Vec<u8> = filters
+    let data = site.need_input(1)?.elements().unwrap_or_default();
+    let turned: Vec<u8> = data
+        .chunks_exact(filter)
         .flat_map(|filter| filter.chunks_exact(pixel).rev().flatten().copied())
         .collect();
+    if is_wide(site) {
+        return wide(site, window, input, turned, window.in_c);
+    }
+    let common = Common::new(site, rounding)?;
     let weights = pack::Weights {
         data: &turned,
         ..common.weights
@@ -160,6 +178,12 @@ fn multiplied(
 
 pub(super) fn depthwise_conv_2d(site: &Site) -> Result<Record, Refusal> {
     let window = window::record(site, site.need_input(0)?, site.need_output()?)?;
+    if is_wide(site) {
+        let weights = site.need_input(1)?.elements().unwrap_or_default();
+        let weights = wide::by_channel(weights, window.out_c as usize);
+        let input = Operand::Read(site.input_id(0)?);
+        return wide(site, window, input, weights, 1);
+    }
     depthwise(site, window, &Common::new(site, rounding(site))?)
 }
 

@@ -122,13 +122,17 @@ impl<'a> Spread<'a> {
             return Ok((Vec::new(), Operand::Read(conv.input_id(0)?)));
         }
         let shape = [batch, self.size[0], self.size[1], channels];
-        let size = shape.iter().map(|&n| u64::from(n)).product();
-        let temporary = || Operand::Temporary { index: 0, size };
+        let size: u64 = shape.iter().map(|&n| u64::from(n)).product();
+        let element = self.input.element.dtype().map_or(1, |dtype| dtype.size());
+        let temporary = || Operand::Temporary {
+            index: 0,
+            size: size * element as u64,
+        };
         let to = || strided::Side {
             operand: temporary(),
             count: size,
         };
-        let zero_point = quantisation(self.input)?.1 as u8;
+        let zero_point = quantisation(self.input)?.1.to_le_bytes();
         let fill = Transfer::filled(&shape);
         let mut spread = Walk::whole(&shape);
         spread.stride[1] *= i64::from(self.stride[0]);
@@ -142,7 +146,7 @@ impl<'a> Spread<'a> {
             copy(
                 conv,
                 self.input,
-                strided::Side::element(&[zero_point]),
+                strided::Side::element(&zero_point[..element]),
                 to(),
                 fill,
             )?,

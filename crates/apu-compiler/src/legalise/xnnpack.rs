@@ -41,7 +41,8 @@ fn taken(site: &Site) -> Option<bool> {
         }
         Opcode::QUANTIZE if input.element == Element::FLOAT32 => output.element.range8().is_some(),
         Opcode::QUANTIZE => {
-            input.element == output.element && (1.0 / 256.0..=128.0).contains(&ratio(input)?)
+            let bytes = input.element.range8().is_some() && input.element == output.element;
+            bytes && (1.0 / 256.0..=128.0).contains(&ratio(input)?)
         }
         Opcode::ELU => input.element == Element::INT8,
         Opcode::LOGISTIC | Opcode::TANH => input.element.range8().is_some(),
@@ -60,17 +61,21 @@ fn taken(site: &Site) -> Option<bool> {
 
 /// Weights without a zero point for int8; for uint8 one scale that is said to be of the first dimension.
 fn weighted(site: &Site) -> bool {
-    let weights = site.input(1);
-    let quantization = weights.and_then(|weights| weights.quantization.as_ref());
-    quantization.is_some_and(
-        |quantization| match weights.map(|weights| weights.element) {
-            Some(Element::UINT8) => quantization.axis == 0,
-            _ => quantization
-                .zero_points
-                .iter()
-                .all(|&zero_point| zero_point == 0),
-        },
-    )
+    let Some(weights) = site.input(1) else {
+        return false;
+    };
+    let zeros = |zero_points: &[i64]| zero_points.iter().all(|&zero_point| zero_point == 0);
+    let bytes = site
+        .output()
+        .is_some_and(|output| output.element.range8().is_some());
+    bytes
+        && weights
+            .quantization
+            .as_ref()
+            .is_some_and(|quantization| match weights.element {
+                Element::UINT8 => quantization.axis == 0,
+                _ => zeros(&quantization.zero_points),
+            })
 }
 
 /// Of convolutions, those with a bias; of the transposed ones, those whose strides stay within the filter.
@@ -102,8 +107,11 @@ pub(super) fn sum_factors(a: f32, b: f32, output: f32) -> ([i32; 2], u32) {
     (ratios.map(factor), shift)
 }
 
+/// A function of a stored byte.
+type Function = Box<dyn Fn(i32) -> i32>;
+
 /// The function of a byte that a table is made of, if XNNPACK has one of its own.
-pub(super) fn function(site: &Site) -> Result<Option<Box<dyn Fn(i32) -> i32>>, Refusal> {
+pub(super) fn function(site: &Site) -> Result<Option<Function>, Refusal> {
     if !takes(site) {
         return Ok(None);
     }
