@@ -28,7 +28,7 @@ pub enum Ties {
     Up,
     /// Away from zero, after one multiplication in f64. Only plain kernels know it.
     AwayFloat,
-    /// To even, after one multiplication in f32. Only plain kernels know it.
+    /// To even, after one multiplication in f32. Of the fast kernels only those for AVX-512 know it.
     Even,
 }
 

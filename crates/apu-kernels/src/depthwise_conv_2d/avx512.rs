@@ -9,9 +9,9 @@ use crate::{
     channel_table::ChannelTable,
     requant::Ties,
     window::Window,
-    x86::avx512::{Finish, Folded, Rescale, Rounds, load_32, load_words, quarters, store_16},
+    x86::avx512::{Even, Finish, Folded, Rescale, Rounds, load_32, load_words, quarters, store_16},
 };
-use core::arch::x86_64::*;
+use core::{arch::x86_64::*, mem::MaybeUninit};
 
 /// Output positions worked on at once.
 const AT_ONCE: usize = 4;
@@ -20,7 +20,7 @@ const MAX_STEPS: usize = 20;
 /// Most vectors of a block.
 const MAX_VECTORS: usize = 4;
 
-/// Whether [`run`] takes a convolution: one in fixed point with a channel multiplier of 1, a kernel of
+/// Whether [`run`] takes a convolution: one with a channel multiplier of 1, a kernel of
 /// usual size and weights that are sums of two int8.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub(super) fn takes(conv: &DepthwiseConv2d, weights: &[u8]) -> bool {
@@ -28,7 +28,7 @@ pub(super) fn takes(conv: &DepthwiseConv2d, weights: &[u8]) -> bool {
     let steps = 2 * window.kernel_w * window.kernel_h.div_ceil(ROWS);
     let beyond = |bytes: &[u8; 2]| !(-256..=254).contains(&i16::from_le_bytes(*bytes));
     let halves: &[[u8; 2]] = weights.as_chunks().0;
-    conv.ties == Ties::Away
+    matches!(conv.ties, Ties::Away | Ties::Even)
         && window.in_c == window.out_c
         && steps <= MAX_STEPS
         && Lines::hold(window)
@@ -84,7 +84,13 @@ impl Convolution<'_> {
     /// One vector of channels of all positions of a tile.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn multiply(&self, kernel: &Kernel, places: &Places, words: &[u32], output: &mut [u8]) {
+    fn multiply(
+        &self,
+        kernel: &Kernel,
+        places: &Places,
+        words: &[MaybeUninit<u32>],
+        output: &mut [u8],
+    ) {
         assert!(words.len() >= places.furthest + kernel.furthest + 16);
         match kernel.steps {
             // The weights of a 3x3 window stay in registers.
@@ -99,7 +105,7 @@ impl Convolution<'_> {
         &self,
         kernel: &Kernel,
         places: &Places,
-        words: &[u32],
+        words: &[MaybeUninit<u32>],
         output: &mut [u8],
     ) {
         let weights = kernel.weights;
@@ -114,7 +120,8 @@ impl Convolution<'_> {
             let mut sums = [kernel.start; AT_ONCE];
             for step in 0..STEPS.min(kernel.steps) {
                 for (sum, place) in sums.iter_mut().zip(places) {
-                    // SAFETY: the furthest place and step were found to leave room for a vector.
+                    // SAFETY: the furthest place and step leave room for a vector, which is of a
+                    // column of the tile and so has been written.
                     let taps = unsafe {
                         let at = place.line as usize + offsets[step];
                         _mm512_loadu_si512(words.as_ptr().add(at).cast())
@@ -328,7 +335,11 @@ impl Lanes {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn factors(&self, convolution: &Convolution<'_>) -> Factors {
         let (conv, table) = (convolution.conv, &convolution.table);
-        let factors = Rescale::from_words(self.words(table.multiplier), self.words(table.shift));
+        let multiplier = self.words(table.multiplier);
+        if conv.ties == Ties::Even {
+            return Factors::Even(Even::from_words(multiplier));
+        }
+        let factors = Rescale::from_words(multiplier, self.words(table.shift));
         let folded = Folded::new(&factors, conv.byte, conv.output_zero_point);
         // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
         match (
@@ -348,8 +359,10 @@ enum Factors {
     Up(Folded),
     /// The usual case, with ties away from zero.
     Away(Folded),
-    /// Anything.
+    /// Anything in fixed point.
     Any(Rescale),
+    /// In f32.
+    Even(Even),
 }
 
 impl Factors {
@@ -369,6 +382,12 @@ impl Factors {
                 }
             }
             Self::Any(factors) => {
+                for sum in &mut sums {
+                    *sum = factors.apply(*sum);
+                }
+                return finish.bytes_4x16(sums);
+            }
+            Self::Even(factors) => {
                 for sum in &mut sums {
                     *sum = factors.apply(*sum);
                 }

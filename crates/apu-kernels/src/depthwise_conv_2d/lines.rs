@@ -6,7 +6,7 @@ use crate::{
     window::{Pixel, Window},
     x86::avx512::load_64,
 };
-use core::{arch::x86_64::*, ops::Range};
+use core::{arch::x86_64::*, mem::MaybeUninit, ops::Range};
 
 /// Words of all lines of a tile, 16 KiB.
 const ROOM: usize = 4096;
@@ -126,7 +126,7 @@ pub(super) struct Block {
 /// The lines of a tile: for each output row and each group of kernel rows the columns, for each of
 /// those one word a channel.
 pub(super) struct Lines {
-    words: [u32; ROOM + SLACK],
+    words: [MaybeUninit<u32>; ROOM + SLACK],
 }
 
 impl Lines {
@@ -139,13 +139,13 @@ impl Lines {
 
     pub fn new() -> Self {
         Self {
-            words: [0; ROOM + SLACK],
+            words: [MaybeUninit::uninit(); ROOM + SLACK],
         }
     }
 
-    /// The words.
+    /// The words; [`Self::fill`] has written those of each column of a tile.
     #[inline(always)]
-    pub fn words(&self) -> &[u32] {
+    pub fn words(&self) -> &[MaybeUninit<u32>] {
         &self.words
     }
 
@@ -168,7 +168,7 @@ impl Lines {
         let inside = (columns - left).min(window.in_w - start);
         let pieces = Pieces::new(window, grid.width, block, start, inside);
         let padding = [conv.input_zero_point as u8; MAX_WIDTH];
-        let edge = u32::from_ne_bytes([padding[0] ^ conv.byte.flip(); ROWS]);
+        let edge = MaybeUninit::new(u32::from_ne_bytes([padding[0] ^ conv.byte.flip(); ROWS]));
         let [left, right, end] = [left, left + inside, columns].map(|column| column * grid.width);
         for (index, y) in tile.y.clone().enumerate() {
             let pixel = Pixel {
@@ -262,7 +262,12 @@ impl<'a> Row<'a> {
 /// words from its beginning, has no meaning.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn interleave(conv: &DepthwiseConv2d, pieces: &Pieces, rows: [Row<'_>; ROWS], line: &mut [u32]) {
+fn interleave(
+    conv: &DepthwiseConv2d,
+    pieces: &Pieces,
+    rows: [Row<'_>; ROWS],
+    line: &mut [MaybeUninit<u32>],
+) {
     let flip = _mm512_set1_epi8(conv.byte.flip() as i8);
     let whole = rows.iter().fold(pieces.count, |n, row| n.min(row.whole()));
     for piece in 0..pieces.count {

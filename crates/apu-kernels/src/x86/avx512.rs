@@ -201,6 +201,43 @@ impl Rescale {
     }
 }
 
+/// Sixteen factors in f32, with ties to even; see [`crate::requant::round_even`].
+#[derive(Clone, Copy)]
+pub struct Even {
+    scale: __m512,
+}
+
+impl Even {
+    /// Of the bits of sixteen scales.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn from_words(scale: __m512i) -> Self {
+        Self {
+            scale: _mm512_castsi512_ps(scale),
+        }
+    }
+
+    /// The factors of the sixteen channels from `channel` on.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn of(table: &ChannelTable<'_>, channel: usize) -> Self {
+        Self::from_words(load_words(
+            table.multiplier.get(channel..).unwrap_or_default(),
+        ))
+    }
+
+    /// Each lane times its factor; what is beyond 2²⁰ has no meaning but that.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn apply(&self, x: __m512i) -> __m512i {
+        let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(x), self.scale);
+        let numbers = _mm512_cmp_ps_mask::<_CMP_ORD_Q>(scaled, scaled);
+        // What is too small becomes the least number anyway.
+        let scaled = _mm512_min_ps(scaled, _mm512_set1_ps(1048576.0));
+        _mm512_maskz_cvtps_epi32(numbers, scaled)
+    }
+}
+
 /// Most that a folded factor shifts right.
 const MOST_FOLDED: u32 = 22;
 
