@@ -126,8 +126,10 @@ impl Conv2d {
         at_least("scratch", scratch, scratch_size)?;
         let table = ChannelTable::new(table, self.ties);
         let level = match self.ties {
-            Ties::AwayFloat | Ties::Even => Level::Plain,
-            Ties::Away | Ties::Up => isa.level(),
+            Ties::AwayFloat => Level::Plain,
+            #[cfg(target_arch = "x86_64")]
+            Ties::Even if isa.level() != Level::Avx512Vnni => Level::Plain,
+            Ties::Away | Ties::Up | Ties::Even => isa.level(),
         };
         match level {
             Level::Plain => plain::run(self, input, weights, table, output),

@@ -31,14 +31,20 @@ fn noise(seed: u64, size: u32) -> Vec<u8> {
 }
 
 /// A channel table with biases and factors of the size that models have, a few of them wild.
-fn channel_table(seed: u64, size: u32) -> Vec<u8> {
+fn channel_table(seed: u64, size: u32, rounding: u32) -> Vec<u8> {
     let channels = size as usize / 12;
     let word = |index: usize, bytes: &[u8]| {
         i32::from_le_bytes(bytes[index * 4..][..4].try_into().unwrap())
     };
     let random = noise(seed, size);
     let bias = (0..channels).map(|c| word(c, &random) >> 12);
-    let multiplier = (channels..2 * channels).map(|c| word(c, &random) >> 1 | 1 << 30);
+    let multiplier = (channels..2 * channels).map(|c| match word(c, &random) {
+        wild if rounding == Rounding::EVEN && wild % 16 == 0 => wild,
+        usual if rounding == Rounding::EVEN => {
+            (0.01 / (usual as u16 as f32 + 1.0)).to_bits() as i32
+        }
+        usual => usual >> 1 | 1 << 30,
+    });
     let shift = (2 * channels..3 * channels).map(|c| match word(c, &random) {
         wild if wild % 16 == 0 => wild % 64,
         usual => -6 - (usual & 7),
@@ -111,7 +117,7 @@ proptest! {
     fn conv_2d(
         window in window(12, 70), dtype in byte(), offsets in offsets(), seed in any::<u64>(),
         weight_zero_point in prop_oneof![Just(0), -128..128i32],
-        rounding in Rounding::AWAY..=Rounding::UP,
+        rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::UP, Rounding::EVEN]),
     ) {
         let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
         let p = program::Conv2d {
@@ -120,7 +126,7 @@ proptest! {
         };
         let sizes = conv_2d::sizes(&p).unwrap();
         let &[input, weights, table, output, scratch] = sizes.as_slice() else { unreachable!() };
-        let (input, table) = (noise(seed, input), channel_table(seed ^ 2, table));
+        let (input, table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
         let weights = matrix(seed ^ 1, weights, &window);
         same_on_all(output, |isa, output| {
             let mut scratch = noise(seed ^ 3, scratch);
@@ -133,15 +139,16 @@ proptest! {
         // Small images with many channels, and rows that are long.
         window in prop_oneof![3 => window(12, 70), 1 => window(24, 200), 1 => window(220, 20)], multiplier in prop_oneof![3 => Just(1u32), 1 => 1..4u32],
         dtype in byte(), offsets in offsets(), seed in any::<u64>(),
+        rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::EVEN]),
     ) {
         let window = Window { out_c: window.in_c * multiplier, ..window };
         let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
         let p = program::DepthwiseConv2d {
-            window, dtype, input_zero_point, output_zero_point, clamp_min, clamp_max, rounding: 0,
+            window, dtype, input_zero_point, output_zero_point, clamp_min, clamp_max, rounding,
         };
         let sizes = depthwise_conv_2d::sizes(&p).unwrap();
         let &[input, weights, table, output] = sizes.as_slice() else { unreachable!() };
-        let (input, table) = (noise(seed, input), channel_table(seed ^ 2, table));
+        let (input, table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
         let weights: Vec<u8> = noise(seed ^ 1, weights / 2).iter().flat_map(|&w| (i16::from(w) - 100).to_le_bytes()).collect();
         same_on_all(output, |isa, output| {
             depthwise_conv_2d::run(isa, &p, &input, &weights, &table, output).unwrap();

@@ -8,7 +8,7 @@ use crate::{
     channel_table::{ChannelTable, LANES},
     requant::Ties,
     x86::avx512::{
-        Finish, Folded, Rescale, Rounds, load, load_64, load_words, quarters, store_64, sums_of_8,
+        Even, Finish, Folded, Rescale, Rounds, load, load_words, quarters, store_64, sums_of_8,
     },
 };
 use core::arch::x86_64::*;
@@ -17,8 +17,6 @@ use core::arch::x86_64::*;
 const MAX_BLOCKS: usize = 4;
 /// Most sums of a tile.
 const MAX_SUMS: usize = 24;
-/// Sums of a lone window and a block, each of other taps.
-const LONE_SUMS: usize = 8;
 
 /// Packed weights: four taps of sixteen channels in each element.
 type Weights<'a> = &'a [[u8; 64]];
@@ -40,13 +38,13 @@ pub(super) fn run(
         flip: _mm512_set1_epi8(conv.byte.flip() as i8),
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };
-    let mut corrections = [0; MAX_RUN];
-    each_run(conv, input, scratch, |run| {
-        if conv.weight_zero_point != 0 {
-            product.correct(run, &mut corrections);
-        }
-        product.run(run, &corrections, output);
-    });
+    match product.weights.len() / product.depth {
+        4 => product.only::<6, 4>(input, scratch, output),
+        3 => product.only::<8, 3>(input, scratch, output),
+        2 => product.only::<8, 2>(input, scratch, output),
+        1 => product.only::<8, 1>(input, scratch, output),
+        blocks => product.many(blocks, input, scratch, output),
+    }
 }
 
 /// What is the same for all runs.
@@ -60,46 +58,85 @@ struct Product<'a> {
     finish: Finish,
 }
 
-/// Up to four blocks of channels.
-struct Column<'a> {
+/// `B` blocks of channels.
+struct Column<'a, const B: usize> {
     weights: Weights<'a>,
-    /// The first channel.
-    channel: usize,
-    bias: [__m512i; MAX_BLOCKS],
+    bias: [__m512i; B],
+    store: Store<B>,
 }
 
-impl Product<'_> {
-    /// All channels of a run.
+impl<'a> Product<'a> {
+    /// Everything, if there is but a column, which is prepared once then.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn run(&self, run: &Run<'_>, corrections: &[i32; MAX_RUN], output: &mut [u8]) {
-        let blocks = self.weights.len() / self.depth;
+    fn only<const R: usize, const B: usize>(
+        &self,
+        input: &[u8],
+        scratch: &mut [u8],
+        output: &mut [u8],
+    ) {
+        let column = self.prepare::<B>(0);
+        let mut corrections = [0; MAX_RUN];
+        each_run(self.conv, input, scratch, |run| {
+            self.correct(run, &mut corrections);
+            self.column::<R, B>(run, &corrections, &column, output);
+        });
+    }
+
+    /// Everything, column after column of each run.
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn many(&self, blocks: usize, input: &[u8], scratch: &mut [u8], output: &mut [u8]) {
         let columns = blocks.div_ceil(MAX_BLOCKS);
-        let mut block = 0;
-        for index in 0..columns {
-            let width = (blocks - block).div_ceil(columns - index);
-            let channel = block * LANES;
-            let mut bias = [_mm512_setzero_si512(); MAX_BLOCKS];
-            for (bias, channel) in bias.iter_mut().zip((channel..).step_by(LANES)) {
-                *bias = load_words(self.table.bias.get(channel..).unwrap_or_default());
+        let mut corrections = [0; MAX_RUN];
+        each_run(self.conv, input, scratch, |run| {
+            self.correct(run, &mut corrections);
+            let mut block = 0;
+            for index in 0..columns {
+                let width = (blocks - block).div_ceil(columns - index);
+                match width {
+                    4 => self.part::<6, 4>(run, &corrections, block, output),
+                    3 => self.part::<8, 3>(run, &corrections, block, output),
+                    _ => self.part::<8, 2>(run, &corrections, block, output),
+                }
+                block += width;
             }
-            let column = Column {
-                weights: &self.weights[block * self.depth..][..width * self.depth],
-                channel,
-                bias,
-            };
-            match width {
-                4 => self.column::<6, 4>(run, corrections, &column, output),
-                3 => self.column::<8, 3>(run, corrections, &column, output),
-                2 => self.column::<8, 2>(run, corrections, &column, output),
-                _ => self.column::<8, 1>(run, corrections, &column, output),
-            }
-            block += width;
+        });
+    }
+
+    /// A column of a run.
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn part<const R: usize, const B: usize>(
+        &self,
+        run: &Run<'_>,
+        corrections: &[i32; MAX_RUN],
+        block: usize,
+        output: &mut [u8],
+    ) {
+        let column = self.prepare::<B>(block);
+        self.column::<R, B>(run, corrections, &column, output);
+    }
+
+    /// The column of `B` blocks from `block` on.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn prepare<const B: usize>(&self, block: usize) -> Column<'a, B> {
+        let channel = block * LANES;
+        let mut bias = [_mm512_setzero_si512(); B];
+        for (bias, channel) in bias.iter_mut().zip((channel..).step_by(LANES)) {
+            *bias = load_words(self.table.bias.get(channel..).unwrap_or_default());
+        }
+        Column {
+            weights: &self.weights[block * self.depth..][..B * self.depth],
+            bias,
+            store: Store::new(self, channel),
         }
     }
 
     /// `zero point of the weights · Σ a` of each window.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn correct(&self, run: &Run<'_>, corrections: &mut [i32; MAX_RUN]) {
+        if self.conv.weight_zero_point == 0 {
+            return;
+        }
         let taps = self.conv.window.kernel_w * self.conv.window.in_c;
         let zero_point = _mm256_set1_epi32(self.conv.weight_zero_point);
         let count = run.pixels.count();
@@ -107,8 +144,23 @@ impl Product<'_> {
             let mut sums = [_mm512_setzero_si512(); 8];
             for kernel_y in 0..self.conv.window.kernel_h {
                 let (bytes, stride) = run.kernel_row(self.conv, kernel_y);
-                for (sum, row) in sums.iter_mut().zip(first..count) {
-                    *sum = self.add(*sum, &bytes[row * stride..][..taps]);
+                // The last window stands for those that there are too few of.
+                let mut starts = [0; 8];
+                for (index, start) in starts.iter_mut().enumerate() {
+                    *start = (first + index).min(count - 1) * stride;
+                }
+                assert!(bytes.len() >= starts[7] + taps);
+                for offset in (0..taps).step_by(64) {
+                    let lanes = u64::MAX >> (64 - (taps - offset).min(64));
+                    for (sum, start) in sums.iter_mut().zip(starts) {
+                        // SAFETY: no row starts behind the last, whose `taps` bytes are there; the
+                        // lanes are some of them.
+                        let row = unsafe {
+                            let at = bytes.as_ptr().add(start + offset);
+                            _mm512_mask_loadu_epi8(self.flip, lanes, at.cast())
+                        };
+                        *sum = self.add(*sum, row);
+                    }
                 }
             }
             *corrections = store_8(_mm256_mullo_epi32(sums_of_8(sums), zero_point));
@@ -118,95 +170,43 @@ impl Product<'_> {
     /// Adds bytes, taken as unsigned, to eight sums.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn add(&self, mut sums: __m512i, bytes: &[u8]) -> __m512i {
-        let zero = _mm512_setzero_si512();
-        for bytes in bytes.chunks(64) {
-            let unsigned = _mm512_xor_si512(load_64(bytes, self.flip), self.flip);
-            sums = _mm512_add_epi64(sums, _mm512_sad_epu8(unsigned, zero));
-        }
-        sums
+    fn add(&self, sums: __m512i, bytes: __m512i) -> __m512i {
+        let unsigned = _mm512_xor_si512(bytes, self.flip);
+        _mm512_add_epi64(sums, _mm512_sad_epu8(unsigned, _mm512_setzero_si512()))
     }
 
     /// A run times `B` blocks of channels, `R` windows at once.
-    #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn column<const R: usize, const B: usize>(
         &self,
         run: &Run<'_>,
         corrections: &[i32; MAX_RUN],
-        column: &Column<'_>,
+        column: &Column<'_, B>,
         output: &mut [u8],
     ) {
         let mut sums = [_mm512_setzero_si512(); MAX_SUMS];
-        let store = Store::<B>::new(self, column.channel);
         let count = run.pixels.count();
         let mut row = 0;
         while row < count {
             // Where a whole tile doesn't fit any more, it begins earlier and does some windows again.
-            let (first, rows) = if count >= R {
-                (row.min(count - R), R)
-            } else if count >= 4 {
-                (row.min(count - 4), 4)
-            } else {
-                (row, 1)
+            let rows = match count {
+                1 => 1,
+                2 | 3 => 2,
+                4.. if count < R => 4,
+                _ => R,
             };
-            if rows == R {
-                self.tile::<R, B>(run, first, corrections, column, &mut sums);
-            } else if rows == 4 {
-                self.tile::<4, B>(run, first, corrections, column, &mut sums);
-            } else {
-                self.lone::<B>(run, first, corrections, column, &mut sums);
+            let first = row.min(count - rows);
+            match rows {
+                1 => self.tile::<1, B>(run, first, corrections, column, &mut sums),
+                2 => self.tile::<2, B>(run, first, corrections, column, &mut sums),
+                4 => self.tile::<4, B>(run, first, corrections, column, &mut sums),
+                _ => self.tile::<R, B>(run, first, corrections, column, &mut sums),
             }
-            store.rows(&sums[..rows * B], run.pixels, first, output);
+            column
+                .store
+                .rows(&sums[..rows * B], run.pixels, first, output);
             row = first + rows;
         }
-    }
-
-    /// The sums of a lone window times `B` blocks of channels: the weights are read front to back.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn lone<const B: usize>(
-        &self,
-        run: &Run<'_>,
-        row: usize,
-        corrections: &[i32; MAX_RUN],
-        column: &Column<'_>,
-        out: &mut [__m512i; MAX_SUMS],
-    ) {
-        let correction = _mm512_set1_epi32(corrections[row]);
-        let groups = self.conv.pitch / 4;
-        for block in 0..B {
-            let mut sums = [_mm512_setzero_si512(); LONE_SUMS];
-            let mut rest = _mm512_sub_epi32(column.bias[block], correction);
-            let weights = &column.weights[block * self.depth..][..self.depth];
-            for kernel_y in 0..self.conv.window.kernel_h {
-                let (bytes, stride) = run.kernel_row(self.conv, kernel_y);
-                let taps = bytes[row * stride..][..4 * groups].as_chunks().0;
-                let (taps, taps_rest) = taps.as_chunks::<LONE_SUMS>();
-                let weights = &weights[kernel_y * groups..][..groups];
-                let (weights, weights_rest) = weights.as_chunks::<LONE_SUMS>();
-                for (taps, weights) in taps.iter().zip(weights) {
-                    for index in 0..LONE_SUMS {
-                        sums[index] = self.dot(sums[index], taps[index], &weights[index]);
-                    }
-                }
-                for (&taps, weights) in taps_rest.iter().zip(weights_rest) {
-                    rest = self.dot(rest, taps, weights);
-                }
-            }
-            for sum in sums {
-                rest = _mm512_add_epi32(rest, sum);
-            }
-            out[block] = rest;
-        }
-    }
-
-    /// Adds four taps of sixteen channels.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn dot(&self, sums: __m512i, taps: [u8; 4], weights: &[u8; 64]) -> __m512i {
-        let taps = _mm512_set1_epi32(i32::from_le_bytes(taps));
-        _mm512_dpbusd_epi32(sums, _mm512_xor_si512(taps, self.flip), load(weights))
     }
 
     /// The sums of `R` windows times `B` blocks of channels.
@@ -217,7 +217,7 @@ impl Product<'_> {
         run: &Run<'_>,
         row: usize,
         corrections: &[i32; MAX_RUN],
-        column: &Column<'_>,
+        column: &Column<'_, B>,
         out: &mut [__m512i; MAX_SUMS],
     ) {
         let mut sums = [[_mm512_setzero_si512(); B]; R];
@@ -294,35 +294,57 @@ enum Factors<const B: usize> {
     Up([Folded; B]),
     /// The usual case, with ties away from zero.
     Away([Folded; B]),
-    /// Anything.
+    /// Anything in fixed point.
     Any([Rescale; B]),
+    /// In f32.
+    Even([Even; B]),
+}
+
+impl<const B: usize> Factors<B> {
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn new(product: &Product<'_>, channel: usize) -> Self {
+        let (conv, table) = (product.conv, &product.table);
+        let channels = conv.window.out_c;
+        let channel_of = |block| channel + block * LANES;
+        if table.ties == Ties::Even {
+            let mut even = [Even::of(table, channel); B];
+            for (block, even) in even.iter_mut().enumerate().skip(1) {
+                *even = Even::of(table, channel_of(block));
+            }
+            return Self::Even(even);
+        }
+        let mut any = [Rescale::of(table, channel); B];
+        // Folding factors costs more than it spares a single window.
+        let mut foldable = conv.window.out_bytes() as usize > channels;
+        for (block, any) in any.iter_mut().enumerate() {
+            *any = Rescale::of(table, channel_of(block));
+            foldable &= any.can_fold(channels - channel_of(block));
+        }
+        if !foldable {
+            return Self::Any(any);
+        }
+        let mut folded = [Folded::new(&any[0], conv.byte, conv.output_zero_point); B];
+        for (folded, any) in folded.iter_mut().zip(&any).skip(1) {
+            *folded = Folded::new(any, conv.byte, conv.output_zero_point);
+        }
+        // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
+        if table.ties == Ties::Up || conv.clamp.min >= conv.output_zero_point {
+            Self::Up(folded)
+        } else {
+            Self::Away(folded)
+        }
+    }
 }
 
 impl<const B: usize> Store<B> {
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn new(product: &Product<'_>, channel: usize) -> Self {
-        let (conv, table) = (product.conv, &product.table);
-        let channels = conv.window.out_c;
-        let mut any = [Rescale::of(table, channel); B];
-        let mut folded = [Folded::new(&any[0], conv.byte, conv.output_zero_point); B];
-        let mut foldable = true;
-        for block in 0..B {
-            let channel = channel + block * LANES;
-            any[block] = Rescale::of(table, channel);
-            folded[block] = Folded::new(&any[block], conv.byte, conv.output_zero_point);
-            foldable &= any[block].can_fold(channels - channel);
-        }
-        // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
-        let up = table.ties == Ties::Up || conv.clamp.min >= conv.output_zero_point;
         Self {
             channel,
-            channels,
-            factors: match (foldable, up) {
-                (true, true) => Factors::Up(folded),
-                (true, false) => Factors::Away(folded),
-                _ => Factors::Any(any),
-            },
+            channels: product.conv.window.out_c,
+            factors: Factors::new(product, channel),
             finish: product.finish,
         }
     }
@@ -334,6 +356,16 @@ impl<const B: usize> Store<B> {
             Factors::Up(folded) => self.folded::<false>(folded, sums, pixels, row, output),
             Factors::Away(folded) => self.folded::<true>(folded, sums, pixels, row, output),
             Factors::Any(factors) => {
+                for (index, sums) in sums.as_chunks::<B>().0.iter().enumerate() {
+                    let mut scaled = [_mm512_setzero_si512(); 4];
+                    for ((scaled, &sum), factor) in scaled.iter_mut().zip(sums).zip(factors) {
+                        *scaled = factor.apply(sum);
+                    }
+                    let bytes = self.finish.bytes_4x16(scaled);
+                    self.bytes(bytes, pixels, row + index, 1, output);
+                }
+            }
+            Factors::Even(factors) => {
                 for (index, sums) in sums.as_chunks::<B>().0.iter().enumerate() {
                     let mut scaled = [_mm512_setzero_si512(); 4];
                     for ((scaled, &sum), factor) in scaled.iter_mut().zip(sums).zip(factors) {

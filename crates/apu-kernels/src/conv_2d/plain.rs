@@ -30,7 +30,7 @@ pub(super) fn run(
                 let scaled = table.rescale(channel, acc);
                 *out = conv
                     .clamp
-                    .store(scaled.wrapping_add(conv.output_zero_point));
+                    .store(scaled.saturating_add(conv.output_zero_point));
             }
         }
     }

@@ -8,6 +8,8 @@ use core::ops::Range;
 
 /// Most pixels of a run.
 pub(super) const MAX_RUN: usize = 192;
+/// Fewest pixels of an output row that are worth a run of their own.
+const MIN_RUN: usize = 6;
 /// Bytes of a run that are to stay in the nearest cache.
 const NEAR: usize = 24 << 10;
 
@@ -142,7 +144,7 @@ impl<'a> Unfolding<'a> {
     fn each_run(mut self, multiply: &mut impl FnMut(&Run<'_>)) {
         let conv = self.conv;
         let window = &conv.window;
-        let columns = inner_columns(window, conv.pitch);
+        let columns = unless_few(inner_columns(window, conv.pitch), window);
         let images = self.input.chunks_exact(window.at(1, 0, 0));
         for (batch, image) in images.enumerate() {
             for y in 0..window.out_h {
@@ -202,6 +204,14 @@ fn inner_columns(window: &Window, pitch: usize) -> Range<usize> {
         _ => 0,
     };
     first..end.clamp(first, window.out_w)
+}
+
+/// No columns if they are few.
+fn unless_few(columns: Range<usize>, window: &Window) -> Range<usize> {
+    if columns.len() < MIN_RUN.min(window.out_w) {
+        return window.out_w..window.out_w;
+    }
+    columns
 }
 
 #[cfg(test)]
