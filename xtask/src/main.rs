@@ -22,6 +22,7 @@ mod series;
 mod setup;
 mod test;
 mod tidy;
+mod torture;
 mod uml;
 mod workspace;
 
@@ -57,6 +58,8 @@ enum Verb {
     /// Shows something, with everything it takes
     #[command(subcommand)]
     Demo(litert::Demo),
+    /// Tortures the driver in the debug kernel: clients, hardware and memory that go wrong
+    Torture(torture::Torture),
     /// Makes what the book shows of the code
     Docs(docs::Docs),
     /// Counts the lines of each part of the kernel code
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Verb::Series(series) => series::main(&series),
         Verb::Bench(verb) => bench::main(&verb),
         Verb::Demo(what) => litert::demo(&what),
+        Verb::Torture(torture) => torture::main(&torture),
         Verb::Docs(docs) => docs::main(&docs),
         Verb::Lines => docs::lines::main(),
         Verb::Bindings => bindings::main(),

@@ -148,9 +148,10 @@ impl Bench {
     /// # Errors
     /// A call fails that had to succeed.
     pub fn new(node: Node) -> Kept<Self> {
-        let device = node.device().succeeds("QUERY")?;
         let mut vm = VmCreate::default();
         node.call(&mut vm).succeeds("VM_CREATE")?;
+        // After the VM, which a device that is lost refuses.
+        let device = node.device().succeeds("QUERY")?;
         let page = device.page_size.into();
         let copy = Program::copy(device.page_size, device.target);
         let work = Work::new(&node, page, vm.va_start, &copy)?;

@@ -17,7 +17,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::uapi::{
     Argument, GemClose, PrimeHandleToFd, Query, QueryDevice, SyncFileInfo, SyncobjCreate,
-    SyncobjToFd, SyncobjWait, TimelineWait,
+    SyncobjDestroy, SyncobjToFd, SyncobjWait, TimelineWait,
 };
 use crate::unproven::{Kept, Unproven};
 
@@ -199,6 +199,17 @@ impl Node {
         };
         self.call(&mut create)?;
         Ok(create.handle)
+    }
+
+    /// Gives up a syncobj.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn forget(&self, syncobj: u32) -> Result<(), Errno> {
+        self.call(&mut SyncobjDestroy {
+            handle: syncobj,
+            pad: 0,
+        })
     }
 
     /// Waits for a binary syncobj; `ETIME` after `timeout`.

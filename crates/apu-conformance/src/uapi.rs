@@ -4,6 +4,7 @@
 #![allow(missing_docs)]
 
 use rustix::ioctl::{Opcode, opcode};
+use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `DRM_IOCTL_BASE`.
 const DRM: u8 = b'd';
@@ -33,7 +34,7 @@ pub trait Argument {
 
 macro_rules! structures {
     ($($(#[ioctl($number:expr)])? struct $name:ident ($size:literal) { $($field:ident: $type:ty),* $(,)? })*) => {$(
-        #[derive(Clone, Copy, Debug, Default)]
+        #[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout)]
         #[repr(C)]
         pub struct $name { $(pub $field: $type),* }
         const _: () = assert!(size_of::<$name>() == $size);

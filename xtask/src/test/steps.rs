@@ -123,6 +123,19 @@ pub fn all() -> Vec<Step> {
             "remote cores and the template with all checks",
             others_with_all_checks,
         ),
+        step(
+            "torture",
+            "clients, hardware and memory that go wrong, with all checks",
+            || {
+                Ok(vec![xtask(&[
+                    "torture",
+                    "--minutes",
+                    "0.8",
+                    "--seed",
+                    "1",
+                ])?])
+            },
+        ),
         step("readme", "README's commands, as written", readme_commands),
     ]
 }

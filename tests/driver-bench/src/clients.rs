@@ -1,0 +1,98 @@
+//! Several processes at once: what they get together, and whether it is shared fairly.
+
+use std::io::{BufRead, BufReader, Write, stdin};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use apu_conformance::Bench;
+use apu_conformance::program::Program;
+use serde::Serialize;
+
+use crate::jobs;
+
+const NUMBERS: [usize; 4] = [1, 4, 16, 64];
+const TIME: Duration = Duration::from_millis(1500);
+/// Jobs between two looks at the clock.
+const BATCH: u32 = 64;
+
+/// So many clients.
+#[derive(Serialize)]
+pub struct Clients {
+    /// How many.
+    clients: usize,
+    /// Of all together.
+    jobs_per_second: f64,
+    /// Share of what one client alone has.
+    to_one: f64,
+    /// Jain's index of what each gets: 1 is fair.
+    fairness: f64,
+}
+
+/// Measures each number of clients.
+pub fn measure(device: &Path) -> Result<Vec<Clients>> {
+    let mut rows: Vec<Clients> = Vec::new();
+    for number in NUMBERS {
+        let jobs = at_once(device, number)?;
+        let sum: f64 = jobs.iter().sum();
+        let squares: f64 = jobs.iter().map(|jobs| jobs * jobs).sum();
+        let rate = sum / TIME.as_secs_f64();
+        rows.push(Clients {
+            clients: number,
+            jobs_per_second: rate,
+            to_one: rate / rows.first().map_or(rate, |one| one.jobs_per_second),
+            fairness: sum * sum / (number as f64 * squares),
+        });
+    }
+    Ok(rows)
+}
+
+/// Jobs of each of `number` clients that run at the same time.
+fn at_once(device: &Path, number: usize) -> Result<Vec<f64>> {
+    let start = |_| {
+        Command::new(std::env::current_exe()?)
+            .arg(device)
+            .args(["client", &TIME.as_millis().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting a client")
+    };
+    let mut clients: Vec<Child> = (0..number).map(start).collect::<Result<_>>()?;
+    let mut outputs = Vec::new();
+    for client in &mut clients {
+        let mut output = BufReader::new(client.stdout.take().context("a pipe")?);
+        // It says that it is ready.
+        output.read_line(&mut String::new())?;
+        outputs.push(output);
+    }
+    for client in &mut clients {
+        client.stdin.take().context("a pipe")?.write_all(b"go\n")?;
+    }
+    let mut jobs = Vec::new();
+    for mut output in outputs {
+        let mut line = String::new();
+        output.read_line(&mut line)?;
+        jobs.push(line.trim().parse().context("a number of jobs")?);
+    }
+    for client in &mut clients {
+        client.wait()?;
+    }
+    Ok(jobs)
+}
+
+/// One client.
+pub fn run(bench: &Bench, milliseconds: u64) -> Result<()> {
+    let null = bench.load(&Program::nothing(bench.device.target))?;
+    jobs::many(bench, &null, 1)?;
+    println!("ready");
+    stdin().read_line(&mut String::new())?;
+    let (begin, mut done) = (Instant::now(), 0);
+    while begin.elapsed() < Duration::from_millis(milliseconds) {
+        jobs::many(bench, &null, BATCH)?;
+        done += BATCH;
+    }
+    println!("{done}");
+    Ok(())
+}

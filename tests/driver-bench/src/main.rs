@@ -1,0 +1,75 @@
+//! What the driver costs, each beside a floor that is measured in the same breath.
+//!
+//! To be run in a guest, where times are only good as ratios; `cargo xtask bench driver` does that.
+//! Two things that are compared take turns, and what counts is the median of how they compared.
+
+mod clients;
+mod floor;
+mod jobs;
+mod mappings;
+mod priority;
+mod turns;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use apu_conformance::{Bench, Node};
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+/// Measures the driver behind a node.
+#[derive(Parser)]
+struct Arguments {
+    /// The node
+    #[arg(default_value = "/dev/accel/accel0")]
+    device: PathBuf,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Answers each event with one, for the floor
+    Echo {
+        /// Where events come from
+        from: i32,
+        /// Where they go
+        to: i32,
+    },
+    /// Runs jobs from a line on standard input on, for so many milliseconds
+    Client {
+        /// How long
+        milliseconds: u64,
+    },
+}
+
+/// Everything; the names are those of `cargo xtask bench driver`.
+#[derive(Serialize)]
+struct Report {
+    jobs: jobs::Jobs,
+    priority: priority::Priority,
+    clients: Vec<clients::Clients>,
+    mappings: mappings::Mappings,
+}
+
+fn main() -> Result<()> {
+    let Arguments { device, role } = Arguments::parse();
+    match role {
+        Some(Role::Echo { from, to }) => floor::echo(from, to),
+        Some(Role::Client { milliseconds }) => clients::run(&bench(&device)?, milliseconds),
+        None => {
+            let report = Report {
+                jobs: jobs::measure(&bench(&device)?)?,
+                priority: priority::measure(&bench(&device)?)?,
+                clients: clients::measure(&device)?,
+                mappings: mappings::measure(&bench(&device)?)?,
+            };
+            println!("{}", serde_json::to_string(&report)?);
+            Ok(())
+        }
+    }
+}
+
+fn bench(device: &Path) -> Result<Bench> {
+    Ok(Bench::new(Node::open(device)?)?)
+}

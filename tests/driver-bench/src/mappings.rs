@@ -1,0 +1,104 @@
+//! What one more mapping costs in a VM that has many.
+
+use anyhow::{Result, anyhow};
+use apu_conformance::Bench;
+use apu_conformance::bench::address;
+use apu_conformance::uapi::{BIND_UNMAP, VmBind, VmBindOp};
+use serde::Serialize;
+
+use crate::turns::{median, microseconds};
+
+const FEW: u64 = 100;
+/// As many as a VM takes, with room for those that are measured.
+const MANY: u64 = 60_000;
+const ROUNDS: usize = 15;
+const COUNT: u32 = 50;
+
+/// Medians.
+#[derive(Serialize)]
+pub struct Mappings {
+    /// In the small VM.
+    few: u64,
+    /// In the large VM.
+    many: u64,
+    /// A bind and an unbind in the small one, in microseconds.
+    few_us: f64,
+    /// In the large one.
+    many_us: f64,
+    /// Of the two above.
+    many_to_few: f64,
+}
+
+/// Measures the same VM, before and after it has become large: two such VMs would not fit the machine.
+pub fn measure(bench: &Bench) -> Result<Mappings> {
+    // The simulated device is a process, and has one mapping of its own for each.
+    let _ = std::fs::write("/proc/sys/vm/max_map_count", "1000000");
+    fill(bench, 0..FEW)?;
+    let few_us = median(
+        (0..ROUNDS)
+            .map(|_| one_more(bench))
+            .collect::<Result<_>>()?,
+    );
+    fill(bench, FEW..MANY)?;
+    let many_us = median(
+        (0..ROUNDS)
+            .map(|_| one_more(bench))
+            .collect::<Result<_>>()?,
+    );
+    // Hardware that was lost would have been fast.
+    bench.works(1)?;
+    Ok(Mappings {
+        few: FEW,
+        many: MANY,
+        few_us,
+        many_us,
+        many_to_few: many_us / few_us,
+    })
+}
+
+/// Mapping `index`, of a page; between two of them one stays free, so that they don't become one.
+fn op(bench: &Bench, index: u64) -> VmBindOp {
+    VmBindOp {
+        bo_handle: bench.bo.handle,
+        va: bench.va.start + bench.bo.size + 2 * index * bench.page(),
+        size: bench.page(),
+        ..VmBindOp::default()
+    }
+}
+
+fn fill(bench: &Bench, indices: std::ops::Range<u64>) -> Result<()> {
+    let ops: Vec<VmBindOp> = indices.map(|index| op(bench, index)).collect();
+    for ops in ops.chunks(bench.device.max_bind_ops as usize) {
+        bind(bench, ops)?;
+    }
+    Ok(())
+}
+
+/// Microseconds of a bind and an unbind.
+fn one_more(bench: &Bench) -> Result<f64> {
+    microseconds(COUNT, || {
+        for index in 0..u64::from(COUNT) {
+            let map = op(bench, MANY + 10 + index);
+            let unmap = VmBindOp {
+                kind: BIND_UNMAP,
+                bo_handle: 0,
+                ..map
+            };
+            bind(bench, &[map])?;
+            bind(bench, &[unmap])?;
+        }
+        Ok(())
+    })
+}
+
+fn bind(bench: &Bench, ops: &[VmBindOp]) -> Result<()> {
+    let mut bind = VmBind {
+        vm_id: bench.vm_id,
+        op_count: ops.len() as u32,
+        op_stride: size_of::<VmBindOp>() as u32,
+        ops: address(ops),
+        ..VmBind::default()
+    };
+    let called = bench.node.call(&mut bind);
+    called.map_err(|errno| anyhow!("VM_BIND with {} operations: {errno:?}", ops.len()))
+}

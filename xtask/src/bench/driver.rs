@@ -1,0 +1,154 @@
+//! `bench driver`: what the driver costs, in one guest for each transport, as ratios to floors that are
+//! measured beside it.
+
+use std::io::{Write, stdout};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::{command, workspace};
+
+/// The model that is run through the kernel and in process, where there is one.
+const MODEL: &str = "../shared/models/mobilenet_v2_1.0_224_quant.tflite";
+/// The one to take otherwise.
+const OWN_MODEL: &str = "models/digits/digits.tflite";
+const NODE: &str = "/dev/accel/accel0";
+
+/// How to tell.
+#[derive(Args)]
+pub struct Driver {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Only over this transport
+    #[arg(long, value_parser = ["sim", "rpmsg"])]
+    transport: Option<String>,
+}
+
+/// Measures over each transport, and tells.
+pub fn main(driver: &Driver) -> Result<ExitCode> {
+    let transports = match &driver.transport {
+        Some(one) => vec![one.as_str()],
+        None => vec!["sim", "rpmsg"],
+    };
+    let mut reports = serde_json::Map::new();
+    for transport in transports {
+        reports.insert(transport.into(), measure(transport)?);
+    }
+    let mut out = stdout().lock();
+    if driver.json {
+        serde_json::to_writer_pretty(&mut out, &reports)?;
+        writeln!(out)?;
+    } else {
+        for (transport, report) in &reports {
+            writeln!(out, "over {transport}")?;
+            rows(report)
+                .into_iter()
+                .try_for_each(|row| writeln!(out, "  {row}"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(transport: &str) -> Result<Value> {
+    let programs = workspace::build_release(&["apu-simd", "apu-cli", "driver-bench"])?;
+    let mut report = guest(transport, programs.join("driver-bench").as_os_str(), &[])?;
+    let model = if workspace::root().join(MODEL).exists() {
+        MODEL
+    } else {
+        OWN_MODEL
+    };
+    let inference = |device: &str| -> Result<f64> {
+        let arguments = ["bench", model, "--runs", "60", "--json", "--device", device];
+        let report = guest(transport, programs.join("apu").as_os_str(), &arguments)?;
+        report["inference"]["min_us"]
+            .as_f64()
+            .context("apu bench told no time")
+    };
+    let (kernel, in_process) = (inference(NODE)?, inference("in-process")?);
+    report["model"] = json!({
+        "name": model.rsplit('/').next(),
+        "kernel_us": kernel,
+        "in_process_us": in_process,
+        "kernel_to_in_process": kernel / in_process,
+    });
+    Ok(report)
+}
+
+/// What a program says in a guest: one JSON value.
+fn guest(transport: &str, program: &std::ffi::OsStr, arguments: &[&str]) -> Result<Value> {
+    let mut run = Command::new(std::env::current_exe()?);
+    run.args([
+        "uml",
+        "run",
+        "--memory",
+        "3072",
+        "--transport",
+        transport,
+        "--",
+    ]);
+    run.arg(program).args(arguments);
+    command::without_cargo_variables(&mut run);
+    run.stderr(std::process::Stdio::inherit());
+    let output = run.output().context("running a guest")?;
+    if !output.status.success() {
+        bail!("the guest ended with {}", output.status);
+    }
+    serde_json::from_slice(&output.stdout).context("reading what the guest said")
+}
+
+fn rows(report: &Value) -> Vec<String> {
+    let number = |path: &str| {
+        report
+            .pointer(path)
+            .and_then(Value::as_f64)
+            .unwrap_or(f64::NAN)
+    };
+    let mut rows = vec![
+        format!(
+            "null job            {:>7.2} x a ping-pong of two processes ({:.0} us, {:.0} us)",
+            number("/jobs/job_to_floor"),
+            number("/jobs/job_us"),
+            number("/jobs/floor_us")
+        ),
+        format!(
+            "64 under way        {:>7.2} x as many null jobs ({:.0} us each)",
+            number("/jobs/pipelined_to_single"),
+            number("/jobs/pipelined_us")
+        ),
+        format!(
+            "model               {:>7.2} x in-process ({:.1} ms, {:.1} ms, {})",
+            number("/model/kernel_to_in_process"),
+            number("/model/kernel_us") / 1e3,
+            number("/model/in_process_us") / 1e3,
+            report["model"]["name"].as_str().unwrap_or_default()
+        ),
+        format!(
+            "urgent job          {:>7.2} jobs until it has ended, others waiting ({:.1} ms each)",
+            number("/priority/urgent_in_jobs"),
+            number("/priority/job_ms")
+        ),
+        format!(
+            "bind and unbind     {:>7.2} x with {} mappings as with {} ({:.0} us, {:.0} us)",
+            number("/mappings/many_to_few"),
+            number("/mappings/many"),
+            number("/mappings/few"),
+            number("/mappings/many_us"),
+            number("/mappings/few_us")
+        ),
+    ];
+    let clients = report["clients"].as_array().into_iter().flatten();
+    rows.extend(clients.map(|row| {
+        let number = |name: &str| row[name].as_f64().unwrap_or(f64::NAN);
+        format!(
+            "{:>2} clients          {:>7.2} x the jobs of one, fairness {:.3} ({:.0} jobs/s)",
+            number("clients"),
+            number("to_one"),
+            number("fairness"),
+            number("jobs_per_second")
+        )
+    }));
+    rows
+}
