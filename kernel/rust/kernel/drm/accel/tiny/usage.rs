@@ -94,9 +94,9 @@ impl<D: Driver> File<D> {
         let this = file.inner();
         let name = D::INFO.name.to_str().unwrap_or("");
         let busy = this.device.busy_ns(&this.usage);
-        write!(printer, "drm-engine-{name}:\t{busy} ns\n");
+        writeln!(printer, "drm-engine-{name}:\t{busy} ns");
         if let Some(online) = this.device.online().filter(|online| online.cores > 1) {
-            write!(printer, "drm-engine-capacity-{name}:\t{}\n", online.cores);
+            writeln!(printer, "drm-engine-capacity-{name}:\t{}", online.cores);
         }
         file.show_memory_stats(printer);
     }
