@@ -145,7 +145,7 @@ class Options(unittest.TestCase):
     def test_a_value_that_is_nonsense_is_answered_with_what_is_allowed(self):
         self.refused("option require_full is `maybe`; it may be `0` or `1`", require_full="maybe")
         self.refused("option timeout_ms is `0`; it may be a number", timeout_ms=0)
-        self.refused("option numerics is `xnnpack`; it may be `tflite`", numerics="xnnpack")
+        self.refused("option numerics is `gemmlowp`; it may be `tflite` or `xnnpack`", numerics="gemmlowp")
 
     def test_a_device_that_is_not_there_is_named(self):
         self.refused("cannot open /dev/accel/none: No such file", device="/dev/accel/none")

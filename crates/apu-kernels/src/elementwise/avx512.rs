@@ -66,8 +66,11 @@ struct Term {
     zero_point: __m512i,
     left_shift: __m512i,
     rescale: Rescale,
-    /// Whether the factor is a half: the input with the larger scale has it.
+    /// Whether the factor is a half: the input with the larger scale has it, and both do if their
+    /// scales are the same.
     halves: bool,
+    /// One less than `left_shift`, which does what the factor does if that is a half.
+    halving_shift: __m512i,
 }
 
 impl Term {
@@ -75,12 +78,13 @@ impl Term {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn new(byte: Byte, input: &Input) -> Self {
         let halves = input.rescale.words() == (1 << 30, 0) && input.left_shift > 0;
-        let left_shift = input.left_shift as i32 - i32::from(halves);
+        let left_shift = input.left_shift as i32;
         Self {
             zero_point: _mm512_set1_epi32(input.zero_point - byte.min()),
             left_shift: _mm512_set1_epi32(left_shift),
             rescale: rescale(input.rescale),
             halves,
+            halving_shift: _mm512_set1_epi32(left_shift - i32::from(halves)),
         }
     }
 
@@ -88,10 +92,10 @@ impl Term {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn of<const HALVES: bool>(&self, bytes: __m128i) -> __m512i {
         let difference = _mm512_sub_epi32(_mm512_cvtepu8_epi32(bytes), self.zero_point);
-        let shifted = _mm512_sllv_epi32(difference, self.left_shift);
         if HALVES {
-            shifted
+            _mm512_sllv_epi32(difference, self.halving_shift)
         } else {
+            let shifted = _mm512_sllv_epi32(difference, self.left_shift);
             self.rescale.apply(shifted)
         }
     }
