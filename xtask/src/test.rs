@@ -1,5 +1,6 @@
 //! `test`: everything, on a bare machine.
 
+mod failure;
 mod step;
 mod steps;
 pub mod tally;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use clap::Args;
 
+use failure::{Failure, Watch};
 use step::Step;
 use tally::Tally;
 
@@ -29,6 +31,7 @@ struct Done {
     name: &'static str,
     took: Duration,
     tally: Tally,
+    failures: Vec<Failure>,
 }
 
 /// Does the steps one after the other, whatever becomes of them, and reports.
@@ -55,23 +58,34 @@ pub fn main(test: &Test) -> Result<ExitCode> {
 fn perform(step: &Step) -> Done {
     println!("\n== {}: {}", step.name, step.about);
     let started = Instant::now();
-    let tally = step.run().unwrap_or_else(|error| {
+    let mut failures = Vec::new();
+    let tally = step.run(&mut failures).unwrap_or_else(|error| {
         println!("error: {error:#}");
+        failures.push(Watch::default().failure(format!("{error:#}")));
         Tally::one(false)
     });
     Done {
         name: step.name,
         took: started.elapsed(),
         tally,
+        failures,
     }
 }
 
 fn report(done: &[Done]) -> ExitCode {
+    for Done { name, failures, .. } in done {
+        for failure in failures {
+            println!("\nfailed in {name}:\n{failure}");
+        }
+    }
     println!(
         "\n{:<14} {:>8} {:>8} {:>8} {:>8}",
         "step", "time", "passed", "failed", "skipped"
     );
-    for Done { name, took, tally } in done {
+    for Done {
+        name, took, tally, ..
+    } in done
+    {
         println!(
             "{name:<14} {:>6} s {:>8} {:>8} {:>8}",
             took.as_secs(),

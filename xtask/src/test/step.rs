@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::failure::{Failure, Watch};
 use super::tally::Tally;
 use crate::workspace;
 
@@ -19,17 +20,20 @@ pub struct Step {
 }
 
 impl Step {
-    /// Runs all commands, also after one has failed.
-    pub fn run(&self) -> Result<Tally> {
+    /// Runs all commands, also after one has failed, and tells of those that did.
+    pub fn run(&self, failures: &mut Vec<Failure>) -> Result<Tally> {
         let commands = (self.commands)()?;
         commands
             .into_iter()
-            .try_fold(Tally::default(), |sum, command| Ok(sum + run(command)?))
+            .try_fold(Tally::default(), |sum, command| {
+                Ok(sum + run(command, failures)?)
+            })
     }
 }
 
-fn run(mut command: Command) -> Result<Tally> {
-    println!("$ {}", shown(&command));
+fn run(mut command: Command, failures: &mut Vec<Failure>) -> Result<Tally> {
+    let name = shown(&command);
+    println!("$ {name}");
     let (output, input) = pipe()?;
     command
         .current_dir(workspace::root())
@@ -40,11 +44,13 @@ fn run(mut command: Command) -> Result<Tally> {
         .with_context(|| format!("running {command:?}"))?;
     drop(command);
     let mut tally = Tally::default();
+    let mut watch = Watch::default();
     let mut reports = false;
     let mut skipped = 0;
     for line in BufReader::new(output).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
         println!("{line}");
+        watch.read(&line);
         reports |= tally.read(line.trim_end());
         skipped += usize::from(line.starts_with("skipped: "));
     }
@@ -52,12 +58,16 @@ fn run(mut command: Command) -> Result<Tally> {
     // libtest counts a case that skips itself as passed.
     tally.passed = tally.passed.saturating_sub(skipped);
     let nothing_ran = tally == Tally::default();
-    Ok(match (reports, succeeded) {
+    let tally = match (reports, succeeded) {
         (false, succeeded) => Tally::one(succeeded),
         (true, true) if nothing_ran => Tally::one(false),
         (true, false) if tally.failed == 0 => tally + Tally::one(false),
         (true, _) => tally,
-    })
+    };
+    if tally.failed > 0 {
+        failures.push(watch.failure(format!("$ {name}")));
+    }
+    Ok(tally)
 }
 
 /// The command as one would type it.
