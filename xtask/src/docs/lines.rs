@@ -52,7 +52,7 @@ const fn part(kind: Kind, name: &'static str, paths: &'static [&'static str]) ->
 const PARTS: &[Part] = &[
     part(Kind::Framework, "tiny", &["rust/kernel/drm/accel"]),
     part(Kind::Abstraction, "DMA fences", &["rust/kernel/dma_fence.rs", "rust/helpers/dma_fence.c"]),
-    part(Kind::Abstraction, "DRM scheduler", &["rust/kernel/drm/sched.rs"]),
+    part(Kind::Abstraction, "DRM scheduler", &["rust/kernel/drm/sched.rs", "rust/kernel/drm/sched"]),
     part(Kind::Abstraction, "syncobjs", &["rust/kernel/drm/syncobj.rs", "rust/helpers/drm_syncobj.c"]),
     part(Kind::Abstraction, "DRM printers", &["rust/kernel/drm/print.rs"]),
     part(Kind::Abstraction, "core dumps", &["rust/kernel/devcoredump.rs", "rust/helpers/devcoredump.c"]),

@@ -19,9 +19,7 @@ use crate::{
         Signalling, //
     },
     error::to_result,
-    impl_has_work,
     new_mutex,
-    new_work,
     prelude::*,
     sync::{
         aref::ARef,
@@ -38,11 +36,7 @@ use crate::{
         Delta, //
     },
     types::Opaque,
-    workqueue::{
-        self,
-        Work,
-        WorkItem, //
-    }, //
+    ThisModule, //
 };
 use core::{
     marker::PhantomData,
@@ -52,6 +46,9 @@ use core::{
         NonNull, //
     }, //
 };
+
+mod reaper;
+pub(crate) use reaper::Reaper;
 
 /// What the scheduler asks of a job.
 ///
@@ -205,8 +202,7 @@ struct EntityInner<J: JobOps> {
     /// Held from when a job is armed to when it is pushed.
     #[pin]
     order: Mutex<()>,
-    #[pin]
-    reaper: Work<Self>,
+    reaper: Arc<Reaper>,
     list: KVec<*mut bindings::drm_gpu_scheduler>,
     schedulers: KVec<Arc<Scheduler<J>>>,
 }
@@ -218,22 +214,14 @@ unsafe impl<J: JobOps> Send for EntityInner<J> {}
 // SAFETY: `&EntityInner` only gives the entity's address to the C side, which synchronises its use.
 unsafe impl<J: JobOps> Sync for EntityInner<J> {}
 
-impl_has_work! {
-    impl{J: JobOps} HasWork<Self> for EntityInner<J> { self.reaper }
-}
-
-impl<J: JobOps> WorkItem for EntityInner<J> {
-    type Pointer = Arc<Self>;
-
-    fn run(entity: Arc<Self>) {
-        drop(entity);
-    }
-}
-
 impl<J: JobOps> Entity<J> {
     /// Creates a queue whose jobs run on any of `schedulers`, or fails with [`EINVAL`] if there is
-    /// none.
-    pub fn new(priority: Priority, schedulers: &[Arc<Scheduler<J>>]) -> Result<Self> {
+    /// none. `J` is a type of the module `owner`, which stays as long as the queue does.
+    pub fn new(
+        priority: Priority,
+        schedulers: &[Arc<Scheduler<J>>],
+        owner: &'static ThisModule,
+    ) -> Result<Self> {
         if schedulers.is_empty() {
             return Err(EINVAL);
         }
@@ -245,6 +233,7 @@ impl<J: JobOps> Entity<J> {
         }
         let count = u32::try_from(list.len())?;
         let first = list.as_mut_ptr();
+        let reaper = Reaper::new(owner)?;
         let inner = Arc::pin_init(
             try_pin_init!(EntityInner {
                 // INVARIANT: Initialised here, or there is no `EntityInner`.
@@ -263,7 +252,7 @@ impl<J: JobOps> Entity<J> {
                     })
                 }),
                 order <- new_mutex!((), "drm::sched::Entity::order"),
-                reaper <- new_work!("drm::sched::Entity::reaper"),
+                reaper,
                 list,
                 schedulers: held,
             }),
@@ -388,8 +377,9 @@ impl<J: JobOps> Drop for OwnedJob<J> {
             KBox::into_inner(unsafe { KBox::from_raw(self.0.as_ptr()) });
         drop(data);
         // The scheduler's own worker frees jobs, and must not wait for itself.
+        let reaper = entity.reaper.clone();
         if let Some(last) = Arc::into_unique_or_drop(entity) {
-            let _ = workqueue::system_long().enqueue(Arc::from(last));
+            reaper.reap(Arc::from(last));
         }
     }
 }
@@ -483,6 +473,7 @@ mod tests {
             DriverFenceAlloc, //
         },
         faux,
+        module::this_module,
         new_condvar,
         new_spinlock,
         sync::{
@@ -490,9 +481,12 @@ mod tests {
             CondVarTimeoutResult,
             SpinLock, //
         },
-        time::Jiffies, //
+        time::Jiffies,
+        LocalModule, //
     };
     use core::slice;
+
+    const OWNER: &ThisModule = this_module::<LocalModule>();
 
     /// An engine whose jobs end when the test says so.
     #[pin_data]
@@ -627,7 +621,7 @@ mod tests {
         }
 
         fn entity(&self, priority: Priority) -> Result<Entity<TestJob>> {
-            Entity::new(priority, slice::from_ref(&self.scheduler))
+            Entity::new(priority, slice::from_ref(&self.scheduler), OWNER)
         }
 
         fn job(&self, entity: &Entity<TestJob>, name: u32) -> Result<Job<TestJob>> {
@@ -773,7 +767,7 @@ mod tests {
             scheduler,
             _device: device,
         } = Bench::patient()?;
-        let entity = Entity::new(Priority::Normal, slice::from_ref(&scheduler))?;
+        let entity = Entity::new(Priority::Normal, slice::from_ref(&scheduler), OWNER)?;
         let running = push(Job::new(&entity, 1, 0, TestJob::new(&engine, 1)?)?)?;
         let queued = push(Job::new(&entity, 1, 0, TestJob::new(&engine, 2)?)?)?;
         drop((entity, scheduler, device));
@@ -796,7 +790,7 @@ mod tests {
             assert_eq!(Job::new(&entity, credits, 0, job).err(), Some(EINVAL));
         }
         assert_eq!(
-            Entity::<TestJob>::new(Priority::Normal, &[]).err(),
+            Entity::<TestJob>::new(Priority::Normal, &[], OWNER).err(),
             Some(EINVAL)
         );
 

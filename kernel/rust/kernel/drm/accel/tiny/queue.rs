@@ -11,24 +11,22 @@ use super::{
     Report, //
 };
 use crate::{
-    drm::sched::{
+    drm::{
         self,
-        Entity, //
+        sched::{
+            self,
+            Entity,
+            Reaper, //
+        }, //
     },
-    impl_has_work,
-    new_work,
+    module::this_module,
     prelude::*,
     sync::{
         new_spinlock,
         Arc,
         SpinLock, //
     },
-    time::Delta,
-    workqueue::{
-        self,
-        Work,
-        WorkItem, //
-    }, //
+    time::Delta, //
 };
 
 /// How urgent the jobs of a queue are.
@@ -107,29 +105,18 @@ pub(super) struct Queue<D: Driver> {
     pub(super) timeout: Delta,
     #[pin]
     status: SpinLock<Status>,
-    #[pin]
-    reaper: Work<Self>,
+    reaper: Arc<Reaper>,
     pub(super) vm: Arc<Vm<D>>,
     pub(super) usage: Arc<Usage>,
 }
 
-impl_has_work! {
-    impl{D: Driver} HasWork<Self> for Queue<D> { self.reaper }
-}
-
-impl<D: Driver> WorkItem for Queue<D> {
-    type Pointer = Arc<Self>;
-
-    fn run(queue: Arc<Self>) {
-        drop(queue);
-    }
-}
-
 impl<D: Driver> Queue<D> {
     pub(super) fn new(vm: Arc<Vm<D>>, config: QueueConfig, usage: Arc<Usage>) -> Result<Arc<Self>> {
+        let owner = this_module::<<D as drm::Driver>::OwnerModule>();
+        let reaper = Reaper::new(owner)?;
         let entity = {
             let schedulers = vm.device.schedulers(config.core_mask)?;
-            Entity::new(config.priority.into(), &schedulers)?
+            Entity::new(config.priority.into(), &schedulers, owner)?
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -144,7 +131,7 @@ impl<D: Driver> Queue<D> {
                     closed: false,
                     jobs: 0,
                 }),
-                reaper <- new_work!("accel-tiny queue"),
+                reaper,
                 vm,
                 usage,
             }),
@@ -217,8 +204,9 @@ impl<D: Driver> Queue<D> {
     /// Drops a reference from the fence signalling path: should it be the last one, a system worker
     /// tears the queue down.
     pub(super) fn release(self: Arc<Self>) {
+        let reaper = self.reaper.clone();
         if let Some(last) = Arc::into_unique_or_drop(self) {
-            let _ = workqueue::system_long().enqueue(Arc::from(last));
+            reaper.reap(Arc::from(last));
         }
     }
 }
