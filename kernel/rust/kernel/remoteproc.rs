@@ -113,6 +113,16 @@ impl Rproc {
         unsafe { &raw mut (*self.as_raw()).dev }
     }
 
+    /// The processor that `dev` is a part of, e.g. as one of its channels, if there is one.
+    pub fn of_child(dev: &Device<Bound>) -> Option<ARef<Self>> {
+        // SAFETY: The device is valid.
+        let raw = NonNull::new(unsafe { bindings::rproc_get_by_child(dev.as_raw()) })?;
+        // SAFETY: A device holds its ancestors, so that this one is valid, too. The layouts are the
+        // same.
+        let rproc: &Self = unsafe { raw.cast().as_ref() };
+        Some(rproc.into())
+    }
+
     /// Handles the interrupt of a virtqueue, in whatever context.
     pub fn queue_interrupt(&self, queue: u32) -> IrqReturn {
         // SAFETY: The rproc is valid; a queue that isn't there is none of its interrupts.

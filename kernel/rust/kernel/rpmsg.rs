@@ -428,6 +428,11 @@ impl<R: Receiver> Endpoint<R> {
         })
     }
 
+    /// Whether it can still be sent from.
+    pub fn is_open(&self) -> bool {
+        self.state.lock().open.is_some()
+    }
+
     /// Closes the endpoint now: when this returns no message is being received or sent, and none
     /// will be.
     pub fn close(&self) {

@@ -7,6 +7,8 @@ use std::fs;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
+use apu::Error;
+use suite::accel::client::Client;
 use suite::accel::daemon::Hardware;
 use suite::device;
 use suite::emulator::{Event, Processor, Record, has_driver, kernel_log};
@@ -216,6 +218,69 @@ fn classify(arguments: &[&str]) -> String {
     String::from_utf8(said.stdout).unwrap() + &String::from_utf8_lossy(&said.stderr)
 }
 
+/// How often the log has `line`, and says that remoteproc took a crash up: only then isn't the core
+/// "running" any more.
+fn told(line: &str) -> (usize, usize) {
+    let log = kernel_log();
+    let times = |line| log.matches(line).count();
+    (times(line), times("handling crash #"))
+}
+
+/// Times that the core has crashed in one way.
+struct Crashes {
+    line: String,
+    before: (usize, usize),
+}
+
+fn crashes(kind: &str) -> Crashes {
+    let line = format!("crash detected in 29180000.npu: type {kind}");
+    let before = told(&line);
+    Crashes { line, before }
+}
+
+impl Crashes {
+    /// Waits for one more, and until the core runs again.
+    fn wait_for_recovery(self, processor: &Processor) {
+        let (detected, handled) = self.before;
+        loop {
+            let now = told(&self.line);
+            if now.0 > detected && now.1 > handled && processor.state() == "running" {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_core_that_hangs_is_restarted() {
+    let test = "a_core_that_hangs_is_restarted";
+    with_processor(test, |_, processor| {
+        or_skip(test, || {
+            let hardware = Hardware::take()?;
+            processor.start().unwrap();
+            let hanging = hardware.start(&["--core", part().name, "--hang-after-runs=1"]);
+            let client = Client::of(&device::online());
+            let mut context = client.load().unwrap();
+            client.run(&mut context).unwrap();
+            let restarts = crashes("watchdog");
+            // Whether the node is there long enough to say which is open.
+            assert!(matches!(
+                client.run(&mut context),
+                Err(Error::JobTimedOut { .. } | Error::DeviceLost)
+            ));
+            drop((context, client));
+            restarts.wait_for_recovery(processor);
+            let deaths = crashes("mmufault");
+            drop(hanging);
+            deaths.wait_for_recovery(processor);
+            let _firmware = hardware.start(&["--core", part().name]);
+            assert!(classify(&[]).contains("0.996094: 8 8"));
+            Ok(())
+        });
+    });
+}
+
 #[test]
 fn firmware_answers_runs_models_and_is_restarted_when_it_dies() {
     let test = "firmware_answers_runs_models_and_is_restarted_when_it_dies";
@@ -231,11 +296,9 @@ fn firmware_answers_runs_models_and_is_restarted_when_it_dies() {
                 let said = classify(&[model, "../shared/images/grace_hopper.bmp"]);
                 assert!(said.contains("military uniform"), "{said}");
             }
+            let crashes = crashes("mmufault");
             drop(firmware);
-            let crashed = "crash detected in 29180000.npu: type mmufault";
-            while !kernel_log().contains(crashed) || processor.state() != "running" {
-                std::thread::yield_now();
-            }
+            crashes.wait_for_recovery(processor);
             let _firmware = hardware.start(&core);
             assert!(classify(&[]).contains("0.996094: 8 8"));
             Ok(())

@@ -65,7 +65,7 @@ const PARTS: &[Part] = &[
     part(Kind::Abstraction, "reserved memory", &["rust/kernel/of_reserved_mem.rs"]),
     part(Kind::Driver, "apu", &["drivers/accel/apu"]),
     part(Kind::BackEnd, "apu on the simulated device", &["drivers/accel/apu/sim.rs", "drivers/accel/apu/tokens.rs"]),
-    part(Kind::BackEnd, "apu over rpmsg", &["drivers/accel/apu/rpmsg.rs", "drivers/accel/apu/page_table.rs"]),
+    part(Kind::BackEnd, "apu over rpmsg", &["drivers/accel/apu/rpmsg.rs", "drivers/accel/apu/page_table.rs", "drivers/accel/apu/quarantine.rs", "drivers/accel/apu/watchdog.rs"]),
     part(Kind::BackEnd, "MediaTek MT8183 and MT8365", &["drivers/remoteproc", "drivers/accel/apu/iommu.rs"]),
     part(Kind::BackEnd, "template", &["drivers/accel/template"]),
     part(Kind::Emulation, "MediaTek's chip", &["drivers/remoteproc/mtk_apu_emulator"]),

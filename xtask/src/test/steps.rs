@@ -258,6 +258,7 @@ fn suite_through_a_remote_core() -> Result<Vec<Command>> {
         &["--simd", "--garbage-after-runs=0"],
     )?);
     commands.push(dying_core(&[])?);
+    commands.push(hanging_core(&[])?);
     Ok(commands)
 }
 
@@ -278,12 +279,22 @@ fn dying_core(options: &[&str]) -> Result<Command> {
     Ok(run)
 }
 
+fn hanging_core(options: &[&str]) -> Result<Command> {
+    let mut run = through_a_remote_core(
+        "remote_core",
+        &[options, &["--simd", "--hang-after-runs=1"]].concat(),
+    )?;
+    run.env("APU_TEST_HANGING_CORE", "1");
+    Ok(run)
+}
+
 /// The back ends that are not a process in the guest, on the debug kernel.
 fn others_with_all_checks() -> Result<Vec<Command>> {
     const DEBUG: [&str; 1] = ["--debug-kernel"];
     let mut commands = vec![
         conformance(&["--debug-kernel", "--transport", "rpmsg"])?,
         dying_core(&DEBUG)?,
+        hanging_core(&DEBUG)?,
     ];
     commands.extend(mediatek(&DEBUG)?);
     commands.extend(template(&DEBUG)?);

@@ -11,7 +11,8 @@
 //! * [`transport`]: what carries messages; [`sim`] is a process that plays the device, [`rpmsg`] a
 //!   remote processor.
 //! * [`memory`]: how the device reaches pages: by [`tokens`], by a [`page_table`] as [`pte`] has
-//!   it, or behind an [`iommu`]. Nothing above knows which.
+//!   it, or behind an [`iommu`]. Nothing above knows which. What a device that was cut
+//!   off may reach is in [`quarantine`] until its [`watchdog`] or somebody else has stopped it.
 
 mod driver;
 mod envelope;
@@ -36,11 +37,14 @@ mod payload;
     reason = "It is also the source of a crate, whose users need more of it."
 )]
 mod pte;
+mod quarantine;
 #[cfg(CONFIG_RPMSG = "y")]
 mod rpmsg;
 mod sim;
 mod tokens;
 mod transport;
+#[cfg(CONFIG_RPMSG = "y")]
+mod watchdog;
 
 kernel::prelude::module! {
     type: module::Module,

@@ -20,6 +20,7 @@ use crate::{
         MAP_READ_ONLY, //
     },
     payload::MAX_QUEUED_JOBS,
+    quarantine::Reachable,
     transport::Transport, //
 };
 use core::ops::Range;
@@ -70,6 +71,7 @@ pub(crate) struct Mapping {
     pages: Arc<Pages>,
     token: Option<u64>,
     memory: Arc<dyn Memory>,
+    _reachable: Option<Reachable<Arc<Pages>>>,
 }
 
 impl Drop for Mapping {
@@ -144,7 +146,10 @@ impl Driver for Apu {
 
     fn share(&self, _parent: &device::Device<Bound>, range: BoRange<Self>) -> Result<Mapping> {
         let pages = Pages::pin(range)?;
+        let quarantine = self.memory.quarantine().cloned();
+        let reachable = quarantine.map(|place| Reachable::new(pages.clone(), place));
         Ok(Mapping {
+            _reachable: reachable.transpose()?,
             token: self.memory.share(pages.clone())?,
             pages,
             memory: self.memory.clone(),

@@ -2,7 +2,10 @@
 
 //! How the device gets from the device addresses of a VM to the pages behind them.
 
-use crate::driver::Apu;
+use crate::{
+    driver::Apu,
+    quarantine::Quarantine, //
+};
 use core::ops::Range;
 use kernel::{
     drm::{
@@ -48,6 +51,11 @@ pub(crate) trait Memory: Send + Sync {
     fn share(&self, pages: Arc<Pages>) -> Result<Option<u64>> {
         let _ = pages;
         Ok(None)
+    }
+
+    /// Where pages stay that a device may still reach which was cut off, if that is possible.
+    fn quarantine(&self) -> Option<&Arc<Quarantine>> {
+        None
     }
 
     /// Ends what [`share`](Self::share) began with a token.

@@ -9,24 +9,31 @@ use crate::{
         Space, //
     },
     message::addressing,
-    pte, //
+    pte,
+    quarantine::{
+        Quarantine,
+        Reachable, //
+    }, //
 };
 use core::ops::Range;
 use kernel::{
     mm::phys,
     page::PAGE_SIZE,
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed,
-        Release, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed,
+            Release, //
+        },
+        Arc, //
     }, //
 };
 
 const _: () = assert!(PAGE_SIZE == 1 << pte::PAGE_BITS);
 
 /// Page tables for a device that reaches all memory by its physical addresses.
-pub(crate) struct PageTables;
+pub(crate) struct PageTables(pub(crate) Arc<Quarantine>);
 
 impl Memory for PageTables {
     fn addressing(&self) -> u32 {
@@ -39,15 +46,19 @@ impl Memory for PageTables {
 
     fn vm_create(&self) -> Result<KBox<dyn Space>> {
         let tree = Tree {
-            root: Table::new(0)?,
+            root: Reachable::new(Table::new(0)?, self.0.clone())?,
         };
         Ok(KBox::new(tree, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    fn quarantine(&self) -> Option<&Arc<Quarantine>> {
+        Some(&self.0)
     }
 }
 
 /// The page tables of one address space.
 struct Tree {
-    root: Table,
+    root: Reachable<Table>,
 }
 
 /// A table and those that its entries point to.
@@ -98,7 +109,7 @@ fn zeroed_entries() -> impl Init<Entries, Error> {
 impl Tree {
     /// The last table on the way to `va`; what is missing on the way is made.
     fn make(&mut self, va: u64) -> Result<&Table> {
-        let mut table = &mut self.root;
+        let mut table = self.root.get_mut().ok_or(EINVAL)?;
         for level in 0..pte::LEVELS - 1 {
             let next = table.next.get_mut(pte::index(va, level)).ok_or(EINVAL)?;
             let next = match next {
@@ -118,7 +129,7 @@ impl Tree {
 
     /// The last table on the way to `va`, if there is one.
     fn find(&self, va: u64) -> Option<&Table> {
-        let mut table = &self.root;
+        let mut table = self.root.get()?;
         for level in 0..pte::LEVELS - 1 {
             table = table.next.get(pte::index(va, level))?.as_ref()?;
         }
@@ -144,7 +155,7 @@ impl Tree {
 
 impl Space for Tree {
     fn root(&self) -> u64 {
-        self.root.address()
+        self.root.get().map_or(0, Table::address)
     }
 
     fn map(&mut self, va: Range<u64>, pages: &Pages) -> Result {

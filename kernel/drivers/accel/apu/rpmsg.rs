@@ -12,7 +12,9 @@ use crate::{
     memory::Memory,
     message::MAX_MESSAGE,
     page_table::PageTables,
-    transport::Transport, //
+    quarantine::Quarantine,
+    transport::Transport,
+    watchdog::Watchdog, //
 };
 use kernel::{
     device::{
@@ -20,6 +22,7 @@ use kernel::{
         Core,
         Device, //
     },
+    devres,
     drm::{
         self,
         accel::tiny, //
@@ -71,26 +74,52 @@ impl rpmsg::Driver for Channel {
 /// Makes a device of a channel. It goes with the channel, all of it.
 fn bring_up(channel: &rpmsg::Device<Bound>) -> Result {
     let parent = channel.as_ref();
-    let memory = memory_of(parent)?;
     let outbox = Arc::pin_init(Outbox::new(), GFP_KERNEL)?;
-    let wire = Arc::new(Wire(outbox.clone()), GFP_KERNEL)?;
+    let quarantine = Quarantine::new()?;
+    let memory = memory_of(parent, &quarantine)?;
+    let wire = Wire {
+        outbox: outbox.clone(),
+        quarantine: quarantine.clone(),
+        watchdog: Watchdog::of(parent),
+    };
+    let wire = Arc::new(wire, GFP_KERNEL)?;
     let state = tiny::Device::new(parent, CORES, Apu::new(wire, memory));
     let device = drm::UnregisteredDevice::<Apu>::new(parent, state)?;
     let device = tiny::Device::<Apu>::register(parent, device)?;
     let inbox = Arc::pin_init(Inbox::new(device.clone()), GFP_KERNEL)?;
-    // What was made last goes first: nothing arrives any more when the node goes.
+    // What was made last goes first: when the node goes, nothing arrives any more and nothing is
+    // kept, which must not live longer than the device.
+    let end = End {
+        outbox: outbox.clone(),
+        quarantine,
+    };
+    devres::register(parent, end, GFP_KERNEL)?;
     outbox.state.lock().endpoint = Some(rpmsg::Endpoint::open(channel, inbox)?);
     device.link.connect(CONNECTION)
 }
 
 /// What stands between the processor and memory.
-fn memory_of(processor: &Device<Bound>) -> Result<Arc<dyn Memory>> {
+fn memory_of(processor: &Device<Bound>, quarantine: &Arc<Quarantine>) -> Result<Arc<dyn Memory>> {
     #[cfg(CONFIG_IOMMU_API)]
     if let Some(iommu) = crate::iommu::Iommu::of(processor)? {
         return Ok(Arc::new(iommu, GFP_KERNEL)?);
     }
     let _ = processor;
-    Ok(Arc::new(PageTables, GFP_KERNEL)?)
+    Ok(Arc::new(PageTables(quarantine.clone()), GFP_KERNEL)?)
+}
+
+/// The end of a channel: nothing is sent any more.
+struct End {
+    outbox: Arc<Outbox>,
+    quarantine: Arc<Quarantine>,
+}
+
+impl Drop for End {
+    /// Who takes the channel away has stopped the processor, or is about to.
+    fn drop(&mut self) {
+        self.outbox.work.flush();
+        self.quarantine.lift();
+    }
 }
 
 /// Where messages from the processor go.
@@ -133,7 +162,11 @@ impl rpmsg::Receiver for Inbox {
 }
 
 /// The way to the processor.
-struct Wire(Arc<Outbox>);
+struct Wire {
+    outbox: Arc<Outbox>,
+    quarantine: Arc<Quarantine>,
+    watchdog: Watchdog,
+}
 
 /// Messages that no buffer was free for.
 #[pin_data]
@@ -194,7 +227,7 @@ impl WorkItem for Outbox {
 
 impl Transport for Wire {
     fn post(&self, connection: u64, envelope: ListArc<Envelope>) -> Result {
-        let mut state = self.0.state.lock();
+        let mut state = self.outbox.state.lock();
         let endpoint = state.endpoint.as_ref().ok_or(ENODEV)?;
         if connection != CONNECTION {
             return Err(ENODEV);
@@ -206,16 +239,20 @@ impl Transport for Wire {
                 sent => return sent,
             }
             state.working = true;
-            let _ = workqueue::system_highpri().enqueue(self.0.clone());
+            let _ = workqueue::system_highpri().enqueue(self.outbox.clone());
         }
         state.waiting.push_back(envelope);
         Ok(())
     }
 
     fn cut(&self) {
-        let mut state = self.0.state.lock();
+        let mut state = self.outbox.state.lock();
         let cut = (state.endpoint.take(), core::mem::take(&mut state.waiting));
         drop(state);
-        drop(cut);
+        // A processor whose channel goes is being stopped; another one goes on with what it has.
+        if cut.0.as_ref().is_some_and(|endpoint| endpoint.is_open()) {
+            self.quarantine.close();
+            self.watchdog.bite();
+        }
     }
 }
