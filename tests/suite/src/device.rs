@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use apu::{Device, DeviceState};
 
 /// Names the device to test; the in-process one when unset.
 pub const VARIABLE: &str = "APU_TEST_DEVICE";
+
+/// How long hardware may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Name of the device under test.
 pub fn name() -> String {
@@ -28,7 +32,9 @@ pub fn online() -> String {
         let info = Device::open(name).and_then(|device| device.info());
         info.is_ok_and(|info| info.state == DeviceState::Online)
     };
+    let begin = Instant::now();
     loop {
+        assert!(begin.elapsed() < PATIENCE, "no device answers");
         let nodes = fs::read_dir("/dev/accel").into_iter().flatten().flatten();
         let mut names = nodes.map(|node| node.path().display().to_string());
         match names.find(online) {

@@ -112,22 +112,6 @@ impl Processor {
     }
 }
 
-/// The kernel's log.
-pub fn kernel_log() -> String {
-    let mut log = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlags::NONBLOCK.bits() as i32)
-        .open("/dev/kmsg")
-        .unwrap();
-    let mut text = String::new();
-    let mut line = [0; 8192];
-    // One read is one line, until there is none.
-    while let Ok(length) = log.read(&mut line) {
-        text += &String::from_utf8_lossy(&line[..length]);
-    }
-    text
-}
-
 /// Whether the device of the tree's node `name` has a driver.
 pub fn has_driver(name: &str) -> bool {
     Path::new("/sys/bus/platform/devices")

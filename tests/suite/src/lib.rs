@@ -18,6 +18,7 @@ pub mod emulator;
 pub mod golden;
 pub mod hostile;
 pub mod inference;
+pub mod kernel_log;
 pub mod litert;
 pub mod modules;
 pub mod shared;

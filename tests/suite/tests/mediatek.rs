@@ -11,7 +11,8 @@ use apu::Error;
 use suite::accel::client::Client;
 use suite::accel::daemon::Hardware;
 use suite::device;
-use suite::emulator::{Event, Processor, Record, has_driver, kernel_log};
+use suite::emulator::{Event, Processor, Record, has_driver};
+use suite::kernel_log::KernelLog;
 use suite::skip::or_skip;
 
 use Event::{Clock, Power, Read, Write};
@@ -143,12 +144,11 @@ fn firmware_that_lies_is_refused_and_the_next_one_boots() {
                 ("rings.elf", "firmware may not have Vdev"),
                 ("no-memory.elf", "bad phdr da"),
             ] {
+                let mut log = KernelLog::from_now();
                 processor.set_firmware(&format!("lies/{image}"));
                 assert_eq!(processor.start(), Err(EINVAL), "{image}");
-                assert!(
-                    kernel_log().contains(says),
-                    "{image}: the log doesn't say {says:?}"
-                );
+                let said = log.read();
+                assert!(said.contains(says), "{image}: {says:?} is not in\n{said}");
                 assert!(
                     !record.take().iter().any(|event| matches!(event, Write(..))),
                     "{image}"
@@ -163,7 +163,7 @@ fn firmware_that_lies_is_refused_and_the_next_one_boots() {
 #[test]
 fn what_a_device_tree_lacks_is_named() {
     with_processor("what_a_device_tree_lacks_is_named", |_, _| {
-        let log = kernel_log();
+        let log = KernelLog::from_the_start().read();
         for (node, says) in [
             ("29180000.without-clock", "Failed to get clk 'jtag'"),
             ("29180000.without-memory-region", "no memory-region"),
@@ -218,38 +218,13 @@ fn classify(arguments: &[&str]) -> String {
     String::from_utf8(said.stdout).unwrap() + &String::from_utf8_lossy(&said.stderr)
 }
 
-/// How often the log has `line`, and says that remoteproc took a crash up: only then isn't the core
-/// "running" any more.
-fn told(line: &str) -> (usize, usize) {
-    let log = kernel_log();
-    let times = |line| log.matches(line).count();
-    (times(line), times("handling crash #"))
-}
-
-/// Times that the core has crashed in one way.
-struct Crashes {
-    line: String,
-    before: (usize, usize),
-}
-
-fn crashes(kind: &str) -> Crashes {
-    let line = format!("crash detected in 29180000.npu: type {kind}");
-    let before = told(&line);
-    Crashes { line, before }
-}
-
-impl Crashes {
-    /// Waits for one more, and until the core runs again.
-    fn wait_for_recovery(self, processor: &Processor) {
-        let (detected, handled) = self.before;
-        loop {
-            let now = told(&self.line);
-            if now.0 > detected && now.1 > handled && processor.state() == "running" {
-                return;
-            }
-            std::thread::yield_now();
-        }
-    }
+/// Waits until the core is said to have crashed in this way, and runs again.
+fn wait_for_recovery(log: &mut KernelLog, kind: &str) {
+    log.wait_for(&[
+        &format!("crash detected in 29180000.npu: type {kind}"),
+        "handling crash #",
+        "remote processor 29180000.npu is now up",
+    ]);
 }
 
 #[test]
@@ -263,17 +238,16 @@ fn a_core_that_hangs_is_restarted() {
             let client = Client::of(&device::online());
             let mut context = client.load().unwrap();
             client.run(&mut context).unwrap();
-            let restarts = crashes("watchdog");
+            let mut log = KernelLog::from_now();
             // Whether the node is there long enough to say which is open.
             assert!(matches!(
                 client.run(&mut context),
                 Err(Error::JobTimedOut { .. } | Error::DeviceLost)
             ));
             drop((context, client));
-            restarts.wait_for_recovery(processor);
-            let deaths = crashes("mmufault");
+            wait_for_recovery(&mut log, "watchdog");
             drop(hanging);
-            deaths.wait_for_recovery(processor);
+            wait_for_recovery(&mut log, "mmufault");
             let _firmware = hardware.start(&["--core", part().name]);
             assert!(classify(&[]).contains("0.996094: 8 8"));
             Ok(())
@@ -296,9 +270,9 @@ fn firmware_answers_runs_models_and_is_restarted_when_it_dies() {
                 let said = classify(&[model, "../shared/images/grace_hopper.bmp"]);
                 assert!(said.contains("military uniform"), "{said}");
             }
-            let crashes = crashes("mmufault");
+            let mut log = KernelLog::from_now();
             drop(firmware);
-            crashes.wait_for_recovery(processor);
+            wait_for_recovery(&mut log, "mmufault");
             let _firmware = hardware.start(&core);
             assert!(classify(&[]).contains("0.996094: 8 8"));
             Ok(())
