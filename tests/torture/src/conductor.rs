@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::client;
-use crate::counts::{Counts, count};
+use crate::counts::{Counts, Numbers, count};
 use crate::hardware::{self, Channel};
+
+/// How long it may take until a client has its first result.
+const FIRST: Duration = Duration::from_secs(120);
 
 /// Clients of each kind. Only fuzzers are killed before the end.
 const FUZZERS: usize = 3;
@@ -45,22 +48,25 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Tortures for so long, then sees whether a client still gets what it should.
+    /// Sees that jobs run, tortures for so long, then sees whether a client still gets what it should.
     pub fn run(&self, time: Duration) -> Result<ExitCode> {
         let failures = fail_quietly()?;
-        let until = Instant::now() + time;
-        let ended = std::thread::scope(|scope| {
-            let fate = scope.spawn(|| self.play_fate(until));
-            let clients = self.tend_clients(until, failures);
-            let fate = fate.join().unwrap_or_else(|_| panic!("fate panicked"));
-            clients.and(fate)
+        let ended = self.start_steady().and_then(|_steady| {
+            let until = Instant::now() + time;
+            std::thread::scope(|scope| {
+                let fate = scope.spawn(|| self.play_fate(until));
+                let clients = self.tend_clients(until, failures);
+                let fate = fate.join().unwrap_or_else(|_| panic!("fate panicked"));
+                clients.and(fate)
+            })
         });
         // The numbers are of use also when something went wrong.
         let afterwards = ended.and_then(|()| self.afterwards());
         print!("{}", **self.counts);
         let _ = fs::remove_file(self.path);
         afterwards?;
-        let fine = self.counts.wrong.load(Relaxed) == 0 && self.counts.exact.load(Relaxed) > 0;
+        let Numbers { wrong, fuzzed, .. } = &**self.counts;
+        let fine = wrong.load(Relaxed) == 0 && fuzzed.load(Relaxed) > 0;
         println!(
             "torture: {} with seed {}",
             if fine { "ok" } else { "FAILED" },
@@ -73,16 +79,30 @@ impl<'a> Conductor<'a> {
         })
     }
 
+    /// Starts those that do everything right, and waits until one has seen it go right.
+    fn start_steady(&self) -> Result<Vec<Client>> {
+        let _daemon = self.good_hardware()?;
+        let mut random = fastrand::Rng::with_seed(self.seed.rotate_left(32));
+        let steady = (0..STEADY).map(|_| self.start("steady", random.u64(..)));
+        let steady = steady.collect::<Result<_>>()?;
+        self.counts.wait_for_progress(1, Instant::now() + FIRST);
+        let exact = self.counts.exact.load(Relaxed);
+        ensure!(
+            exact > 0,
+            "no job ran within {FIRST:?}, with nothing wrong yet"
+        );
+        Ok(steady)
+    }
+
     fn tend_clients(&self, until: Instant, failures: bool) -> Result<()> {
         let mut random = fastrand::Rng::with_seed(self.seed);
-        let steady = (0..STEADY).map(|_| self.start("steady", random.u64(..)));
-        let _steady: Vec<Client> = steady.collect::<Result<_>>()?;
         let memory = failures.then(|| self.start("memory", random.u64(..)));
         let _memory = memory.transpose()?;
         let fuzzers = (0..FUZZERS).map(|_| self.start("fuzz", random.u64(..)));
         let mut fuzzers: Vec<Client> = fuzzers.collect::<Result<_>>()?;
         while Instant::now() < until {
             std::thread::sleep(Duration::from_millis(random.u64(20..1500)));
+            self.counts.wait_for_progress(random.u64(1..400), until);
             let victim = random.usize(0..FUZZERS);
             fuzzers[victim] = self.start("fuzz", random.u64(..))?;
             count(&self.counts.killed);
@@ -104,24 +124,30 @@ impl<'a> Conductor<'a> {
         let channel = Channel::find();
         while Instant::now() < until {
             match (&self.simd, &channel) {
-                (Some(simd), _) => hardware::live(simd, &mut random, self.counts)?,
-                (None, Some(channel)) => channel.rebind(&mut random, self.counts)?,
+                (Some(simd), _) => hardware::live(simd, &mut random, self.counts, until)?,
+                (None, Some(channel)) => {
+                    self.counts.wait_for_progress(random.u64(1..60), until);
+                    channel.rebind(&mut random, self.counts)?;
+                }
                 (None, None) => std::thread::sleep(Duration::from_millis(100)),
             }
         }
         Ok(())
     }
 
+    /// Simulated hardware that does nothing wrong, if it is ours to play.
+    fn good_hardware(&self) -> Result<Option<Client>> {
+        let daemon = self.simd.as_ref().map(|simd| {
+            let mut daemon = Command::new(simd);
+            daemon.stdout(Stdio::null()).stderr(Stdio::null());
+            daemon.spawn().with_context(|| simd.display().to_string())
+        });
+        Ok(daemon.transpose()?.map(Client))
+    }
+
     /// With everybody gone and good hardware, jobs run.
     fn afterwards(&self) -> Result<()> {
-        let _daemon = match &self.simd {
-            Some(simd) => Some(Client(
-                Command::new(simd)
-                    .stdout(std::process::Stdio::null())
-                    .spawn()?,
-            )),
-            None => None,
-        };
+        let _daemon = self.good_hardware()?;
         let bench = client::ready();
         for seed in 0..100 {
             let works = bench.works(seed);

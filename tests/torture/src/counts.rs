@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::mm::{MapFlags, ProtFlags, mmap};
@@ -54,6 +55,18 @@ impl Counts {
         // SAFETY: as many bytes are mapped there for good, aligned to a page; any value of them is right,
         // and they are only changed atomically.
         Ok(Self(unsafe { &*at.cast() }))
+    }
+}
+
+impl Numbers {
+    /// Waits until clients have got so many calls or jobs further, but only until `until`. Whatever
+    /// strikes them waits for this before it does, or a slow machine would see nobody get anywhere.
+    pub fn wait_for_progress(&self, steps: u64, until: Instant) {
+        let so_far = || self.fuzzed.load(Relaxed) + self.exact.load(Relaxed);
+        let goal = so_far() + steps;
+        while so_far() < goal && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 }
 

@@ -14,14 +14,23 @@ use crate::counts::{Counts, count};
 /// Longer than a driver takes to see that its hardware hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One life of the daemon: what it is told to do wrong, and how long it may.
-pub fn live(simd: &Path, random: &mut fastrand::Rng, counts: &Counts) -> Result<()> {
-    let runs = random.u32(0..24);
+/// Makes the daemon die in mid-job.
+const DIE: &str = "--die-after-runs";
+
+/// One life of the daemon: what it is told to do wrong, and how long it may. Whatever isn't its death
+/// in mid-job comes once clients got somewhere, or at `until`.
+pub fn live(
+    simd: &Path,
+    random: &mut fastrand::Rng,
+    counts: &Counts,
+    until: Instant,
+) -> Result<()> {
+    let (runs, steps) = (random.u32(0..24), random.u64(1..60));
     let (fault, patience) = match random.u32(0..20) {
         0 => (Some("--hang-after-runs"), Duration::from_millis(600)),
         1 | 2 => (Some("--garbage-after-runs"), Duration::from_millis(300)),
         3 => (None, Duration::from_millis(random.u64(0..200))),
-        _ => (Some("--die-after-runs"), PATIENCE),
+        _ => (Some(DIE), PATIENCE),
     };
     let mut daemon = Command::new(simd);
     if let Some(fault) = fault {
@@ -34,7 +43,11 @@ pub fn live(simd: &Path, random: &mut fastrand::Rng, counts: &Counts) -> Result<
         .stderr(Stdio::null())
         .spawn()
         .with_context(|| simd.display().to_string())?;
-    let died = online(&mut daemon) && ended_within(&mut daemon, patience)?;
+    let online = online(&mut daemon);
+    if fault != Some(DIE) {
+        counts.wait_for_progress(steps, until.min(Instant::now() + PATIENCE));
+    }
+    let died = online && ended_within(&mut daemon, patience)?;
     count(if died { &counts.deaths } else { &counts.losses });
     let _ = daemon.kill();
     daemon.wait()?;
