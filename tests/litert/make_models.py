@@ -11,63 +11,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS / "golden"))
 
-from single_op import TYPES, Operator, Tensor, constant  # noqa: E402
+from writer import Operator, Tensor, build_graph, constant  # noqa: E402
 
 RUNS = 3
 
 
 def activation(name, shape, scale=0.5):
     return Tensor(name, shape, np.int8, scales=scale)
-
-
-def build(steps, inputs, outputs, open_tensors=()):
-    """Bytes of a model. A step is an operator, its inputs and its output; `open_tensors` have a
-    shape that the file leaves open."""
-    model, graph = schema.ModelT(), schema.SubGraphT()
-    model.version, model.subgraphs, model.buffers = 3, [graph], [schema.BufferT()]
-    tensors = list(inputs)
-    for _, read, made in steps:
-        tensors += [t for t in (*read, made) if t not in tensors]
-    graph.tensors = [table(model, t, t in open_tensors) for t in tensors]
-    graph.inputs, graph.outputs = [tensors.index(t) for t in inputs], [tensors.index(t) for t in outputs]
-    model.operatorCodes, graph.operators = [], []
-    for operator, read, made in steps:
-        code, entry = schema.OperatorCodeT(), schema.OperatorT()
-        code.builtinCode = getattr(schema.BuiltinOperator, operator.builtin)
-        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-        code.version = operator.version
-        entry.opcodeIndex = len(model.operatorCodes)
-        entry.inputs, entry.outputs = [tensors.index(t) for t in read], [tensors.index(made)]
-        if operator.options is not None:
-            name = type(operator.options).__name__.removesuffix("T")
-            entry.builtinOptionsType = getattr(schema.BuiltinOptions, name)
-            entry.builtinOptions = operator.options
-        model.operatorCodes.append(code)
-        graph.operators.append(entry)
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def table(model, tensor, is_open):
-    result = schema.TensorT()
-    result.name, result.type = tensor.name, TYPES[np.dtype(tensor.dtype)]
-    result.shape, result.quantization = [int(n) for n in tensor.shape], tensor.quantization()
-    if is_open:
-        result.shapeSignature = [-1] * len(tensor.shape)
-    if tensor.data is not None:
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(tensor.data).tobytes(), np.uint8)
-        model.buffers.append(buffer)
-        result.buffer = len(model.buffers) - 1
-    return result
 
 
 def add():
@@ -86,27 +42,28 @@ def islands():
     )
     bias = constant("bias", np.arange(-4, 4, dtype=np.int8).reshape(1, 8), scales=0.5)
     steps = [
-        (add(), [x, bias], sum_1),
-        (Operator("DEQUANTIZE", version=2), [sum_1], real),
-        (Operator("SIN"), [real], sine),
-        (Operator("QUANTIZE"), [sine], again),
-        (add(), [again, again], sum_2),
+        (add(), [x, bias], [sum_1]),
+        (Operator("DEQUANTIZE", version=2), [sum_1], [real]),
+        (Operator("SIN"), [real], [sine]),
+        (Operator("QUANTIZE"), [sine], [again]),
+        (add(), [again, again], [sum_2]),
     ]
-    return build(steps, [x], [sum_2])
+    return build_graph(steps, [x], [sum_2])
 
 
 def nothing():
     """Only what no APU has."""
     x, sine = Tensor("x", (1, 8), np.float32), Tensor("sine", (1, 8), np.float32)
-    return build([(Operator("SIN"), [x], sine)], [x], [sine])
+    return build_graph([(Operator("SIN"), [x], [sine])], [x], [sine])
 
 
 def open_shape():
     """A shape that is an input, and a sum of what gets that shape."""
     x, shape = activation("x", (2, 4)), Tensor("shape", (2,), np.int32)
     shaped, total = activation("shaped", (1, 1)), activation("total", (1, 1))
-    steps = [(Operator("RESHAPE"), [x, shape], shaped), (add(), [shaped, shaped], total)]
-    return build(steps, [x, shape], [total], open_tensors=[shaped, total])
+    shaped.open_dimensions = total.open_dimensions = 2
+    steps = [(Operator("RESHAPE"), [x, shape], [shaped]), (add(), [shaped, shaped], [total])]
+    return build_graph(steps, [x, shape], [total])
 
 
 def computed_shape():
@@ -117,11 +74,11 @@ def computed_shape():
     options = schema.ShapeOptionsT()
     options.outType = schema.TensorType.INT32
     steps = [
-        (Operator("SHAPE", options=options), [x], size),
-        (Operator("REVERSE_V2"), [size, axis], turned),
-        (Operator("RESHAPE"), [x, turned], shaped),
+        (Operator("SHAPE", options=options), [x], [size]),
+        (Operator("REVERSE_V2"), [size, axis], [turned]),
+        (Operator("RESHAPE"), [x, turned], [shaped]),
     ]
-    return build(steps, [x], [shaped])
+    return build_graph(steps, [x], [shaped])
 
 
 def shape_from_elsewhere():
@@ -133,20 +90,20 @@ def shape_from_elsewhere():
     options = schema.ShapeOptionsT()
     options.outType = schema.TensorType.INT32
     steps = [
-        (Operator("SHAPE", options=options), [x], size),
-        (Operator("REVERSE_V2"), [size, axis], turned),
-        (Operator("DEQUANTIZE", version=2), [x], real),
-        (Operator("SIN"), [real], sine),
-        (Operator("QUANTIZE"), [sine], again),
-        (Operator("RESHAPE"), [again, turned], shaped),
+        (Operator("SHAPE", options=options), [x], [size]),
+        (Operator("REVERSE_V2"), [size, axis], [turned]),
+        (Operator("DEQUANTIZE", version=2), [x], [real]),
+        (Operator("SIN"), [real], [sine]),
+        (Operator("QUANTIZE"), [sine], [again]),
+        (Operator("RESHAPE"), [again, turned], [shaped]),
     ]
-    return build(steps, [x], [shaped])
+    return build_graph(steps, [x], [shaped])
 
 
 def two_sums():
     """Two sums in a row of one picture, or of more after a resize."""
     x, once, twice = (activation(name, (1, 4, 4, 2)) for name in ("x", "once", "twice"))
-    return build([(add(), [x, x], once), (add(), [once, x], twice)], [x], [twice])
+    return build_graph([(add(), [x, x], [once]), (add(), [once, x], [twice])], [x], [twice])
 
 
 def slow():
@@ -160,8 +117,8 @@ def slow():
         data = rng.integers(-127, 128, (64, 3, 3, 64), np.int8)
         weights = constant(f"weights_{i}", data, scales=[0.01] * 64)
         bias = constant(f"bias_{i}", np.zeros(64, np.int32), scales=[0.005] * 64)
-        steps.append((Operator("CONV_2D", version=3, options=options), [read, weights, bias], made))
-    return build(steps, images[:1], images[-1:])
+        steps.append((Operator("CONV_2D", version=3, options=options), [read, weights, bias], [made]))
+    return build_graph(steps, images[:1], images[-1:])
 
 
 def main():

@@ -2,9 +2,12 @@
 
 Which kernels that is, `stages` knows, which `apu diff` has as well.
 
-    litert.py MODEL OUT.npz [--numerics tflite] [--runs 10] [--seed 0] [--picture FILE ...]
+    litert.py MODEL OUT [--numerics tflite] [--runs 10] [--seed 0] [--picture FILE ...]
 
-Inputs are uniform random bytes for `--runs` runs, then each picture scaled to the model's input.
+OUT is the archive; where MODEL is a folder, OUT is one that gets NAME.npz for each NAME.tflite.
+
+Inputs are uniform for `--runs` runs, then each picture scaled to the model's input. Bytes and 16 bits can be anything,
+float32 is from -1 to 1, and wider integers are below 64, since they mostly are places in a table.
 """
 
 import argparse
@@ -21,8 +24,11 @@ from stages import PLAIN, stages  # noqa: E402
 
 
 def random_input(rng, detail):
-    low, high = np.iinfo(detail["dtype"]).min, np.iinfo(detail["dtype"]).max
-    return rng.integers(low, high + 1, detail["shape"]).astype(detail["dtype"])
+    dtype = np.dtype(detail["dtype"])
+    if dtype == np.float32:
+        return rng.uniform(-1, 1, detail["shape"]).astype(dtype)
+    low, high = (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.itemsize < 4 else (0, 63)
+    return rng.integers(low, high + 1, detail["shape"]).astype(dtype)
 
 
 def picture_input(path, detail):
@@ -33,21 +39,12 @@ def picture_input(path, detail):
     return (pixels.astype(np.int16) - (128 if signed else 0)).astype(detail["dtype"])[np.newaxis]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--numerics", choices=["tflite", "xnnpack"], default="tflite")
-    parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--picture", type=Path, nargs="*", default=[])
-    arguments = parser.parse_args()
-
-    content = arguments.model.read_bytes()
+def answer(path, out, arguments):
+    content = path.read_bytes()
     details = Interpreter(model_content=content, experimental_op_resolver_type=PLAIN).get_input_details()
     rng = np.random.default_rng(arguments.seed)
     runs = [[random_input(rng, d) for d in details] for _ in range(arguments.runs)]
-    runs += [[picture_input(path, details[0])] for path in arguments.picture]
+    runs += [[picture_input(picture, details[0])] for picture in arguments.picture]
 
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph, parts = model.subgraphs[0], stages(model, arguments.numerics)
@@ -62,7 +59,24 @@ def main():
     entries |= {f"live/00/output_{i}": np.stack(values) for i, values in enumerate(zip(*results))}
     entries["live/00/model"] = np.frombuffer(content, np.uint8)
     entries["live/00/parameters"] = np.frombuffer(f'"{len(parts)} stages"'.encode(), np.uint8)
-    np.savez(arguments.out, **entries)
+    np.savez(out, **entries)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--numerics", choices=["tflite", "xnnpack"], default="tflite")
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--picture", type=Path, nargs="*", default=[])
+    arguments = parser.parse_args()
+
+    if arguments.model.is_dir():
+        for model in sorted(arguments.model.glob("*.tflite")):
+            answer(model, arguments.out / f"{model.stem}.npz", arguments)
+    else:
+        answer(arguments.model, arguments.out, arguments)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from single_op import build
+from writer import build
 
 RUNS = 4  # input sets of a case
 

@@ -4,7 +4,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
-from single_op import Operator, Tensor, constant
+from writer import Operator, Tensor, constant
 
 from . import Case, RUNS, build, case, centred, log_uniform, middle, moved, options, pick, quantised, values, zero_point
 from .layout import reduced

@@ -3,7 +3,7 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from single_op import Operator, Tensor, constant
+from writer import Operator, Tensor, constant
 
 from . import RUNS, Case, build, case, centred, limits, log_uniform, middle, pick, zero_point
 

@@ -3,7 +3,7 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from single_op import Operator, Tensor
+from writer import Operator, Tensor
 
 from . import case, centred, log_uniform, options, zero_point
 

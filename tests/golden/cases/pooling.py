@@ -2,7 +2,7 @@
 
 from ai_edge_litert import schema_py_generated as schema
 
-from single_op import Operator, Tensor
+from writer import Operator, Tensor
 
 from . import case, log_uniform, zero_point
 from .convolution import fit

@@ -3,7 +3,7 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from single_op import Operator, Tensor, constant
+from writer import Operator, Tensor, constant
 
 from . import Case, RUNS, build, log_uniform, options, pick, probe, zero_point
 

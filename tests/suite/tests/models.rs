@@ -7,17 +7,14 @@ use std::path::PathBuf;
 use apu_compiler::{Numerics, Optimise, Options};
 use suite::archive::Case;
 use suite::inference::verdict;
-use suite::litert::LiteRt;
+use suite::litert::{LiteRt, runs};
 use suite::shared;
 use suite::skip::{Skip, or_skip};
 
 const PICTURES: [&str; 2] = ["images/grace_hopper.bmp", "images/cat.bmp"];
 
 /// Random inputs of each model.
-fn runs() -> u32 {
-    let asked = std::env::var("APU_MODEL_RUNS").ok();
-    asked.and_then(|runs| runs.parse().ok()).unwrap_or(10)
-}
+const RUNS: u32 = 10;
 
 fn reference(model: &str, numerics: Numerics, pictures: &[&str]) -> Result<Case, Skip> {
     let litert = LiteRt::find()?;
@@ -26,14 +23,14 @@ fn reference(model: &str, numerics: Numerics, pictures: &[&str]) -> Result<Case,
         .map(|p| shared::file(p))
         .collect::<Result<_, _>>()?;
     let path = shared::file(&format!("models/{model}.tflite"))?;
-    Ok(litert.reference(&path, numerics, runs(), &pictures))
+    Ok(litert.reference(&path, numerics, runs(RUNS), &pictures))
 }
 
 fn check(model: &str, pictures: &[&str]) {
     or_skip(model, || {
         for numerics in [Numerics::Tflite, Numerics::Xnnpack] {
             let case = reference(model, numerics, pictures)?;
-            assert_eq!(case.runs(), runs() as usize + pictures.len());
+            assert_eq!(case.runs(), runs(RUNS) as usize + pictures.len());
             for optimise in [Optimise::Speed, Optimise::Size] {
                 let options = Options {
                     numerics,
@@ -89,7 +86,7 @@ fn the_reference_knows_the_pictures() {
                 .max_by_key(|&(_, score)| score)
         };
         let named = |run| labels.lines().nth(best(run)?.0);
-        let [soldier, cat] = [runs() as usize, runs() as usize + 1].map(named);
+        let [soldier, cat] = [runs(RUNS) as usize, runs(RUNS) as usize + 1].map(named);
         assert!(
             soldier.is_some_and(|label| label.contains("military uniform")),
             "{soldier:?}"

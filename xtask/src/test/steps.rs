@@ -14,6 +14,8 @@ const NODE: &str = "/dev/accel/accel0";
 const ANY_DEVICE: [&str; 3] = ["golden", "models", "digits"];
 /// Cases of `tests/suite` that LiteRT makes anew, which is about its arithmetic and not about devices.
 const SWEEP: &str = "sweep";
+/// Whole networks, as well.
+const NETWORKS: &str = "networks";
 /// Cases of `tests/suite` that unload the drivers and load them again.
 const MODULES: &str = "modules";
 /// Damaged models and programs, which no device must see first.
@@ -175,7 +177,11 @@ fn suite_in_process() -> Result<Vec<Command>> {
     let mut cargo = workspace::cargo();
     cargo.args(["test", "--release", "--package=suite"]);
     cargo.args(ANY_DEVICE.iter().flat_map(|target| ["--test", target]));
-    cargo.args(["--test", SWEEP, "--test", MUTATED]);
+    cargo.args(
+        [SWEEP, NETWORKS, MUTATED]
+            .iter()
+            .flat_map(|target| ["--test", target]),
+    );
     cargo.env("APU_LITERT_PYTHON", setup::litert()?);
     let mut diff = workspace::cargo();
     diff.args([

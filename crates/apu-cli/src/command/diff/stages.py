@@ -35,7 +35,7 @@ class Stage:
         read = {t for op in operators for t in op.inputs if t >= 0}
         later = graph.operators[graph.operators.index(operators[-1]) + 1 :]
         wanted = {t for op in later for t in op.inputs} | set(graph.outputs)
-        self.inputs = [t for t in sorted(read - made) if not is_constant(model, graph.tensors[t])]
+        self.inputs = [t for t in sorted(read - made) if is_fed(model, graph.tensors[t])]
         self.outputs = [t for t in sorted(made & wanted)]
         # XNNPACK keeps what is between its operators to itself.
         self.made = self.outputs if kernels == DEFAULT else sorted(made)
@@ -55,8 +55,10 @@ class Stage:
             tensors[index] = self.interpreter.get_tensor(index)
 
 
-def is_constant(model, tensor):
-    return model.buffers[tensor.buffer].data is not None and len(model.buffers[tensor.buffer].data) > 0
+def is_fed(model, tensor):
+    """Whether a tensor that no operator makes comes from without; states and constants don't."""
+    data = model.buffers[tensor.buffer].data
+    return not tensor.isVariable and (data is None or len(data) == 0)
 
 
 def pack(model, operators, inputs, outputs):

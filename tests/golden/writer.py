@@ -1,4 +1,4 @@
-"""Single-operator .tflite models, written as flatbuffers without any converter."""
+""".tflite models, written as flatbuffers without any converter."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,8 @@ TYPES = {
 
 @dataclass(eq=False)
 class Tensor:
-    """A tensor of the model. `scales` is None, one number, or one a channel along `axis`."""
+    """A tensor of the model. `scales` is None, one number, or one a channel along `axis`. The file leaves the
+    first `open_dimensions` of the shape open."""
 
     name: str
     shape: tuple
@@ -29,6 +30,7 @@ class Tensor:
     axis: int = 0
     data: np.ndarray = None
     variable: bool = False
+    open_dimensions: int = 0
 
     def quantization(self):
         if self.scales is None:
@@ -48,6 +50,8 @@ class Tensor:
         result.quantization = self.quantization()
         result.buffer = buffer
         result.isVariable = self.variable
+        if self.open_dimensions:
+            result.shapeSignature = [-1 if i < self.open_dimensions else n for i, n in enumerate(result.shape)]
         return result
 
 
@@ -69,31 +73,36 @@ class Operator:
 
 def build(operator, inputs, outputs):
     """Bytes of a model with one operator. `None` among the inputs stands for an omitted one."""
-    tensors = [t for t in (*inputs, *outputs, *operator.intermediates) if t is not None]
-    model = schema.ModelT()
-    model.version = 3
-    model.description = "one operator"
-    model.operatorCodes = [_code(operator)]
-    model.buffers = [schema.BufferT()]
-    graph = schema.SubGraphT()
+    given = [t for t in inputs if t is not None and t.data is None and not t.variable]
+    return build_graph([(operator, inputs, outputs)], given, outputs, "one operator")
+
+
+def build_graph(steps, inputs, outputs, description="several operators"):
+    """Bytes of a model. A step is an operator, its inputs and its outputs."""
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.description = 3, description
+    model.operatorCodes, model.buffers, model.subgraphs = [], [schema.BufferT()], [graph]
+    operands = [t for op, read, made in steps for t in (*read, *made, *op.intermediates) if t is not None]
+    tensors = list(dict.fromkeys(operands))
+    index = {t: i for i, t in enumerate(tensors)} | {None: -1}
     graph.tensors = [t.table(_buffer(model, t.data)) for t in tensors]
-    graph.operators = [_operator(operator, tensors, inputs, outputs)]
-    between = [*outputs, *operator.intermediates]
-    graph.inputs = [i for i, t in enumerate(tensors) if t.data is None and t not in between and not t.variable]
-    graph.outputs = [tensors.index(t) for t in outputs]
-    model.subgraphs = [graph]
-    builder = flatbuffers.Builder(1024)
+    graph.operators = [_operator(model, index, *step) for step in steps]
+    graph.inputs, graph.outputs = [index[t] for t in inputs], [index[t] for t in outputs]
+    builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
 
-def _code(operator):
+def _code(model, operator):
+    """Index of the operator's kind, which several have in common."""
     code = schema.OperatorCodeT()
     code.builtinCode = getattr(schema.BuiltinOperator, operator.builtin)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
     code.version = operator.version
     code.customCode = operator.custom
-    return code
+    same = [i for i, known in enumerate(model.operatorCodes) if vars(known) == vars(code)]
+    model.operatorCodes += [] if same else [code]
+    return same[0] if same else len(model.operatorCodes) - 1
 
 
 def _buffer(model, data):
@@ -106,11 +115,11 @@ def _buffer(model, data):
     return len(model.buffers) - 1
 
 
-def _operator(operator, tensors, inputs, outputs):
+def _operator(model, index, operator, inputs, outputs):
     result = schema.OperatorT()
-    result.inputs = [-1 if t is None else tensors.index(t) for t in inputs]
-    result.outputs = [tensors.index(t) for t in outputs]
-    result.intermediates = [tensors.index(t) for t in operator.intermediates]
+    result.opcodeIndex = _code(model, operator)
+    result.inputs, result.outputs = [index[t] for t in inputs], [index[t] for t in outputs]
+    result.intermediates = [index[t] for t in operator.intermediates]
     if operator.custom is not None:
         result.customOptions = np.frombuffer(operator.options, np.uint8)
     elif operator.options is not None:
