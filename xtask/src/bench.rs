@@ -2,9 +2,11 @@
 
 mod contender;
 mod driver;
+mod guest;
 mod models;
 mod peak;
 mod report;
+mod transports;
 
 use std::process::ExitCode;
 
@@ -18,6 +20,8 @@ pub enum Verb {
     Models(models::Models),
     /// The driver, in a guest, as ratios to floors that are measured beside it
     Driver(driver::Driver),
+    /// A model over each transport, from insmod on, beside the same in process
+    Transports(transports::Transports),
 }
 
 /// Measures it.
@@ -25,5 +29,6 @@ pub fn main(verb: &Verb) -> Result<ExitCode> {
     match verb {
         Verb::Models(models) => models::main(models),
         Verb::Driver(driver) => driver::main(driver),
+        Verb::Transports(transports) => transports::main(transports),
     }
 }

@@ -1,6 +1,7 @@
 //! What the driver costs, each beside a floor that is measured in the same breath.
 //!
-//! To be run in a guest, where times are only good as ratios; `cargo xtask bench driver` does that.
+//! To be run in a guest, where times are only good as ratios; `cargo xtask bench driver` and `cargo
+//! xtask bench transports` do that.
 //! Two things that are compared take turns, and what counts is the median of how they compared.
 
 mod clients;
@@ -8,6 +9,7 @@ mod floor;
 mod jobs;
 mod mappings;
 mod priority;
+mod transport;
 mod turns;
 
 use std::path::{Path, PathBuf};
@@ -41,6 +43,13 @@ enum Role {
         /// How long
         milliseconds: u64,
     },
+    /// Loads the drivers of a transport and runs a model, again and again
+    Transport {
+        /// Which
+        transport: transport::Transport,
+        /// A .tflite file
+        model: PathBuf,
+    },
 }
 
 /// Everything; the names are those of `cargo xtask bench driver`.
@@ -57,6 +66,9 @@ fn main() -> Result<()> {
     match role {
         Some(Role::Echo { from, to }) => floor::echo(from, to),
         Some(Role::Client { milliseconds }) => clients::run(&bench(&device)?, milliseconds),
+        Some(Role::Transport { transport, model }) => {
+            print(&transport::measure(transport, &model)?)
+        }
         None => {
             let report = Report {
                 jobs: jobs::measure(&bench(&device)?)?,
@@ -64,10 +76,14 @@ fn main() -> Result<()> {
                 clients: clients::measure(&device)?,
                 mappings: mappings::measure(&bench(&device)?)?,
             };
-            println!("{}", serde_json::to_string(&report)?);
-            Ok(())
+            print(&report)
         }
     }
+}
+
+fn print(report: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string(report)?);
+    Ok(())
 }
 
 fn bench(device: &Path) -> Result<Bench> {

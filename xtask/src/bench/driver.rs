@@ -2,18 +2,15 @@
 //! measured beside it.
 
 use std::io::{Write, stdout};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::{command, workspace};
+use super::guest;
+use crate::workspace;
 
-/// The model that is run through the kernel and in process, where there is one.
-const MODEL: &str = "../shared/models/mobilenet_v2_1.0_224_quant.tflite";
-/// The one to take otherwise.
-const OWN_MODEL: &str = "models/digits/digits.tflite";
 const NODE: &str = "/dev/accel/accel0";
 
 /// How to tell.
@@ -54,49 +51,26 @@ pub fn main(driver: &Driver) -> Result<ExitCode> {
 
 fn measure(transport: &str) -> Result<Value> {
     let programs = workspace::build_release(&["apu-simd", "apu-cli", "driver-bench"])?;
-    let mut report = guest(transport, programs.join("driver-bench").as_os_str(), &[])?;
-    let model = if workspace::root().join(MODEL).exists() {
-        MODEL
-    } else {
-        OWN_MODEL
-    };
+    let options = ["--transport", transport];
+    let bench = programs.join("driver-bench");
+    let mut report = guest::report(&mut guest::guest(&options, bench.as_os_str())?)?;
+    let model = guest::model();
     let inference = |device: &str| -> Result<f64> {
-        let arguments = ["bench", model, "--runs", "60", "--json", "--device", device];
-        let report = guest(transport, programs.join("apu").as_os_str(), &arguments)?;
+        let mut run = guest::guest(&options, programs.join("apu").as_os_str())?;
+        run.args(["bench", model, "--runs", "60", "--json", "--device", device]);
+        let report = guest::report(&mut run)?;
         report["inference"]["min_us"]
             .as_f64()
             .context("apu bench told no time")
     };
     let (kernel, in_process) = (inference(NODE)?, inference("in-process")?);
     report["model"] = json!({
-        "name": model.rsplit('/').next(),
+        "name": guest::name_of(model),
         "kernel_us": kernel,
         "in_process_us": in_process,
         "kernel_to_in_process": kernel / in_process,
     });
     Ok(report)
-}
-
-/// What a program says in a guest: one JSON value.
-fn guest(transport: &str, program: &std::ffi::OsStr, arguments: &[&str]) -> Result<Value> {
-    let mut run = Command::new(std::env::current_exe()?);
-    run.args([
-        "uml",
-        "run",
-        "--memory",
-        "3072",
-        "--transport",
-        transport,
-        "--",
-    ]);
-    run.arg(program).args(arguments);
-    command::without_cargo_variables(&mut run);
-    run.stderr(std::process::Stdio::inherit());
-    let output = run.output().context("running a guest")?;
-    if !output.status.success() {
-        bail!("the guest ended with {}", output.status);
-    }
-    serde_json::from_slice(&output.stdout).context("reading what the guest said")
 }
 
 fn rows(report: &Value) -> Vec<String> {
