@@ -101,8 +101,8 @@ impl Running {
     ) -> Result<Self, Error> {
         let memory = chip.memory()?;
         let image = Image::find(&memory, address)?;
-        info!(?image, "the core runs");
-        let link = Arc::new(Link::new(Arc::clone(chip), memory, &image)?);
+        info!(address = format_args!("{address:#x}"), "the core runs");
+        let link = Arc::new(Link::new(Arc::clone(chip), memory, image));
         let platform = ThroughIommu(Tokens::new(Arc::new(chip.pages()?), BUFFERS));
         let (wire, options) = (Arc::clone(&link), *options);
         let server = thread::Builder::new()

@@ -30,10 +30,10 @@ pub struct Ring {
 /// Where things are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// The rings, by the number of their queue.
-    pub rings: [Ring; 2],
-    /// Address of the byte that says how far the driver is.
-    pub status: u32,
+    /// Address at which it was loaded.
+    address: u32,
+    /// Address of the virtio device in its resource table.
+    device: u32,
 }
 
 impl Image {
@@ -43,27 +43,40 @@ impl Image {
     /// [`Error::Image`].
     pub fn find(memory: &GuestMemoryMmap, address: u32) -> Result<Self, Error> {
         let broken = |reason| Error::Image { address, reason };
-        let word = |at: u32| memory.read_obj::<u32>(GuestAddress(at.into())).ok();
         let mark: [u8; 8] = memory
             .read_obj(GuestAddress(address.into()))
             .map_err(|_| broken("it can't be read"))?;
         if mark != MARK {
             return Err(broken("it doesn't begin as firmware for this core does"));
         }
-        let entry = || {
-            let table = word(address.checked_add(8)?)?;
-            let count = word(table.checked_add(4)?)?.min(MAX_ENTRIES);
+        let device = || {
+            let table = word(memory, address.checked_add(8)?)?;
+            let count = word(memory, table.checked_add(4)?)?.min(MAX_ENTRIES);
             let entries = (0..count).filter_map(|index| {
-                let offset = word(table.checked_add(16 + 4 * index)?)?;
+                let offset = word(memory, table.checked_add(16 + 4 * index)?)?;
                 table.checked_add(offset)
             });
-            let mut devices = entries.filter(|entry| word(*entry) == Some(VDEV));
+            let mut devices = entries.filter(|entry| word(memory, *entry) == Some(VDEV));
             devices.next()
         };
-        let entry = entry().ok_or_else(|| broken("its resource table has no virtio device"))?;
+        let device = device().ok_or_else(|| broken("its resource table has no virtio device"))?;
+        Ok(Self { address, device })
+    }
+
+    /// Address of the byte that says how far the driver is.
+    pub fn status(&self) -> GuestAddress {
+        GuestAddress(u64::from(self.device) + u64::from(STATUS))
+    }
+
+    /// The rings, by the number of their queue. Their addresses are the driver's to fill in, which it
+    /// has done when its status says that it is ready.
+    ///
+    /// # Errors
+    /// [`Error::Image`].
+    pub fn rings(&self, memory: &GuestMemoryMmap) -> Result<[Ring; 2], Error> {
         let ring = |index: u32| {
-            let at =
-                |number| word(entry.checked_add(4 * (DEVICE_WORDS + RING_WORDS * index + number))?);
+            let words = DEVICE_WORDS + RING_WORDS * index;
+            let at = |number| word(memory, self.device.checked_add(4 * (words + number))?);
             Some(Ring {
                 address: at(0)?,
                 align: at(1)?,
@@ -71,9 +84,13 @@ impl Image {
             })
         };
         let rings = || Some([ring(0)?, ring(1)?]);
-        Ok(Self {
-            rings: rings().ok_or_else(|| broken("its virtio device lacks a ring"))?,
-            status: entry.saturating_add(STATUS),
+        rings().ok_or(Error::Image {
+            address: self.address,
+            reason: "its virtio device lacks a ring",
         })
     }
+}
+
+fn word(memory: &GuestMemoryMmap, at: u32) -> Option<u32> {
+    memory.read_obj(GuestAddress(at.into())).ok()
 }

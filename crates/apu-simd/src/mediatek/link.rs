@@ -22,40 +22,39 @@ const INTERRUPT: u32 = 1;
 pub struct Link {
     chip: Arc<Chip>,
     memory: GuestMemoryMmap,
-    /// Where the driver says how far it is.
-    status: GuestAddress,
+    image: Image,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 struct State {
-    input: Queue,
-    output: Queue,
+    /// Once the driver is ready.
+    queues: Option<Queues>,
     endpoint: Endpoint,
     announced: bool,
     stopped: bool,
 }
 
+struct Queues {
+    input: Queue,
+    output: Queue,
+}
+
 impl Link {
     /// The queues of `image`, of which nothing has been used yet.
-    ///
-    /// # Errors
-    /// [`Error::Queue`].
-    pub fn new(chip: Arc<Chip>, memory: GuestMemoryMmap, image: &Image) -> Result<Self, Error> {
-        let [input, output] = &image.rings;
-        Ok(Self {
+    pub fn new(chip: Arc<Chip>, memory: GuestMemoryMmap, image: Image) -> Self {
+        Self {
             chip,
             memory,
-            status: GuestAddress(image.status.into()),
+            image,
             state: Mutex::new(State {
-                input: queue("input", input)?,
-                output: queue("output", output)?,
+                queues: None,
                 endpoint: Endpoint::new(ADDRESS),
                 announced: false,
                 stopped: false,
             }),
             changed: Condvar::new(),
-        })
+        }
     }
 
     /// Looks at the queues again.
@@ -80,15 +79,27 @@ impl Link {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Announces the channel, once the driver can take it.
-    fn announce(&self, state: &mut State) -> Result<(), Error> {
-        let ready = self.memory.read_obj::<u8>(self.status).unwrap_or(0) & DRIVER_OK != 0;
-        if state.announced || !ready {
-            return Ok(());
+    /// Finds the queues, once the driver has said where they are.
+    fn set_up(&self, state: &mut State) -> Result<(), Error> {
+        let ready = self.memory.read_obj::<u8>(self.image.status()).unwrap_or(0) & DRIVER_OK != 0;
+        if state.queues.is_none() && ready {
+            let [input, output] = self.image.rings(&self.memory)?;
+            state.queues = Some(Queues {
+                input: queue("input", &input)?,
+                output: queue("output", &output)?,
+            });
         }
+        Ok(())
+    }
+
+    /// Announces the channel, unless that has been done.
+    fn announce(&self, state: &mut State) -> Result<(), Error> {
+        let (Some(queues), false) = (&mut state.queues, state.announced) else {
+            return Ok(());
+        };
         let sent = state
             .endpoint
-            .announce(CHANNEL, &mut state.input, &self.memory)?;
+            .announce(CHANNEL, &mut queues.input, &self.memory)?;
         state.announced = sent != Sent::Full;
         self.tell(sent)
     }
@@ -110,14 +121,17 @@ impl Wire for Link {
             if state.stopped {
                 return Ok(None);
             }
+            self.set_up(state)?;
             self.announce(state)?;
-            let taken = state
-                .endpoint
-                .receive(&mut state.output, &self.memory, buffer)?;
-            if let Some(length) = taken.map(<[u8]>::len) {
-                // The driver may wait for an empty buffer.
-                self.chip.interrupt(INTERRUPT)?;
-                return Ok(buffer.get(..length));
+            if let Some(queues) = &mut state.queues {
+                let taken = state
+                    .endpoint
+                    .receive(&mut queues.output, &self.memory, buffer)?;
+                if let Some(length) = taken.map(<[u8]>::len) {
+                    // The driver may wait for an empty buffer.
+                    self.chip.interrupt(INTERRUPT)?;
+                    return Ok(buffer.get(..length));
+                }
             }
             guard = self.wait(guard);
         }
@@ -130,11 +144,13 @@ impl Wire for Link {
             if state.stopped {
                 return Err(Error::Gone);
             }
-            let sent = state
-                .endpoint
-                .send(message, &mut state.input, &self.memory)?;
-            if sent != Sent::Full {
-                return self.tell(sent);
+            if let Some(queues) = &mut state.queues {
+                let sent = state
+                    .endpoint
+                    .send(message, &mut queues.input, &self.memory)?;
+                if sent != Sent::Full {
+                    return self.tell(sent);
+                }
             }
             guard = self.wait(guard);
         }
