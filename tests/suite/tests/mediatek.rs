@@ -143,6 +143,7 @@ fn firmware_that_lies_is_refused_and_the_next_one_boots() {
                 ("local-ram.elf", "firmware may not have Carveout"),
                 ("rings.elf", "firmware may not have Vdev"),
                 ("no-memory.elf", "bad phdr da"),
+                ("table.elf", "broken resource table"),
             ] {
                 let mut log = KernelLog::from_now();
                 processor.set_firmware(&format!("lies/{image}"));
