@@ -264,6 +264,9 @@ pub struct Diff {
         hide_env_values = true
     )]
     pub python: PathBuf,
+    /// Whose numbers to compare: tflite, or xnnpack as LiteRT's by default
+    #[arg(long, value_name = "NUMERICS", default_value_t)]
+    pub numerics: Numerics,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

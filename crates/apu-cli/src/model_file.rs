@@ -73,11 +73,15 @@ impl ModelFile {
 
     /// Compiles it, unless it is or has been.
     pub fn program(&self, args: &CompileArgs) -> Result<Program, Error> {
+        self.program_for(&args.options(), args)
+    }
+
+    /// Likewise for options of which the arguments have some only.
+    pub fn program_for(&self, options: &Options, args: &CompileArgs) -> Result<Program, Error> {
         let bytes = if self.is_program() {
             self.bytes.to_vec()
         } else {
-            self.compile(&args.options(), args.cache().as_ref())?
-                .program
+            self.compile(options, args.cache().as_ref())?.program
         };
         self.parse(bytes)
     }

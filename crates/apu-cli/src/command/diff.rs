@@ -7,6 +7,7 @@ mod litert;
 use std::io::{Write, stdout};
 
 use apu::DType;
+use apu_compiler::Options;
 use apu_compiler::graph::{Graph, TensorId};
 use serde::Serialize;
 
@@ -47,16 +48,20 @@ pub fn run(args: &Diff, console: &Console) -> Result<(), Error> {
         return Err(Error::AlreadyCompiled { path: model.name });
     }
     let graph = model.graph()?;
-    let program = model.program(&args.compile)?;
+    let options = Options {
+        numerics: args.numerics,
+        ..args.compile.options()
+    };
+    let program = model.program_for(&options, &args.compile)?;
     let inputs = if args.inputs.is_empty() {
         arbitrary::inputs(&program)
     } else {
         npy::read_all(&args.inputs, &model.name, &program)?
     };
     let wanted = console.step("running LiteRT", || {
-        litert::tensors(&args.python, &args.model, &inputs)
+        litert::tensors(&args.python, &args.model, args.numerics, &inputs)
     })?;
-    let on_device = layers::Runner::new(&model, &args.device.device, &inputs);
+    let on_device = layers::Runner::new(&model, args.numerics, &args.device.device, &inputs);
     let ours = console.step("running the model", || on_device.tensors(&graph))?;
     let outputs = on_device.outputs(program)?;
 

@@ -32,13 +32,15 @@ fn a_model_that_is_right_is_equal_in_every_layer() {
     if python().is_none() {
         return;
     }
-    let (code, report, stderr) = diff(&Folder::new(), "");
-    assert_eq!((code, stderr.as_str()), (Some(0), ""));
-    assert_eq!(report["first"], Value::Null);
-    let layers = report["layers"].as_array().unwrap();
-    assert_eq!(layers.len(), 11);
-    assert!(layers.iter().all(|layer| layer["difference"].is_null()));
-    assert_eq!(report["outputs"], json!([null]));
+    for numerics in ["tflite", "xnnpack"] {
+        let (code, report, stderr) = diff(&Folder::new(), &format!("--numerics {numerics}"));
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        assert_eq!(report["first"], Value::Null);
+        let layers = report["layers"].as_array().unwrap();
+        assert_eq!(layers.len(), 11);
+        assert!(layers.iter().all(|layer| layer["difference"].is_null()));
+        assert_eq!(report["outputs"], json!([null]));
+    }
 }
 
 /// LiteRT gets the model as it is, the APU one with another bias.
@@ -50,7 +52,7 @@ fn the_first_operator_that_is_wrong_is_named_and_by_how_much() {
     folder.write("digits.tflite", &with_another_bias());
     let wrapper = folder.path().join("python");
     let exec = format!(
-        "#!/bin/sh\nexec '{}' \"$1\" right.tflite \"$3\"\n",
+        "#!/bin/sh\nexec '{}' \"$1\" right.tflite \"$3\" \"$4\"\n",
         python.display()
     );
     folder.write("python", exec.as_bytes());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use apu::Program;
 use apu_compiler::graph::{Graph, TensorId};
-use apu_compiler::{Options, compile_graph};
+use apu_compiler::{Numerics, Options, compile_graph};
 use apu_proto::message::MAX_SEGMENTS;
 use apu_proto::program::SEGMENT_IO;
 
@@ -16,14 +16,21 @@ use crate::model_file::ModelFile;
 /// Runs programs of one model on one device with the same inputs.
 pub struct Runner<'a> {
     model: &'a ModelFile,
+    numerics: Numerics,
     device: &'a str,
     inputs: &'a [Vec<u8>],
 }
 
 impl<'a> Runner<'a> {
-    pub fn new(model: &'a ModelFile, device: &'a str, inputs: &'a [Vec<u8>]) -> Self {
+    pub fn new(
+        model: &'a ModelFile,
+        numerics: Numerics,
+        device: &'a str,
+        inputs: &'a [Vec<u8>],
+    ) -> Self {
         Self {
             model,
+            numerics,
             device,
             inputs,
         }
@@ -50,7 +57,11 @@ impl<'a> Runner<'a> {
     }
 
     fn compile(&self, graph: &Graph) -> Result<Program, Error> {
-        let compiled = compile_graph(graph, &Options::default());
+        let options = Options {
+            numerics: self.numerics,
+            ..Options::default()
+        };
+        let compiled = compile_graph(graph, &options);
         self.model.parse(
             compiled
                 .map_err(|source| self.model.refused(source))?

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use apu_compiler::Numerics;
 use apu_compiler::graph::TensorId;
 use serde::Deserialize;
 
@@ -24,13 +25,15 @@ struct Place {
 pub fn tensors(
     python: &Path,
     model: &Path,
+    numerics: Numerics,
     inputs: &[Vec<u8>],
 ) -> Result<HashMap<TensorId, Vec<u8>>, Error> {
     let failed = |what: String| Error::LiteRt {
         python: python.into(),
         what,
     };
-    let (folder, answer) = run(python, model, inputs).map_err(|error| failed(error.to_string()))?;
+    let (folder, answer) =
+        run(python, model, numerics, inputs).map_err(|error| failed(error.to_string()))?;
     if !answer.status.success() {
         let said = String::from_utf8_lossy(&answer.stderr);
         let last = said.lines().rfind(|line| !line.trim().is_empty());
@@ -49,6 +52,7 @@ pub fn tensors(
 fn run(
     python: &Path,
     model: &Path,
+    numerics: Numerics,
     inputs: &[Vec<u8>],
 ) -> std::io::Result<(tempfile::TempDir, std::process::Output)> {
     let folder = tempfile::tempdir()?;
@@ -59,6 +63,7 @@ fn run(
     }
     let mut command = Command::new(python);
     command.arg(script).arg(model).arg(folder.path());
+    command.arg(numerics.to_string());
     let output = command.output()?;
     Ok((folder, output))
 }

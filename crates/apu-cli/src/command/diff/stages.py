@@ -1,14 +1,15 @@
 """Every tensor that LiteRT computes on the way through a model.
 
-    stages.py MODEL FOLDER
+    stages.py MODEL FOLDER [NUMERICS]
 
 Reads the inputs as raw bytes from `input_0`, `input_1` ... in FOLDER, writes what each operator computes
 to `tensors` there, and one JSON object to standard output that says where in it each tensor lies, by its
 index in the model.
 
-Kernels: the plain ones (`BUILTIN_REF`), but for int8 FULLY_CONNECTED and SUM the optimised ones, because
+Kernels for `tflite`: the plain ones (`BUILTIN_REF`), but for int8 FULLY_CONNECTED and SUM the optimised ones, because
 the plain kernel of the first requantises in float, and that of the second takes int8 for uint8. Where a
-model has both, it is cut into stages and each runs in an interpreter of its own.
+model has both, it is cut into stages and each runs in an interpreter of its own. For `xnnpack`: what LiteRT takes
+by default.
 """
 
 import json
@@ -29,15 +30,15 @@ OPTIMISED = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 class Stage:
     """Consecutive operators that take the same kernels."""
 
-    def __init__(self, model, operators, kernels):
+    def __init__(self, model, operators, kernels, every=False):
         graph = model.subgraphs[0]
         made = {t for op in operators for t in op.outputs}
         read = {t for op in operators for t in op.inputs if t >= 0}
         later = graph.operators[graph.operators.index(operators[-1]) + 1 :]
         wanted = {t for op in later for t in op.inputs} | set(graph.outputs)
         self.inputs = [t for t in sorted(read - made) if is_fed(model, graph.tensors[t])]
-        self.outputs = [t for t in sorted(made & wanted)]
-        # XNNPACK keeps what is between its operators to itself.
+        # XNNPACK keeps what is between its operators to itself, unless the model's outputs are all that there is.
+        self.outputs = sorted(made) if every and kernels == DEFAULT else sorted(made & wanted)
         self.made = self.outputs if kernels == DEFAULT else sorted(made)
         self.interpreter = Interpreter(
             model_content=pack(model, operators, self.inputs, self.outputs),
@@ -82,15 +83,16 @@ def kernels(model, operator):
     return OPTIMISED if optimised and dtype == schema.TensorType.INT8 else PLAIN
 
 
-def stages(model, numerics="tflite"):
+def stages(model, numerics="tflite", every=False):
+    """The parts of a model. With `every` one gets every tensor on the way, with XNNPACK as well."""
     operators = model.subgraphs[0].operators
     if numerics == "xnnpack":
-        return [Stage(model, operators, DEFAULT)]
+        return [Stage(model, operators, DEFAULT, every)]
     return [Stage(model, list(run), kind) for kind, run in groupby(operators, lambda op: kernels(model, op))]
 
 
 def main():
-    path, folder = map(Path, sys.argv[1:])
+    path, folder = map(Path, sys.argv[1:3])
     content = path.read_bytes()
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     details = Interpreter(model_content=content, experimental_op_resolver_type=PLAIN).get_input_details()
@@ -98,7 +100,7 @@ def main():
     for number, (index, detail) in enumerate(zip(model.subgraphs[0].inputs, details, strict=True)):
         tensors[index] = np.fromfile(folder / f"input_{number}", detail["dtype"]).reshape(detail["shape"])
     given = len(tensors)
-    for stage in stages(model):
+    for stage in stages(model, *sys.argv[3:], every=True):
         stage.run(tensors)
     places = []
     with (folder / "tensors").open("wb") as out:
