@@ -256,7 +256,7 @@ pub mod opcode {
     pub const PAD: u32 = 10;
     /// [`super::Mean`]: input, output, scratch (i32 sums, one an output element).
     pub const MEAN: u32 = 11;
-    /// [`super::Lookup`]: input, table (256 entries), output.
+    /// [`super::Lookup`]: input, table (an entry for each value of an index), output.
     pub const LOOKUP: u32 = 12;
     /// [`super::StridedCopy`]: input, output, of which the rest stays as it is.
     pub const STRIDED_COPY: u32 = 13;
@@ -288,6 +288,8 @@ pub mod opcode {
     pub const LSTM: u32 = 26;
     /// [`super::WideConv2d`]: input, weights, channel table, output.
     pub const WIDE_CONV_2D: u32 = 27;
+    /// [`super::TableSoftmax`]: input, table, output.
+    pub const TABLE_SOFTMAX: u32 = 28;
 }
 
 /// Window geometry shared by convolutions and pooling.
@@ -440,12 +442,14 @@ pub struct Elementwise {
     pub rounding: u32,
 }
 
-/// Each input byte replaced by the table's entry of that number: any function of one byte.
+/// Each input element replaced by the table's entry of that number: any function of one or two bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Lookup {
-    /// Bytes of the input.
+    /// Elements of the input.
     pub count: u32,
+    /// Bytes of one element of the input: 1 or 2.
+    pub index_size: u32,
     /// Bytes of one entry: 1, 2, 4 or 8.
     pub entry_size: u32,
 }
@@ -525,7 +529,7 @@ pub struct ResizeBilinear {
 pub struct Pool2d {
     /// Geometry; dilations are 1.
     pub window: Window,
-    /// [`DType`] of input and output: int8 or uint8.
+    /// [`DType`] of input and output: int8, uint8 or int16.
     pub dtype: u32,
     /// Least output value.
     pub clamp_min: i32,
@@ -547,6 +551,33 @@ pub struct Softmax {
     pub input_left_shift: i32,
     /// Differences to the maximum below this count as zero.
     pub diff_min: i32,
+}
+
+/// SOFTMAX and LOG_SOFTMAX over the innermost dimension by tables, as LiteRT's optimised kernels for bytes, and
+/// as all of its kernels for int16. With `d` the distance of an element to the largest of its row:
+///
+/// * int8 and uint8: table has 256 f32, entry `d` is the exponential. The output is the exponential divided by
+///   their sum and `output_scale`, or the logarithm of that share divided by `output_scale`, in float32.
+/// * int16: table has 513 i16 of `exp(−10 + i / 51.2)`, then 513 of `1 / (1 + i / 512)`, all in Q0.15. `multiplier`
+///   and `shift` bring differences to steps of 10 / 65535; between entries is interpolated.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct TableSoftmax {
+    /// [`DType`] of input and output: int8, uint8 or int16.
+    pub dtype: u32,
+    /// 1 for LOG_SOFTMAX, which int16 hasn't, else 0.
+    pub logarithm: u32,
+    pub rows: u32,
+    pub columns: u32,
+    /// Of int16 only.
+    pub multiplier: i32,
+    /// Positive to the left.
+    pub shift: i32,
+    /// Bits of an f32; of bytes only.
+    pub output_scale: u32,
+    /// Likewise; of a logarithm only.
+    pub input_scale: u32,
 }
 
 /// LOG_SOFTMAX over the innermost dimension in gemmlowp fixed point; the output's step is 2⁻⁴ and its
@@ -628,7 +659,7 @@ pub struct Pad {
 #[repr(C)]
 #[allow(missing_docs)]
 pub struct Mean {
-    /// [`DType`] of input and output: int8 or uint8.
+    /// [`DType`] of input and output: int8, uint8 or int16.
     pub dtype: u32,
     pub input_zero_point: i32,
     pub output_zero_point: i32,
@@ -836,7 +867,9 @@ pub struct Lstm {
     pub output_zero_point: i32,
 }
 
-/// TFLite_Detection_PostProcess in its fast form, with one class a detection. With `n` the most
+/// TFLite_Detection_PostProcess with one class a detection. Boxes that overlap a better one are dropped: in the
+/// fast form whatever the classes, each box being of its best class; in the regular form among those of each
+/// class. With `n` the most
 /// detections, the output is `4n` corners (y, x, y, x), `n` classes, `n` scores and how many there are,
 /// all float32, the unused ones 0. Scratch holds 28 bytes a box.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -852,6 +885,8 @@ pub struct Detection {
     pub background: u32,
     /// Most detections.
     pub max_detections: u32,
+    /// Most detections of one class in the regular form; 0 for the fast form.
+    pub per_class: u32,
     /// Least score, bits of an f32.
     pub score_threshold: u32,
     /// Share of the area from which on boxes count as one, bits of an f32.
@@ -870,7 +905,7 @@ const _: () = {
     assert!(size_of::<Conv2d>() <= PARAMS);
     assert!(size_of::<DepthwiseConv2d>() <= PARAMS);
     assert!(size_of::<Elementwise>() == 132);
-    assert!(size_of::<Lookup>() == 8);
+    assert!(size_of::<Lookup>() == 12);
     assert!(size_of::<StridedCopy>() == 92);
     assert!(size_of::<Gather>() == 48);
     assert!(size_of::<ResizeBilinear>() == 44);
@@ -884,7 +919,8 @@ const _: () = {
     assert!(size_of::<WideConv2d>() == 76);
     assert!(size_of::<Svdf>() == 44);
     assert!(size_of::<Lstm>() == 104);
-    assert!(size_of::<Detection>() == 44);
+    assert!(size_of::<Detection>() == 48);
+    assert!(size_of::<TableSoftmax>() == 32);
     assert!(size_of::<Pool2d>() <= PARAMS);
     assert!(size_of::<Softmax>() <= PARAMS);
     assert!(size_of::<LogSoftmax>() == 32);

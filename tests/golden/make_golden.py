@@ -30,6 +30,7 @@ RANDOM_CASES = 12  # of them at least
 
 WEIGHTED = ["int8_per_channel", "int8_per_tensor", "uint8"]
 BYTES = ["int8", "uint8"]
+QUANTISED = [*BYTES, "int16"]
 REQUANTIZE = [(a, b) for a in BYTES for b in BYTES] + [("int16", "int16"), ("int16", "int8"), ("int8", "int16")]
 
 # file: kinds, each with its function, what that takes, and the particular cases
@@ -46,16 +47,16 @@ OPERATORS = {
         "transpose_conv_per_channel": (convolution.transpose_conv, "int16_per_channel", []),
     },
     "add": {k: (elementwise.add, k, elementwise.ADD) for k in BYTES},
-    "average_pool_2d": {k: (pooling.average_pool_2d, k, pooling.POOL_2D) for k in BYTES},
-    "max_pool_2d": {k: (pooling.max_pool_2d, k, pooling.POOL_2D) for k in BYTES},
+    "average_pool_2d": {k: (pooling.average_pool_2d, k, pooling.POOL_2D) for k in QUANTISED},
+    "max_pool_2d": {k: (pooling.max_pool_2d, k, pooling.POOL_2D) for k in QUANTISED},
     "log_softmax": {k: (elementwise.log_softmax, k, elementwise.SOFTMAX[:8]) for k in BYTES},
-    "softmax": {k: (elementwise.softmax, k, elementwise.SOFTMAX) for k in BYTES},
-    "quantize": {f"float32_to_{k}": (elementwise.quantize, k, []) for k in [*BYTES, "int16"]}
+    "softmax": {k: (elementwise.softmax, k, elementwise.SOFTMAX) for k in QUANTISED},
+    "quantize": {f"float32_to_{k}": (elementwise.quantize, k, []) for k in QUANTISED}
     | {f"{a}_to_{b}": (elementwise.requantize, (a, b), []) for a, b in REQUANTIZE},
-    "dequantize": {k: (elementwise.dequantize, k, []) for k in [*BYTES, "int16"]},
+    "dequantize": {k: (elementwise.dequantize, k, []) for k in QUANTISED},
     "pad": {k: (layout.pad, k, layout.PAD) for k in [*BYTES, "float32"]}
     | {f"v2_{k}": (layout.padv2, k, layout.PAD) for k in [*BYTES, "float32"]},
-    "mean": {k: (layout.mean, k, layout.MEAN) for k in BYTES},
+    "mean": {k: (layout.mean, k, layout.MEAN) for k in QUANTISED},
     "unary": {f"{b.lower()}_{k}": (unary.unary, (b, k), []) for b, k in unary.KINDS},
     "binary": {f"{b.lower()}_{k}": (binary.binary, (b, k), binary.SHAPES) for b, k in binary.KINDS},
     "moves": {f"{name}_int8": (function, "int8", []) for name, function in moves.FUNCTIONS.items()}
@@ -67,7 +68,7 @@ OPERATORS = {
     "reductions": {f"{b.lower()}_{k}": (glue.reduction, (b, k), []) for b, k in glue.REDUCTIONS}
     | {f"add_n_{k}": (glue.add_n, k, []) for k in ("float32", "int32")}
     | {f"{b.lower()}_{k}": (glue.search, (b, k), []) for b, k in glue.SEARCHES},
-    "detection": {k: (glue.detection, k, []) for k in ("uint8", "float32")},
+    "detection": {k: (glue.detection, k, []) for k in ("uint8", "float32", "regular_uint8", "regular_float32")},
     "l2_normalization": {k: (glue.l2_normalization, k, []) for k in BYTES},
     "plain": {f"{b.lower()}_{k}": (glue.number, (b, k), []) for b, k in glue.NUMBERS}
     | {f"cast_{a}_to_{b}": (glue.cast, (a, b), []) for a, b in glue.CASTS}
@@ -85,6 +86,7 @@ UNLIKE = {
     "quantize": ["float32_to_int16"],
     "wide": ["fully_connected_per_tensor"],
     "resize_bilinear": ["float32"],
+    "unary": ["leaky_relu_int16"],
     "reductions": ["sum_float32"],
     "plain": ["neg_float32", "round_float32", "rsqrt_float32", "sqrt_float32"],
 }

@@ -107,4 +107,4 @@ def shuffled():
     return net.build(net.softmax(net.dense(net.mean(x, [1, 2], keep=False), 20)))
 
 
-NETWORKS = [mobilenet_v3_small, efficientnet_lite0, resnet_open_batch, inception, shuffled]
+NETWORKS = [mobilenet_v3_small, efficientnet_lite0, resnet_open_batch, inception, mobilenet_v1_wide, shuffled]

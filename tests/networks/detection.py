@@ -57,7 +57,7 @@ def ssdlite_mobilenet_v2():
         features.append(net.conv(net.depthwise(net.conv(features[-1], channels // 2), 3, 2), channels))
     predict = lambda x, n, like: net.conv(net.depthwise(x), n, activation="NONE", like=like)  # noqa: E731
     boxes, scores = heads(net, features, 11, predict)
-    return net.build(*post_process(net, net.dequantize(boxes), net.dequantize(scores), 10, regular=False))
+    return net.build(*post_process(net, net.dequantize(boxes), net.dequantize(scores), 10, regular=True))
 
 
 def efficientdet_lite():

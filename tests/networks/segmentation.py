@@ -43,7 +43,7 @@ def atrous():
     x = net.resize("RESIZE_BILINEAR", x, [48, 48], half_pixel=True)
     table = options(schema.ArgMaxOptionsT(), outputType=schema.TensorType.INT32)
     best = net.add_step("ARG_MAX", [x, net.integers(-1)], net.tensor(x.shape[:3], "int32"), table, 2)
-    return net.build(net.logistic(x), best)
+    return net.build(net.softmax(x), best)
 
 
 def unet():

@@ -128,18 +128,20 @@ def norm(net, x):
 def temporal():
     """Convolutions over time alone, as speech has them: a dimension more and one less around each."""
     net = Network("temporal", 45)
-    x = net.input([1, 64, 20], scale=1 / 32)
+    x = net.input([1, 256, 20], scale=1 / 32)
     for channels, stride in ((32, 2), (32, 1), (48, 2), (48, 1)):
         tall = net.like(x, [1, 1, *x.shape[1:]])
         tall = net.add_step("EXPAND_DIMS", [x, net.integers(1)], tall, schema.ExpandDimsOptionsT())
         y = net.leaky_relu(net.conv(tall, channels, [1, 9], [1, stride], "NONE"), 0.1)
         flat = net.like(y, [1, *y.shape[2:]])
         x = net.add_step("SQUEEZE", [y], flat, options(schema.SqueezeOptionsT(), squeezeDims=[1]))
+    letters = net.dense(x, 29, keep=True)
+    scores = net.tensor(letters.shape, "int8", 1 / 16, 127)
+    scores = net.add_step("LOG_SOFTMAX", [letters], scores, schema.LogSoftmaxOptionsT(), 2)
     table = options(schema.ReducerOptionsT(), keepDims=False)
     strongest = net.add_step("REDUCE_MAX", [x, net.integers([1])], net.like(x, [1, 48]), table, 2)
-    y = net.dense(net.concat([strongest, net.requantize(net.mean(x, [1], keep=False), strongest)]), 29)
-    scores = net.tensor(y.shape, "int8", 1 / 16, 127)
-    return net.build(net.add_step("LOG_SOFTMAX", [y], scores, schema.LogSoftmaxOptionsT(), 2))
+    y = net.concat([strongest, net.requantize(net.mean(x, [1], keep=False), strongest)])
+    return net.build(scores, net.dense(y, 5))
 
 
 NETWORKS = [lstm_keywords, svdf_keywords, gru, transformer, temporal]

@@ -93,23 +93,24 @@ const WINDOWED: &[Opcode] = &[
     Opcode::AVERAGE_POOL_2D,
     Opcode::MAX_POOL_2D,
 ];
-/// Kinds that compute with 8-bit activations.
+/// Kinds that compute with quantised activations.
 const ARITHMETIC: &[Opcode] = &[
     Opcode::AVERAGE_POOL_2D,
-    Opcode::L2_NORMALIZATION,
-    Opcode::LOG_SOFTMAX,
+    Opcode::CONV_2D,
+    Opcode::DEPTHWISE_CONV_2D,
+    Opcode::FULLY_CONNECTED,
+    Opcode::LEAKY_RELU,
+    Opcode::LOGISTIC,
     Opcode::MAX_POOL_2D,
     Opcode::MEAN,
     Opcode::SOFTMAX,
-];
-/// Functions of one byte, by table.
-const LOOKED_UP: &[Opcode] = &[
-    Opcode::GELU,
-    Opcode::HARD_SWISH,
-    Opcode::LEAKY_RELU,
-    Opcode::LOGISTIC,
     Opcode::TANH,
+    Opcode::TRANSPOSE_CONV,
 ];
+/// Kinds that compute with 8-bit activations.
+const ARITHMETIC_OF_BYTES: &[Opcode] = &[Opcode::L2_NORMALIZATION, Opcode::LOG_SOFTMAX];
+/// Functions of one byte, by table.
+const LOOKED_UP: &[Opcode] = &[Opcode::GELU, Opcode::HARD_SWISH];
 /// Clamps without a name of their own.
 const RELUS: &[Opcode] = &[
     Opcode::RELU,
@@ -258,18 +259,13 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "types",
-        operators: ARITHMETIC,
+        operators: ARITHMETIC_OF_BYTES,
         needed: "activations that are all int8 or all uint8",
         broken: |site| operands::one_type_of(site, BYTES),
     },
     Constraint {
         name: "types",
-        operators: &[
-            Opcode::CONV_2D,
-            Opcode::DEPTHWISE_CONV_2D,
-            Opcode::FULLY_CONNECTED,
-            Opcode::TRANSPOSE_CONV,
-        ],
+        operators: ARITHMETIC,
         needed: "activations that are all int8, all uint8 or all int16",
         broken: |site| {
             let types = [Element::INT8, Element::UINT8, Element::INT16];
@@ -389,7 +385,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "attributes",
         operators: &[Opcode::DETECTION_POSTPROCESS],
-        needed: "use_regular_nms off and max_classes_per_detection 1",
+        needed: "max_classes_per_detection 1, and detections_per_class above 0",
         broken: support::detection,
     },
     Constraint {
@@ -541,6 +537,8 @@ pub const CONSTRAINTS: &[Constraint] = &[
         operators: &[
             Opcode::BATCH_MATMUL,
             Opcode::FULLY_CONNECTED,
+            Opcode::LEAKY_RELU,
+            Opcode::LOGISTIC,
             Opcode::NEG,
             Opcode::QUANTIZE,
             Opcode::RESIZE_BILINEAR,
@@ -548,6 +546,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
             Opcode::RSQRT,
             Opcode::SQRT,
             Opcode::SUM,
+            Opcode::TANH,
             Opcode::TRANSPOSE_CONV,
         ],
         needed: "for xnnpack's numerics what LiteRT gives to XNNPACK, and is the same on every processor",
@@ -678,7 +677,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "softmax quantisation",
         operators: &[Opcode::SOFTMAX],
-        needed: "for int8 an output scale of 1/256 and a zero point of -128",
+        needed: "for int8 an output scale of 1/256 and a zero point of -128, for int16 1/32768 and 0",
         broken: quantisation::softmax_output,
     },
     Constraint {
@@ -686,6 +685,24 @@ pub const CONSTRAINTS: &[Constraint] = &[
         operators: &[Opcode::LOGISTIC],
         needed: "an output scale of 1/256, and the least value of the type as its zero point",
         broken: |site| quantisation::fixed_output(site, (1.0 / 256.0, -128), (1.0 / 256.0, 0)),
+    },
+    Constraint {
+        name: "wide quantisation",
+        operators: &[Opcode::LOGISTIC, Opcode::TANH],
+        needed: "for int16 zero points of 0 and an output scale of 1/32768",
+        broken: quantisation::wide_function,
+    },
+    Constraint {
+        name: "wide quantisation",
+        operators: &[
+            Opcode::AVERAGE_POOL_2D,
+            Opcode::LEAKY_RELU,
+            Opcode::MAX_POOL_2D,
+            Opcode::MEAN,
+            Opcode::SOFTMAX,
+        ],
+        needed: "for int16 zero points of 0",
+        broken: quantisation::wide_zero_points,
     },
     Constraint {
         name: "output quantisation",

@@ -305,6 +305,8 @@ pub struct Detection {
     pub classes: u32,
     /// Whether overlapping boxes of different classes are kept.
     pub regular: bool,
+    /// Most detections of one class in that form.
+    pub per_class: u32,
     pub score_threshold: f32,
     pub overlap_threshold: f32,
     /// What the encodings of y, x, height and width are divided by.

@@ -21,6 +21,7 @@ mod scale;
 mod slices;
 mod strided;
 mod transpose_conv;
+pub(crate) mod wide_functions;
 pub(crate) mod xnnpack;
 
 use std::{ops::Range, sync::Arc};

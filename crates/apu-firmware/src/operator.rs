@@ -9,12 +9,12 @@ use apu_kernels::pool_2d::Pooling;
 use apu_kernels::{
     Isa, arg_max, batch_matmul, cast, copy, dequantize, detection, float_function, gather,
     l2_normalization, log_softmax, lookup, lstm, mean, pad, pool_2d, quantize, reduce,
-    resize_bilinear, select, softmax, strided_copy, svdf, wide_conv_2d,
+    resize_bilinear, select, softmax, strided_copy, svdf, table_softmax, wide_conv_2d,
 };
 use apu_proto::program::{
     ArgMax, BatchMatmul, Cast, Dequantize, Detection, FloatFunction, Gather, L2Normalization,
     LogSoftmax, Lookup, Lstm, MAX_OPERANDS, Mean, Op, Operand, Pad, Pool2d, Quantize, Reduce,
-    ResizeBilinear, Select, Softmax, StridedCopy, Svdf, WideConv2d, opcode,
+    ResizeBilinear, Select, Softmax, StridedCopy, Svdf, TableSoftmax, WideConv2d, opcode,
 };
 use core::ops::Range;
 use zerocopy::FromBytes;
@@ -52,6 +52,7 @@ enum Kernel {
     Svdf(Svdf),
     Lstm(Lstm),
     WideConv2d(WideConv2d),
+    TableSoftmax(TableSoftmax),
 }
 
 /// The memory of an operator's operands.
@@ -151,6 +152,7 @@ impl Kernel {
             opcode::DETECTION => Self::Detection(params(op)?),
             opcode::SVDF => Self::Svdf(params(op)?),
             opcode::WIDE_CONV_2D => Self::WideConv2d(params(op)?),
+            opcode::TABLE_SOFTMAX => Self::TableSoftmax(params(op)?),
             opcode::LSTM => Self::Lstm(params(op)?),
             got => return Err(OpError::Opcode { got }),
         })
@@ -169,7 +171,8 @@ impl Kernel {
             | Self::Gather(_)
             | Self::BatchMatmul(_)
             | Self::Svdf(_)
-            | Self::Lstm(_) => 2,
+            | Self::Lstm(_)
+            | Self::TableSoftmax(_) => 2,
             Self::AveragePool2d(_)
             | Self::MaxPool2d(_)
             | Self::Copy
@@ -228,6 +231,7 @@ impl Kernel {
             Self::Svdf(params) => svdf::sizes(params),
             Self::Lstm(params) => lstm::sizes(params),
             Self::WideConv2d(params) => wide_conv_2d::sizes(params),
+            Self::TableSoftmax(params) => table_softmax::sizes(params),
             Self::Copy => {
                 let size = op.operands[0].size;
                 return Ok([size, size, 0, 0, 0, 0]);
@@ -274,6 +278,7 @@ impl Kernel {
             Self::Svdf(params) => svdf::run(isa, params, a, b, output, scratch),
             Self::Lstm(params) => lstm::run(isa, params, a, b, output, scratch),
             Self::WideConv2d(params) => wide_conv_2d::run(isa, params, a, b, c, output),
+            Self::TableSoftmax(params) => table_softmax::run(isa, params, a, b, output),
         }
     }
 }

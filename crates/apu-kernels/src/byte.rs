@@ -69,6 +69,13 @@ impl Clamp {
         Ok(Self { min, max })
     }
 
+    /// A range of values of int16.
+    pub fn wide(min: i32, max: i32) -> Result<Self, Error> {
+        within("clamp_min", min, i16::MIN.into(), i16::MAX.into())?;
+        within("clamp_max", max, min.into(), i16::MAX.into())?;
+        Ok(Self { min, max })
+    }
+
     /// Everything that `byte` can hold.
     pub const fn whole(byte: Byte) -> Self {
         Self {
@@ -81,5 +88,11 @@ impl Clamp {
     #[inline(always)]
     pub fn store(self, value: i32) -> u8 {
         value.max(self.min).min(self.max) as u8
+    }
+
+    /// Likewise for a range of int16.
+    #[inline(always)]
+    pub fn store_wide(self, value: i32) -> i16 {
+        value.max(self.min).min(self.max) as i16
     }
 }

@@ -1,5 +1,5 @@
 //! DETECTION: boxes decoded from anchors, and of those that overlap the best one kept, as the custom
-//! operator TFLite_Detection_PostProcess in its fast form does it.
+//! operator TFLite_Detection_PostProcess does it.
 
 use crate::{
     Error, Isa, Sizes,
@@ -23,6 +23,8 @@ struct Detection {
     /// Scores before those of the first class: the background's.
     offset: usize,
     most: usize,
+    /// 0 in the fast form.
+    per_class: usize,
     score_threshold: f32,
     overlap_threshold: f32,
     scale: [f64; 4],
@@ -37,12 +39,21 @@ impl Detection {
         within("background", p.background, 0, 1)?;
         within("max_detections", p.max_detections, 1, MAX_BOXES)?;
         let columns = p.classes + p.background;
+        let kept = p.per_class.min(p.boxes);
+        let pairs = u64::from(p.boxes) * u64::from(kept) * u64::from(p.classes);
+        within(
+            "boxes · per_class · classes",
+            pairs as i64,
+            0,
+            MAX_BOXES * MAX_BOXES,
+        )?;
         Ok(Self {
             boxes: p.boxes as usize,
             encoding: p.encoding as usize,
             classes: p.classes as usize,
             offset: p.background as usize,
             most: p.max_detections as usize,
+            per_class: kept as usize,
             score_threshold: f32::from_bits(p.score_threshold),
             overlap_threshold: f32::from_bits(p.overlap_threshold),
             scale: p.scale.map(|bits| f32::from_bits(bits).into()),
@@ -71,18 +82,17 @@ impl Detection {
         let ([y, x], [h, w]) = ([centre(0), centre(1)], [half(0), half(1)]);
         [y - h, x - w, y + h, x + w]
     }
+}
 
-    /// The first class with the best score, and that score.
-    fn best(&self, scores: &[[u8; 4]]) -> (u32, f32) {
-        let scores = &scores[self.offset..self.offset + self.classes];
-        let first = (0, f32::from_le_bytes(scores[0]));
-        (1..)
-            .zip(&scores[1..])
-            .fold(first, |best, (class, &score)| {
-                let score = f32::from_le_bytes(score);
-                if score > best.1 { (class, score) } else { best }
-            })
-    }
+/// The first class with the best score, and that score.
+fn best(scores: &[[u8; 4]]) -> (u32, f32) {
+    let first = (0, f32::from_le_bytes(scores[0]));
+    (1..)
+        .zip(&scores[1..])
+        .fold(first, |best, (class, &score)| {
+            let score = f32::from_le_bytes(score);
+            if score > best.1 { (class, score) } else { best }
+        })
 }
 
 /// The scratch by what it holds, one entry a box.
@@ -124,20 +134,67 @@ fn overlap(a: [f32; 4], b: [f32; 4]) -> f32 {
     common / (a_area + b_area - common)
 }
 
+/// The output by what it holds, one entry a detection, and how many there are.
+struct Detections<'a> {
+    corners: &'a mut [[[u8; 4]; 4]],
+    classes: &'a mut [[u8; 4]],
+    scores: &'a mut [[u8; 4]],
+    count: usize,
+}
+
+impl<'a> Detections<'a> {
+    fn new(output: &'a mut [u8], most: usize) -> (Self, &'a mut [u8; 4]) {
+        output.fill(0);
+        let (corners, rest) = output.as_chunks_mut::<4>().0.split_at_mut(4 * most);
+        let (classes, rest) = rest.split_at_mut(most);
+        let (scores, count) = rest.split_at_mut(most);
+        let made = Self {
+            corners: corners.as_chunks_mut().0,
+            classes,
+            scores,
+            count: 0,
+        };
+        (made, &mut count[0])
+    }
+
+    /// Puts a detection behind those that are as good, if there is a place for it.
+    fn insert(&mut self, corners: [[u8; 4]; 4], class: u32, score: [u8; 4]) {
+        let value = f32::from_le_bytes;
+        let place = self.scores[..self.count].partition_point(|&s| value(s) >= value(score));
+        if place == self.scores.len() {
+            return;
+        }
+        self.count = (self.count + 1).min(self.scores.len());
+        self.corners[place..self.count].rotate_right(1);
+        self.classes[place..self.count].rotate_right(1);
+        self.scores[place..self.count].rotate_right(1);
+        self.corners[place] = corners;
+        self.classes[place] = (class as f32).to_le_bytes();
+        self.scores[place] = score;
+    }
+}
+
 impl Detection {
-    /// Decodes and rates all boxes; returns how many are good enough, best first in the order.
-    fn rate(&self, reads: [&[u8]; 3], candidates: &mut Candidates) -> usize {
-        let [boxes, scores, anchors] = reads.map(|bytes| bytes.as_chunks::<4>().0);
+    fn decode_all(&self, boxes: &[u8], anchors: &[u8], candidates: &mut Candidates) {
+        let [boxes, anchors] = [boxes, anchors].map(|bytes| bytes.as_chunks::<4>().0);
         let encodings = boxes.chunks_exact(self.encoding);
-        let ratings = scores.chunks_exact(self.offset + self.classes);
+        let pairs = encodings.zip(anchors.chunks_exact(4));
+        for (corners, (encoding, anchor)) in candidates.corners.iter_mut().zip(pairs) {
+            *corners = self.decode(encoding, anchor).map(f32::to_le_bytes);
+        }
+    }
+
+    /// Gives each box a class and a score; returns how many are good enough, best first in the order.
+    fn rate(
+        &self,
+        scores: &[u8],
+        candidates: &mut Candidates,
+        choose: impl Fn(&[[u8; 4]]) -> (u32, f32),
+    ) -> usize {
+        let ratings = scores.as_chunks::<4>().0;
         let mut good = 0;
-        for (index, ((encoding, rating), anchor)) in encodings
-            .zip(ratings)
-            .zip(anchors.chunks_exact(4))
-            .enumerate()
-        {
-            let (class, score) = self.best(rating);
-            candidates.corners[index] = self.decode(encoding, anchor).map(f32::to_le_bytes);
+        for (index, rating) in ratings.chunks_exact(self.offset + self.classes).enumerate() {
+            let (class, score) = choose(&rating[self.offset..]);
             candidates.scores[index] = score.to_le_bytes();
             candidates.classes[index] = class.to_le_bytes();
             if score >= self.score_threshold {
@@ -153,29 +210,28 @@ impl Detection {
         good
     }
 
-    /// Writes the best boxes, each of which removes those that it overlaps too much.
-    fn select(&self, candidates: &mut Candidates, good: usize, output: &mut [u8]) {
-        output.fill(0);
-        let (corners, rest) = output.as_chunks_mut::<4>().0.split_at_mut(4 * self.most);
-        let (classes, rest) = rest.split_at_mut(self.most);
-        let (scores, count) = rest.split_at_mut(self.most);
+    /// Hands on the best boxes, each of which removes those that it overlaps too much.
+    fn select(
+        &self,
+        candidates: &mut Candidates,
+        good: usize,
+        most: usize,
+        detections: &mut Detections,
+    ) {
         let mut selected = 0;
         for first in 0..good {
             let index = u32::from_le_bytes(candidates.order[first]) as usize;
             if index >= self.boxes {
                 continue;
             }
-            if selected == self.most {
+            if selected == most {
                 break;
             }
-            corners[4 * selected..][..4].copy_from_slice(&candidates.corners[index]);
-            classes[selected] =
-                (u32::from_le_bytes(candidates.classes[index]) as f32).to_le_bytes();
-            scores[selected] = candidates.scores[index];
+            let class = u32::from_le_bytes(candidates.classes[index]);
+            detections.insert(candidates.corners[index], class, candidates.scores[index]);
             selected += 1;
             self.remove_overlapping(candidates, index, first + 1..good);
         }
-        count[0] = (selected as f32).to_le_bytes();
     }
 
     /// A removed box has no index.
@@ -223,7 +279,19 @@ pub fn run(
     exactly("output", output, output_size)?;
     at_least("scratch", scratch, scratch_size)?;
     let mut candidates = Candidates::new(scratch, detection.boxes);
-    let good = detection.rate(reads, &mut candidates);
-    detection.select(&mut candidates, good, output);
+    let [boxes, scores, anchors] = reads;
+    detection.decode_all(boxes, anchors, &mut candidates);
+    let (mut detections, count) = Detections::new(output, detection.most);
+    if detection.per_class == 0 {
+        let good = detection.rate(scores, &mut candidates, best);
+        detection.select(&mut candidates, good, detection.most, &mut detections);
+    } else {
+        for class in 0..detection.classes {
+            let of_class = |scores: &[[u8; 4]]| (class as u32, f32::from_le_bytes(scores[class]));
+            let good = detection.rate(scores, &mut candidates, of_class);
+            detection.select(&mut candidates, good, detection.per_class, &mut detections);
+        }
+    }
+    *count = (detections.count as f32).to_le_bytes();
     Ok(())
 }

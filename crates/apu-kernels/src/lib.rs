@@ -38,6 +38,7 @@ pub mod select;
 pub mod softmax;
 pub mod strided_copy;
 pub mod svdf;
+pub mod table_softmax;
 pub mod wide_conv_2d;
 
 mod broadcast;

@@ -1,8 +1,8 @@
-//! LOOKUP: any function of one byte, as a table of its 256 values.
+//! LOOKUP: any function of one or two bytes, as a table of all its values.
 
 use crate::{
     Error, Isa, Sizes,
-    limits::{bytes, element_size, exactly},
+    limits::{bytes, element_size, exactly, within},
 };
 use apu_proto::program;
 
@@ -12,10 +12,11 @@ use apu_proto::program;
 ///
 /// A parameter is out of range, or an operand would be too large.
 pub fn sizes(params: &program::Lookup) -> Result<Sizes, Error> {
+    within("index_size", params.index_size, 1, 2)?;
     element_size("entry_size", params.entry_size)?;
     Ok(Sizes::new([
-        bytes("input", &[params.count])?,
-        bytes("table", &[256, params.entry_size])?,
+        bytes("input", &[params.count, params.index_size])?,
+        bytes("table", &[1 << (8 * params.index_size), params.entry_size])?,
         bytes("output", &[params.count, params.entry_size])?,
     ]))
 }
@@ -48,12 +49,16 @@ pub fn run(
     Ok(())
 }
 
+/// With an entry for every index none can point past the end, so that nothing is checked in the loops.
 fn replace<const N: usize>(input: &[u8], table: &[u8], output: &mut [u8]) {
-    // With 256 entries no byte can point past the end, so that nothing is checked in the loop.
-    let Some(table) = table.as_chunks::<N>().0.first_chunk::<256>() else {
-        return;
-    };
-    for (out, &x) in output.as_chunks_mut().0.iter_mut().zip(input) {
-        *out = table[usize::from(x)];
+    let (table, output) = (table.as_chunks::<N>().0, output.as_chunks_mut().0);
+    if let Ok(table) = <&[_; 1 << 8]>::try_from(table) {
+        for (out, &x) in output.iter_mut().zip(input) {
+            *out = table[usize::from(x)];
+        }
+    } else if let Ok(table) = <&[_; 1 << 16]>::try_from(table) {
+        for (out, &x) in output.iter_mut().zip(input.as_chunks().0) {
+            *out = table[usize::from(u16::from_le_bytes(x))];
+        }
     }
 }

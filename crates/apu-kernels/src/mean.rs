@@ -1,4 +1,4 @@
-//! MEAN and SUM of bytes over any set of dimensions.
+//! MEAN and SUM of bytes, and MEAN of int16, over any set of dimensions.
 
 use crate::{
     Error, Isa, Sizes,
@@ -7,15 +7,18 @@ use crate::{
     limits::{MAX_BYTES, at_least, bytes, exactly, within},
     requant::{Rescale, round_away, round_even},
 };
-use apu_proto::program::{self, OP_RANK, Rounding};
+use apu_proto::program::{self, DType, OP_RANK, Rounding};
 
 /// Most elements in one mean: their sum stays within 32 bits.
 const MAX_COUNT: i64 = 1 << 23;
+/// Likewise of int16.
+const MAX_WIDE_COUNT: i64 = 1 << 15;
 
 /// Parameters in range.
 #[derive(Clone, Copy, Debug)]
 struct Mean {
-    byte: Byte,
+    /// `None` for int16.
+    byte: Option<Byte>,
     finish: Finish,
     output_zero_point: i32,
     in_shape: [usize; OP_RANK],
@@ -72,9 +75,20 @@ impl Finish {
 
 impl Mean {
     fn new(p: &program::Mean) -> Result<Self, Error> {
-        let byte = Byte::new("dtype", p.dtype)?;
-        byte.zero_point("input_zero_point", p.input_zero_point)?;
-        byte.zero_point("output_zero_point", p.output_zero_point)?;
+        let is_wide = p.dtype == DType::Int16 as u32;
+        let byte = match is_wide {
+            true => None,
+            false => Some(Byte::new("dtype", p.dtype)?),
+        };
+        for (field, got) in [
+            ("input_zero_point", p.input_zero_point),
+            ("output_zero_point", p.output_zero_point),
+        ] {
+            match byte {
+                Some(byte) => byte.zero_point(field, got)?,
+                None => within(field, got, 0, 0)?,
+            }
+        }
         within("reduced", p.reduced, 0, (1 << OP_RANK) - 1)?;
         let [mut outputs, mut count] = [1u32; 2];
         let mut out_stride = [0; OP_RANK];
@@ -88,7 +102,12 @@ impl Mean {
                 outputs = bytes("output", &[outputs, size])?;
             }
         }
-        within("in_shape (elements in one mean)", count, 1, MAX_COUNT)?;
+        let (most, element) = match is_wide {
+            true => (MAX_WIDE_COUNT, 2),
+            false => (MAX_COUNT, 1),
+        };
+        within("in_shape (elements in one mean)", count, 1, most)?;
+        let inputs = bytes("input", &p.in_shape)?;
         Ok(Self {
             byte,
             finish: Finish::new(p, p.input_zero_point * count as i32)?,
@@ -96,8 +115,8 @@ impl Mean {
             in_shape: p.in_shape.map(|size| size as usize),
             out_stride,
             sizes: Sizes::new([
-                bytes("input", &p.in_shape)?,
-                outputs,
+                bytes("input", &[inputs, element])?,
+                bytes("output", &[outputs, element])?,
                 bytes("scratch", &[outputs, 4])?,
             ]),
         })
@@ -116,6 +135,7 @@ impl Mean {
 
 struct Rows<'a> {
     mean: Mean,
+    byte: Byte,
     input: &'a [u8],
     output: &'a mut [u8],
     sums: &'a mut [[u8; 4]],
@@ -126,6 +146,7 @@ impl Kernel for Rows<'_> {
     fn run(self) {
         let Self {
             mean,
+            byte,
             input,
             output,
             sums,
@@ -134,17 +155,14 @@ impl Kernel for Rows<'_> {
         for (row, bytes) in input.chunks_exact(mean.in_shape[OP_RANK - 1]).enumerate() {
             let sums = &mut sums[mean.start(row)..];
             if mean.out_stride[OP_RANK - 1] == 0 {
-                add(
-                    &mut sums[0],
-                    bytes.iter().map(|&x| mean.byte.widen(x)).sum(),
-                );
+                add(&mut sums[0], bytes.iter().map(|&x| byte.widen(x)).sum());
             } else {
                 sums.iter_mut()
                     .zip(bytes)
-                    .for_each(|(sum, &x)| add(sum, mean.byte.widen(x)));
+                    .for_each(|(sum, &x)| add(sum, byte.widen(x)));
             }
         }
-        let clamp = Clamp::whole(mean.byte);
+        let clamp = Clamp::whole(byte);
         for (out, &mut sum) in output.iter_mut().zip(sums) {
             let scaled = mean.finish.apply(i32::from_le_bytes(sum));
             *out = clamp.store(scaled.wrapping_add(mean.output_zero_point));
@@ -186,12 +204,32 @@ pub fn run(
     exactly("input", input, input_size)?;
     exactly("output", output, output_size)?;
     at_least("scratch", scratch, scratch_size)?;
-    let sums = &mut scratch.as_chunks_mut().0[..output_size as usize];
-    isa.run(Rows {
-        mean,
-        input,
-        output,
-        sums,
-    });
+    let sums = &mut scratch.as_chunks_mut().0[..scratch_size as usize / 4];
+    match mean.byte {
+        Some(byte) => isa.run(Rows {
+            mean,
+            byte,
+            input,
+            output,
+            sums,
+        }),
+        None => wide_rows(&mean, input.as_chunks().0, output.as_chunks_mut().0, sums),
+    }
     Ok(())
+}
+
+fn wide_rows(mean: &Mean, input: &[[u8; 2]], output: &mut [[u8; 2]], sums: &mut [[u8; 4]]) {
+    sums.fill([0; 4]);
+    let step = mean.out_stride[OP_RANK - 1];
+    for (row, values) in input.chunks_exact(mean.in_shape[OP_RANK - 1]).enumerate() {
+        let start = mean.start(row);
+        for (at, &x) in values.iter().enumerate() {
+            add(&mut sums[start + at * step], i16::from_le_bytes(x).into());
+        }
+    }
+    for (out, &mut sum) in output.iter_mut().zip(sums) {
+        let scaled = mean.finish.apply(i32::from_le_bytes(sum));
+        let value = scaled.clamp(i16::MIN.into(), i16::MAX.into());
+        *out = (value as i16).to_le_bytes();
+    }
 }

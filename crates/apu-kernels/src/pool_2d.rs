@@ -4,13 +4,15 @@ use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
     isa::Kernel,
-    limits::{exactly, within},
+    limits::{bytes, exactly, within},
     window::{Pixel, Window},
 };
-use apu_proto::program;
+use apu_proto::program::{self, DType};
 
 /// Most taps of a window: their sum stays within 32 bits.
 const MAX_TAPS: i64 = 1 << 22;
+/// Likewise of int16.
+const MAX_WIDE_TAPS: i64 = 1 << 15;
 /// Channels worked on at once.
 const BLOCK: usize = 64;
 
@@ -18,7 +20,8 @@ const BLOCK: usize = 64;
 #[derive(Clone, Copy, Debug)]
 struct Pool2d {
     window: Window,
-    byte: Byte,
+    /// `None` for int16.
+    byte: Option<Byte>,
     clamp: Clamp,
     sizes: Sizes,
 }
@@ -34,7 +37,7 @@ pub enum Pooling {
 
 impl Pool2d {
     fn new(p: &program::Pool2d) -> Result<Self, Error> {
-        let byte = Byte::new("dtype", p.dtype)?;
+        let is_wide = p.dtype == DType::Int16 as u32;
         let window = Window::new(&p.window)?
             .without_dilation()?
             .with_equal_channels()?;
@@ -42,36 +45,57 @@ impl Pool2d {
             "kernel_h · kernel_w",
             p.window.kernel_h * p.window.kernel_w,
             1,
-            MAX_TAPS,
+            if is_wide { MAX_WIDE_TAPS } else { MAX_TAPS },
         )?;
+        let (byte, clamp, element) = if is_wide {
+            (None, Clamp::wide(p.clamp_min, p.clamp_max)?, 2)
+        } else {
+            let byte = Byte::new("dtype", p.dtype)?;
+            (Some(byte), Clamp::new(byte, p.clamp_min, p.clamp_max)?, 1)
+        };
         Ok(Self {
             window,
             byte,
-            clamp: Clamp::new(byte, p.clamp_min, p.clamp_max)?,
-            sizes: Sizes::new([window.in_bytes(), window.out_bytes()]),
+            clamp,
+            sizes: Sizes::new([
+                bytes("input", &[window.in_bytes(), element])?,
+                bytes("output", &[window.out_bytes(), element])?,
+            ]),
         })
     }
 
+    /// One channel of a window of int16.
+    fn wide(&self, pooling: Pooling, pixel: Pixel, channel: usize, input: &[[u8; 2]]) -> i32 {
+        let [mut sum, mut count, mut largest] = [0, 0, i32::MIN];
+        self.each_tap(pixel, |at| {
+            let tap = i32::from(i16::from_le_bytes(input[at + channel]));
+            (sum, count, largest) = (sum + tap, count + 1, largest.max(tap));
+        });
+        match pooling {
+            Pooling::Average => rounded_mean(sum, count),
+            Pooling::Max => largest,
+        }
+    }
+
     #[inline(always)]
-    fn average(&self, pixel: Pixel, channel: usize, input: &[u8], output: &mut [u8]) {
+    fn average(&self, byte: Byte, pixel: Pixel, channel: usize, input: &[u8], output: &mut [u8]) {
         let mut sums = [0i32; BLOCK];
         let mut count = 0i32;
         self.each_tap(pixel, |at| {
             let taps = &input[at + channel..][..output.len()];
             sums.iter_mut()
                 .zip(taps)
-                .for_each(|(sum, &x)| *sum += self.byte.widen(x));
+                .for_each(|(sum, &x)| *sum += byte.widen(x));
             count += 1;
         });
         for (out, sum) in output.iter_mut().zip(sums) {
-            let half = if sum > 0 { count / 2 } else { -(count / 2) };
-            *out = self.clamp.store((sum + half) / count);
+            *out = self.clamp.store(rounded_mean(sum, count));
         }
     }
 
     #[inline(always)]
-    fn max(&self, pixel: Pixel, channel: usize, input: &[u8], output: &mut [u8]) {
-        let flip = self.byte.flip();
+    fn max(&self, byte: Byte, pixel: Pixel, channel: usize, input: &[u8], output: &mut [u8]) {
+        let flip = byte.flip();
         let mut largest = [0u8; BLOCK];
         self.each_tap(pixel, |at| {
             let taps = &input[at + channel..][..output.len()];
@@ -81,7 +105,7 @@ impl Pool2d {
                 .for_each(|(largest, &x)| *largest = (*largest).max(x ^ flip));
         });
         for (out, largest) in output.iter_mut().zip(largest) {
-            *out = self.clamp.store(self.byte.widen(largest ^ flip));
+            *out = self.clamp.store(byte.widen(largest ^ flip));
         }
     }
 
@@ -98,8 +122,16 @@ impl Pool2d {
     }
 }
 
+/// Rounded half away from zero.
+#[inline(always)]
+fn rounded_mean(sum: i32, count: i32) -> i32 {
+    let half = if sum > 0 { count / 2 } else { -(count / 2) };
+    (sum + half) / count
+}
+
 struct Pixels<'a> {
     pool: Pool2d,
+    byte: Byte,
     pooling: Pooling,
     input: &'a [u8],
     output: &'a mut [u8],
@@ -110,6 +142,7 @@ impl Kernel for Pixels<'_> {
     fn run(self) {
         let Self {
             pool,
+            byte,
             pooling,
             input,
             output,
@@ -119,8 +152,8 @@ impl Kernel for Pixels<'_> {
             for (index, block_output) in pixel_output.chunks_mut(BLOCK).enumerate() {
                 let channel = index * BLOCK;
                 match pooling {
-                    Pooling::Average => pool.average(pixel, channel, input, block_output),
-                    Pooling::Max => pool.max(pixel, channel, input, block_output),
+                    Pooling::Average => pool.average(byte, pixel, channel, input, block_output),
+                    Pooling::Max => pool.max(byte, pixel, channel, input, block_output),
                 }
             }
         }
@@ -154,11 +187,30 @@ pub fn run(
     };
     exactly("input", input, input_size)?;
     exactly("output", output, output_size)?;
-    isa.run(Pixels {
-        pool,
-        pooling,
-        input,
-        output,
-    });
+    match pool.byte {
+        Some(byte) => isa.run(Pixels {
+            pool,
+            byte,
+            pooling,
+            input,
+            output,
+        }),
+        None => wide_pixels(
+            &pool,
+            pooling,
+            input.as_chunks().0,
+            output.as_chunks_mut().0,
+        ),
+    }
     Ok(())
+}
+
+fn wide_pixels(pool: &Pool2d, pooling: Pooling, input: &[[u8; 2]], output: &mut [[u8; 2]]) {
+    let pixels = output.chunks_exact_mut(pool.window.out_c);
+    for (pixel, outputs) in pool.window.pixels().zip(pixels) {
+        for (channel, out) in outputs.iter_mut().enumerate() {
+            let pooled = pool.wide(pooling, pixel, channel, input);
+            *out = pool.clamp.store_wide(pooled).to_le_bytes();
+        }
+    }
 }

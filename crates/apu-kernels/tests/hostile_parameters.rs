@@ -7,7 +7,7 @@ use apu_kernels::{
     Error, Isa, Sizes, arg_max, batch_matmul, cast, conv_2d, copy, depthwise_conv_2d, dequantize,
     detection, elementwise, float_function, gather, l2_normalization, log_softmax, lookup, lstm,
     mean, pad, pool_2d, quantize, reduce, resize_bilinear, select, softmax, strided_copy, svdf,
-    wide_conv_2d,
+    table_softmax, wide_conv_2d,
 };
 use apu_proto::program;
 use proptest::{prelude::*, sample::select};
@@ -97,7 +97,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
-    fn never_panic(opcode in 0..26u32, words in words()) {
+    fn never_panic(opcode in 0..27u32, words in words()) {
         let words = &words;
         match opcode {
             0 => {
@@ -241,6 +241,13 @@ proptest! {
                 let p: program::WideConv2d = parameters(words);
                 try_run(wide_conv_2d::sizes(&p), |isa, operands| match operands {
                     [input, weights, table, output] => wide_conv_2d::run(isa, &p, input, weights, table, output),
+                    _ => unreachable!(),
+                });
+            }
+            25 => {
+                let p: program::TableSoftmax = parameters(words);
+                try_run(table_softmax::sizes(&p), |isa, operands| match operands {
+                    [input, table, output] => table_softmax::run(isa, &p, input, table, output),
                     _ => unreachable!(),
                 });
             }

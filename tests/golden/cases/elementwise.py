@@ -69,11 +69,13 @@ def broadcast(rng):
 def softmax(rng, dtype, fixed):
     shape = [int(n) for n in rng.integers(1, 6, rng.integers(0, 3))] + [int(rng.integers(1, 80))]
     p = dict(shape=shape, scale=log_uniform(rng, 0.004, 0.5), beta=pick(rng, [1.0, 1.0, 1.0, 0.5, 2.0])) | fixed
+    p["scale"] /= 256 if dtype == "int16" else 1
     source = Tensor("input", p["shape"], dtype, p["scale"], zero_point(rng, dtype))
-    result = Tensor("output", p["shape"], dtype, 1 / 256, limits(dtype)[0])
+    quantisation = (1 / 32768, 0) if dtype == "int16" else (1 / 256, limits(dtype)[0])
+    result = Tensor("output", p["shape"], dtype, *quantisation)
     options = schema.SoftmaxOptionsT()
     options.beta = p["beta"]
-    operator = Operator("SOFTMAX", 1 if dtype == "uint8" else 2, options)
+    operator = Operator("SOFTMAX", dict(uint8=1, int8=2, int16=3)[dtype], options)
     return case(rng, operator, [source], [result], **p, zero_point=source.zero_point)
 
 

@@ -111,14 +111,18 @@ def l2_normalization(rng, dtype, fixed):
 
 
 def detection(rng, dtype, fixed):
-    """Small boxes all over the picture, so that there are as many detections as may be: LiteRT leaves the rest open."""
+    """Small boxes all over the picture, so that there are as many detections as may be: LiteRT leaves the rest open,
+    but in the regular form."""
+    dtype, regular = dtype.removeprefix("regular_"), dtype.startswith("regular_")
     boxes, classes, background = 80, int(rng.integers(1, 6)), int(rng.integers(2))
     p = dict(boxes=boxes, classes=classes, background=background, most=int(rng.integers(1, 11)))
     attributes = dict(
-        max_detections=p["most"], max_classes_per_detection=1, num_classes=classes, use_regular_nms=False,
+        max_detections=p["most"], max_classes_per_detection=1, num_classes=classes, use_regular_nms=regular,
         nms_score_threshold=0.0, nms_iou_threshold=float(np.float32(rng.uniform(0.3, 0.7))),
         y_scale=10.0, x_scale=10.0, h_scale=5.0, w_scale=5.0,
     )  # fmt: skip
+    if regular:
+        attributes |= dict(detections_per_class=int(rng.integers(1, 30)), nms_score_threshold=pick(rng, [0.0, 0.7, 0.97]))
     scales = [dict(scales=s, zero_point=z) if dtype == "uint8" else {} for s, z in ((0.05, 128), (1 / 256, 0), (1 / 256, 0))]
     shapes = [[1, boxes, 4], [1, boxes, classes + background], [boxes, 4]]
     inputs = [Tensor(n, s, dtype, **q) for n, s, q in zip(("boxes", "scores", "anchors"), shapes, scales)]

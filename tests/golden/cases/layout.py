@@ -88,7 +88,7 @@ def mean(rng, dtype, fixed):
         result.zero_point = centred(rng, dtype, result.scales, middle(source))
     options = schema.ReducerOptionsT()
     options.keepDims = p["keep_dims"]
-    operator = Operator("MEAN", 1 if dtype == "uint8" else 2, options)
+    operator = Operator("MEAN", dict(uint8=1, int8=2, int16=3)[dtype], options)
     axes = constant("axes", np.array(p["axes"], np.int32))
     zero_points = [source.zero_point, result.zero_point]
     return case(rng, operator, [source, axes], [result], **p, zero_points=zero_points)

@@ -31,6 +31,8 @@ def pool_2d(rng, builtin, dtype, fixed):
     """Input and output share one quantisation, as the specification of these operators demands."""
     p = fit(draw(rng, dilate=False) | dict(channels=int(rng.integers(1, 40))) | fixed)
     quantisation = (log_uniform(rng, 0.01, 0.1), zero_point(rng, dtype))
+    if dtype == "int16":
+        quantisation = (quantisation[0] / 256, 0)
     source = Tensor("input", [p["batch"], *p["size"], p["channels"]], dtype, *quantisation)
     result = Tensor("output", [p["batch"], *output_size(**p), p["channels"]], dtype, *quantisation)
     fused = activation(rng)
@@ -39,5 +41,5 @@ def pool_2d(rng, builtin, dtype, fixed):
     options.filterHeight, options.filterWidth = p["kernel"]
     options.strideH, options.strideW = p["stride"]
     options.fusedActivationFunction = ACTIVATIONS[fused]
-    operator = Operator(builtin, 1 if dtype == "uint8" else 2, options)
+    operator = Operator(builtin, dict(uint8=1, int8=2, int16=3)[dtype], options)
     return case(rng, operator, [source], [result], **p, activation=fused, quantisation=quantisation)

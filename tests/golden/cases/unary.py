@@ -14,7 +14,7 @@ def shape(rng):
 def unary(rng, kind, fixed):
     """`kind` is the operator and the type; scales are those of a function whose values are about 1."""
     builtin, dtype = kind
-    p = dict(shape=shape(rng), scale=log_uniform(rng, 0.004, 0.1)) | fixed
+    p = dict(shape=shape(rng), scale=log_uniform(rng, 0.004, 0.1) / (256 if dtype == "int16" else 1)) | fixed
     source = Tensor("input", p["shape"], dtype, p["scale"], zero_point(rng, dtype))
     result = Tensor("output", p["shape"], dtype, *OUTPUTS.get(builtin, rescaled)(rng, dtype, source))
     operator, more = Operator(builtin, 1), {}
@@ -34,10 +34,12 @@ NOT_NEGATIVE = ("SQRT", "RSQRT")
 
 
 def logistic(rng, dtype, source):
-    return 1 / 256, limits(dtype)[0]
+    return (1 / 32768, 0) if dtype == "int16" else (1 / 256, limits(dtype)[0])
 
 
 def tanh(rng, dtype, source):
+    if dtype == "int16":
+        return 1 / 32768, 0
     return pick(rng, [(1 / 128, sum(limits(dtype)) // 2 + 1), (log_uniform(rng, 0.004, 0.02), zero_point(rng, dtype))])
 
 
@@ -67,4 +69,5 @@ OUTPUTS = {
 
 BOTH = ["GELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "TANH"]
 SIGNED = ["ABS", "ELU", "EXP", "LOG", "RSQRT", "SQRT"]
-KINDS = [(b, "int8") for b in [*BOTH, *SIGNED]] + [(b, "uint8") for b in BOTH]
+WIDE = ["LEAKY_RELU", "LOGISTIC", "TANH"]
+KINDS = [(b, "int8") for b in [*BOTH, *SIGNED]] + [(b, "uint8") for b in BOTH] + [(b, "int16") for b in WIDE]

@@ -12,7 +12,6 @@
 
 pub mod accel;
 pub mod archive;
-pub mod command;
 pub mod compare;
 pub mod device;
 pub mod emulator;

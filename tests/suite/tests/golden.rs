@@ -31,9 +31,9 @@ operators! {
         fully_connected_per_tensor, transpose_conv_per_channel,
     }
     add { int8, uint8 }
-    average_pool_2d { int8, uint8 }
-    max_pool_2d { int8, uint8 }
-    softmax { int8, uint8 }
+    average_pool_2d { int8, uint8, int16 }
+    max_pool_2d { int8, uint8, int16 }
+    softmax { int8, uint8, int16 }
     log_softmax { int8, uint8 }
     quantize {
         float32_to_int8, float32_to_uint8, float32_to_int16,
@@ -42,7 +42,7 @@ operators! {
     }
     dequantize { int8, uint8, int16 }
     pad { int8, uint8, float32, v2_int8, v2_uint8, v2_float32 }
-    mean { int8, uint8 }
+    mean { int8, uint8, int16 }
     transpose_conv {
         int8_per_channel, int8_per_tensor, uint8,
     }
@@ -56,7 +56,7 @@ operators! {
         arg_max_float32, arg_min_int8, arg_min_uint8, arg_min_float32,
         add_n_float32, add_n_int32,
     }
-    detection { uint8, float32 }
+    detection { uint8, float32, regular_uint8, regular_float32 }
     l2_normalization {
         int8, uint8,
     }
@@ -77,6 +77,7 @@ operators! {
         relu_n1_to_1_int8, relu_0_to_1_int8, tanh_int8, abs_int8, elu_int8, exp_int8, log_int8,
         rsqrt_int8, sqrt_int8, gelu_uint8, hard_swish_uint8, leaky_relu_uint8, logistic_uint8,
         relu_uint8, relu6_uint8, relu_n1_to_1_uint8, relu_0_to_1_uint8, tanh_uint8,
+        leaky_relu_int16, logistic_int16, tanh_int16,
     }
     binary {
         add_int16, add_float32, add_int32, add_int64, sub_int8, sub_uint8, sub_int16, sub_float32,

@@ -86,12 +86,13 @@ impl Rows {
                 Self::of_window(&record.params::<DepthwiseConv2d>()?.window, 3)
             }
             opcode::AVERAGE_POOL_2D | opcode::MAX_POOL_2D => {
-                Self::of_window(&record.params::<Pool2d>()?.window, 1)
+                let pool: Pool2d = record.params()?;
+                Self::of_window(&pool.window, 1).filter(|_| BYTES.contains(&pool.dtype))
             }
             opcode::ELEMENTWISE => Self::of_elementwise(&record.params()?),
             opcode::LOOKUP => {
                 let lookup: Lookup = record.params()?;
-                let bytes = lookup.entry_size == 1;
+                let bytes = [lookup.index_size, lookup.entry_size] == [1, 1];
                 Self::of_bytes(graph, record, 2, lookup.count).filter(|_| bytes)
             }
             opcode::QUANTIZE => {

@@ -93,9 +93,30 @@ pub(super) fn bias_scale(site: &Site) -> Option<String> {
 pub(super) fn softmax_output(site: &Site) -> Option<String> {
     let output = site.output()?;
     let (scale, zero_point) = output.per_tensor()?;
-    let step = 1.0f32 / 256.0;
-    (output.element == Element::INT8 && (zero_point != -128 || (scale - step).abs() > 0.001 * step))
+    let wanted: (f32, i64) = match output.element {
+        Element::INT8 => (1.0 / 256.0, -128),
+        Element::INT16 => (1.0 / 32768.0, 0),
+        _ => return None,
+    };
+    (zero_point != wanted.1 || (scale - wanted.0).abs() > 0.001 * wanted.0)
         .then(|| format!("scale {scale} and zero point {zero_point}"))
+}
+
+/// Functions of int16 are computed without zero points, and some for one output scale.
+pub(super) fn wide_function(site: &Site) -> Option<String> {
+    let scale = site.output()?.per_tensor()?.0;
+    let wide = site.output()?.element == Element::INT16;
+    wide_zero_points(site)
+        .or_else(|| (wide && scale != 1.0 / 32768.0).then(|| format!("an output scale of {scale}")))
+}
+
+pub(super) fn wide_zero_points(site: &Site) -> Option<String> {
+    let wide = |tensor: &&Tensor| tensor.element == Element::INT16;
+    let zero_points = site.activations().filter(wide);
+    zero_points
+        .filter_map(|tensor| Some((tensor, tensor.per_tensor()?.1)))
+        .find(|&(_, zero_point)| zero_point != 0)
+        .map(|(tensor, zero_point)| format!("{} with a zero point of {zero_point}", tensor.label()))
 }
 
 /// LiteRT has arithmetic of its own for these, if an attribute says so.

@@ -4,7 +4,7 @@ use super::Site;
 use crate::{
     Numerics,
     graph::{Element, Opcode, Options},
-    legalise::xnnpack,
+    legalise::{wide_functions, xnnpack},
 };
 
 /// A kind of operator that can be placed, and what its operands are.
@@ -214,7 +214,9 @@ pub(super) fn operator(site: &Site) -> Option<String> {
 
 pub(super) fn detection(site: &Site) -> Option<String> {
     match site.operator.options {
-        Options::Detection(d) if d.regular => Some("regular suppression".into()),
+        Options::Detection(d) if d.regular && d.per_class == 0 => {
+            Some("regular suppression that keeps nothing".into())
+        }
         Options::Detection(d) if d.classes_per_detection != 1 => {
             Some(format!("{} classes a detection", d.classes_per_detection))
         }
@@ -229,7 +231,11 @@ pub(super) fn numerics(site: &Site) -> Option<String> {
     let unlike = match site.operator.opcode {
         Opcode::TRANSPOSE_CONV => element.range8().is_some() && !xnnpack::takes(site),
         Opcode::BATCH_MATMUL => true,
-        Opcode::FULLY_CONNECTED => element == Element::INT16,
+        Opcode::FULLY_CONNECTED | Opcode::LEAKY_RELU => element == Element::INT16,
+        Opcode::LOGISTIC | Opcode::TANH => {
+            let scale = site.input(0)?.per_tensor()?.0;
+            element == Element::INT16 && wide_functions::is_shifted(scale)
+        }
         Opcode::QUANTIZE => element == Element::FLOAT32 && site.output()?.element == Element::INT16,
         _ => element == Element::FLOAT32,
     };

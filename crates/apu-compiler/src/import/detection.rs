@@ -16,6 +16,7 @@ pub(super) fn options(flexbuffer: &[u8]) -> Option<Options> {
         classes_per_detection: count(&map, "max_classes_per_detection")?,
         classes: count(&map, "num_classes")?,
         regular: map.number("use_regular_nms").is_some_and(|it| it != 0.0),
+        per_class: count(&map, "detections_per_class").unwrap_or(PER_CLASS),
         score_threshold: real("nms_score_threshold")?,
         overlap_threshold: real("nms_iou_threshold")?,
         scale: [
@@ -26,6 +27,9 @@ pub(super) fn options(flexbuffer: &[u8]) -> Option<Options> {
         ],
     }))
 }
+
+/// TFLite's own choice.
+const PER_CLASS: u32 = 100;
 
 fn count(map: &FlexMap, key: &str) -> Option<u32> {
     let number = map.number(key)?;

@@ -83,6 +83,11 @@ fn params(site: &Site, options: &Detection) -> Result<program::Detection, Refusa
         classes: options.classes,
         background,
         max_detections: most,
+        per_class: if options.regular {
+            options.per_class
+        } else {
+            0
+        },
         score_threshold: options.score_threshold.to_bits(),
         overlap_threshold: options.overlap_threshold.to_bits(),
         scale: options.scale.map(f32::to_bits),

@@ -1,4 +1,4 @@
-//! Functions of one input: a table of their 256 values for bytes.
+//! Functions of one input: a table of all their values, 256 of bytes and 65536 of int16.
 
 use apu_kernels::lookup;
 use apu_proto::program::{Lookup, opcode};
@@ -6,7 +6,9 @@ use apu_proto::program::{Lookup, opcode};
 use super::{
     Operand, Record,
     functions::{self, Scales},
-    quantisation, ratio_out_of_range, record, size, xnnpack,
+    quantisation, ratio_out_of_range, record, size,
+    wide_functions::{self, Argument},
+    xnnpack,
 };
 use crate::{
     constraints::{LIMITS, Refusal, Site},
@@ -20,9 +22,16 @@ pub(super) fn lookup(site: &Site) -> Result<Record, Refusal> {
     } else {
         quantised(site)?
     };
+    let input = site.need_input(0)?;
+    let width = if input.element == Element::INT16 {
+        2
+    } else {
+        1
+    };
     let params = Lookup {
-        count: size("elements", site.need_input(0)?.count())?,
-        entry_size: 1,
+        count: size("elements", input.count())?,
+        index_size: width,
+        entry_size: width,
     };
     let operands = [
         Operand::Read(site.input_id(0)?),
@@ -51,6 +60,7 @@ pub(super) fn rescaled(site: &Site, index: usize) -> Result<(Record, Operand), R
         |x: i32| ((x as f32 * scale + bias).round() as i32).saturating_add(output_zero_point);
     let params = Lookup {
         count: size("elements", input.count())?,
+        index_size: 1,
         entry_size: 1,
     };
     let to = || Operand::Temporary {
@@ -83,6 +93,14 @@ fn quantised(site: &Site) -> Result<Vec<u8>, Refusal> {
         return Ok(fill(&function));
     }
     let ratio = || ratio_out_of_range(site);
+    if input.element == Element::INT16 {
+        let argument = Argument::new(scales.input.0);
+        match opcode {
+            Opcode::LOGISTIC => return Ok(fill(&wide_functions::logistic(argument))),
+            Opcode::TANH => return Ok(fill(&wide_functions::tanh(argument))),
+            _ => {}
+        }
+    }
     Ok(match opcode {
         Opcode::LOGISTIC => fill(&scales.real(functions::logistic)),
         Opcode::TANH => fill(&scales.real(functions::tanh)),
@@ -130,17 +148,18 @@ fn range(site: &Site) -> Result<(i32, i32), Refusal> {
     Ok((least, largest))
 }
 
-/// The values of a function in the order of the stored bytes.
+/// The values of a function in the order of the stored bytes, or of the stored pairs of bytes.
 fn table(element: Element, range: (i32, i32), function: &dyn Fn(i32) -> i32) -> Vec<u8> {
-    let signed = element == Element::INT8;
-    (0..=255u8)
-        .map(|stored| {
-            if signed {
-                i32::from(stored as i8)
-            } else {
-                stored.into()
-            }
-        })
-        .map(|x| function(x).max(range.0).min(range.1) as u8)
-        .collect()
+    let value = |x: i32| function(x).max(range.0).min(range.1);
+    match element {
+        Element::INT16 => (0..=u16::MAX)
+            .flat_map(|stored| (value((stored as i16).into()) as i16).to_le_bytes())
+            .collect(),
+        Element::INT8 => (0..=u8::MAX)
+            .map(|stored| value((stored as i8).into()) as u8)
+            .collect(),
+        _ => (0..=u8::MAX)
+            .map(|stored| value(stored.into()) as u8)
+            .collect(),
+    }
 }

@@ -1,14 +1,14 @@
 //! Operators over whole dimensions: SOFTMAX, LOG_SOFTMAX, MEAN and SUM.
 
-use apu_kernels::{log_softmax, mean, softmax};
-use apu_proto::program::{LogSoftmax, Mean, OP_RANK, Rounding, Softmax, opcode};
+use apu_kernels::{log_softmax, mean, softmax, table_softmax};
+use apu_proto::program::{LogSoftmax, Mean, OP_RANK, Rounding, Softmax, TableSoftmax, opcode};
 
 use super::{
     Operand, Record, dtype, ends, quantisation, ratio_out_of_range, record, scratch, six, size,
-    xnnpack,
+    wide_functions, xnnpack,
 };
 use crate::{
-    constants,
+    Numerics, constants,
     constraints::{LIMITS, Refusal, Site},
     graph::{Element, Opcode, Options},
     requantise::{Multiplier, SoftmaxScale},
@@ -18,12 +18,61 @@ pub(super) fn softmax(site: &Site) -> Result<Record, Refusal> {
     let Options::Softmax { beta } = site.operator.options else {
         return Err(LIMITS.refuse("no beta"));
     };
+    if is_by_table(site)? {
+        return by_table(site, beta);
+    }
     let params = exponentials(site, beta)?;
     let sizes = softmax::sizes(&params);
     record(site, opcode::SOFTMAX, &params, sizes, ends(site)?, 0)
 }
 
+/// Whether LiteRT's kernel takes exponentials from a table: that for int16, and the optimised ones.
+fn is_by_table(site: &Site) -> Result<bool, Refusal> {
+    let wide = site.need_input(0)?.element == Element::INT16;
+    Ok(wide || site.numerics == Numerics::Xnnpack)
+}
+
+fn by_table(site: &Site, beta: f32) -> Result<Record, Refusal> {
+    let (input, output) = (site.need_input(0)?, site.need_output()?);
+    let ([input_scale, output_scale], wide) = (
+        [quantisation(input)?.0, quantisation(output)?.0],
+        input.element == Element::INT16,
+    );
+    let distance = f64::from(input_scale) * f64::from(beta) / (10.0 / 65535.0);
+    let [multiplier, shift] = match wide {
+        true => Multiplier::new(distance)
+            .ok_or_else(|| ratio_out_of_range(site))?
+            .words(),
+        false => [0, 0],
+    };
+    let columns = input.shape.last().copied().unwrap_or(1);
+    let params = TableSoftmax {
+        dtype: dtype(input),
+        logarithm: u32::from(site.operator.opcode == Opcode::LOG_SOFTMAX),
+        rows: size("rows", input.count() / u64::from(columns.max(1)))?,
+        columns,
+        multiplier,
+        shift,
+        output_scale: output_scale.to_bits(),
+        input_scale: input_scale.to_bits(),
+    };
+    let table = match wide {
+        true => wide_functions::softmax_tables(),
+        false => wide_functions::exponentials(input_scale, beta),
+    };
+    let operands = [
+        Operand::Read(site.input_id(0)?),
+        Operand::Packed(table),
+        Operand::Write(site.output_id()?),
+    ];
+    let sizes = table_softmax::sizes(&params);
+    record(site, opcode::TABLE_SOFTMAX, &params, sizes, operands, 0)
+}
+
 pub(super) fn log_softmax(site: &Site) -> Result<Record, Refusal> {
+    if is_by_table(site)? {
+        return by_table(site, 1.0);
+    }
     let softmax = exponentials(site, 1.0)?;
     let steps = f64::from(1u32 << (31 - softmax.input_left_shift));
     let reverse = Multiplier::new(steps / f64::from(softmax.input_multiplier))
