@@ -58,7 +58,9 @@ pub fn write_all(folder: &Path) -> Result<()> {
         "lies/rings.elf",
         &elf(&[firmware(BASE), rpmsg(0x6fff_c000)])?,
     )?;
-    write("lies/no-memory.elf", &elf(&[rpmsg(ANY)])?)
+    write("lies/no-memory.elf", &elf(&[rpmsg(ANY)])?)?;
+    let cut_off = words(&[VDEV, 7, 0, 1]);
+    write("lies/table.elf", &elf(&[firmware(BASE), cut_off])?)
 }
 
 fn words(words: &[u32]) -> Vec<u8> {

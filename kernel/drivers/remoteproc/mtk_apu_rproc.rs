@@ -241,7 +241,9 @@ impl remoteproc::Operations for Processor<'_> {
 
     fn check(&self, resources: ResourceTable<'_>) -> Result {
         resources.entries().try_for_each(|resource| {
-            let resource = resource?;
+            let resource = resource.inspect_err(|_| {
+                dev_err!(self.dev, "firmware has a broken resource table\n");
+            })?;
             let fits = match &resource {
                 Resource::Carveout { .. } => resource
                     .addresses()

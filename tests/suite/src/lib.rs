@@ -12,6 +12,7 @@
 
 pub mod accel;
 pub mod archive;
+pub mod command;
 pub mod compare;
 pub mod device;
 pub mod emulator;

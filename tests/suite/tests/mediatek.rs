@@ -4,12 +4,12 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::fs;
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use apu::Error;
 use suite::accel::client::Client;
 use suite::accel::daemon::Hardware;
+use suite::command::Apu;
 use suite::device;
 use suite::emulator::{Event, Processor, Record, has_driver};
 use suite::kernel_log::KernelLog;
@@ -143,6 +143,7 @@ fn firmware_that_lies_is_refused_and_the_next_one_boots() {
                 ("local-ram.elf", "firmware may not have Carveout"),
                 ("rings.elf", "firmware may not have Vdev"),
                 ("no-memory.elf", "bad phdr da"),
+                ("table.elf", "broken resource table"),
             ] {
                 let mut log = KernelLog::from_now();
                 processor.set_firmware(&format!("lies/{image}"));
@@ -205,19 +206,6 @@ fn the_driver_can_be_taken_from_the_core_and_given_back() {
     );
 }
 
-/// What the command says of a picture, on the core.
-fn classify(arguments: &[&str]) -> String {
-    let apu = std::env::var_os("APU_TEST_CLI").unwrap();
-    let said = Command::new(apu)
-        .arg("classify")
-        .args(arguments)
-        .arg("--device")
-        .arg(device::online())
-        .output()
-        .unwrap();
-    String::from_utf8(said.stdout).unwrap() + &String::from_utf8_lossy(&said.stderr)
-}
-
 /// Waits until the core is said to have crashed in this way, and runs again.
 fn wait_for_recovery(log: &mut KernelLog, kind: &str) {
     log.wait_for(&[
@@ -232,7 +220,7 @@ fn a_core_that_hangs_is_restarted() {
     let test = "a_core_that_hangs_is_restarted";
     with_processor(test, |_, processor| {
         or_skip(test, || {
-            let hardware = Hardware::take()?;
+            let (hardware, apu) = (Hardware::take()?, Apu::find()?);
             processor.start().unwrap();
             let hanging = hardware.start(&["--core", part().name, "--hang-after-runs=1"]);
             let client = Client::of(&device::online());
@@ -249,7 +237,7 @@ fn a_core_that_hangs_is_restarted() {
             drop(hanging);
             wait_for_recovery(&mut log, "mmufault");
             let _firmware = hardware.start(&["--core", part().name]);
-            assert!(classify(&[]).contains("0.996094: 8 8"));
+            assert!(apu.knows_its_digit());
             Ok(())
         });
     });
@@ -260,21 +248,21 @@ fn firmware_answers_runs_models_and_is_restarted_when_it_dies() {
     let test = "firmware_answers_runs_models_and_is_restarted_when_it_dies";
     with_processor(test, |_, processor| {
         or_skip(test, || {
-            let hardware = Hardware::take()?;
+            let (hardware, apu) = (Hardware::take()?, Apu::find()?);
             let core = ["--core", part().name];
             processor.start().unwrap();
             let firmware = hardware.start(&core);
-            assert!(classify(&[]).contains("0.996094: 8 8"));
+            assert!(apu.knows_its_digit());
             let model = "../shared/models/mobilenet_v2_1.0_224_quant.tflite";
             if fs::exists(model).unwrap() {
-                let said = classify(&[model, "../shared/images/grace_hopper.bmp"]);
+                let said = apu.classify(&[model, "../shared/images/grace_hopper.bmp"]);
                 assert!(said.contains("military uniform"), "{said}");
             }
             let mut log = KernelLog::from_now();
             drop(firmware);
             wait_for_recovery(&mut log, "mmufault");
             let _firmware = hardware.start(&core);
-            assert!(classify(&[]).contains("0.996094: 8 8"));
+            assert!(apu.knows_its_digit());
             Ok(())
         });
     });

@@ -10,6 +10,7 @@ use std::fs;
 use rustix::io::Errno;
 use suite::accel::client::Client;
 use suite::accel::daemon::Hardware;
+use suite::command::Apu;
 use suite::device;
 use suite::emulator;
 use suite::modules::Module;
@@ -18,8 +19,9 @@ use suite::skip::{Skip, or_skip};
 /// The device tree's node of a MediaTek core.
 const MEDIATEK_CORE: &str = "/sys/firmware/devicetree/base/npu@29180000";
 
-/// A client runs a job, which pins `driver` until it has gone.
-fn use_and_unload(driver: &Module) {
+/// A model runs, and a client's job, which pins `driver` until the client has gone.
+fn use_and_unload(driver: &Module, apu: &Apu) {
+    assert!(apu.knows_its_digit());
     let client = Client::of(&device::online());
     client.run(&mut client.load().unwrap()).unwrap();
     assert_eq!(driver.unload(), Err(Errno::WOULDBLOCK), "it is in use");
@@ -47,9 +49,10 @@ fn the_driver_of_a_simulated_device_comes_back() {
     or_skip(test, || {
         only_if(simulated() && !emulated(), "no simulated device alone")?;
         let (driver, hardware) = (Module::find("apu")?, Hardware::take()?);
+        let apu = Apu::find()?;
         for _ in 0..3 {
             let daemon = hardware.start(&[]);
-            use_and_unload(&driver);
+            use_and_unload(&driver, &apu);
             assert_eq!(driver.unload(), Err(Errno::WOULDBLOCK), "the daemon's");
             drop(daemon);
             driver.unload_when_free().unwrap();
@@ -65,13 +68,13 @@ fn the_driver_of_a_remote_core_comes_back() {
     let test = "the_driver_of_a_remote_core_comes_back";
     or_skip(test, || {
         only_if(!simulated() && !emulated(), "no remote core")?;
-        let driver = Module::find("apu")?;
+        let (driver, apu) = (Module::find("apu")?, Apu::find()?);
         for _ in 0..3 {
-            use_and_unload(&driver);
+            use_and_unload(&driver, &apu);
             driver.unload_when_free().unwrap();
             driver.load(c"sim=0").unwrap();
         }
-        use_and_unload(&driver);
+        use_and_unload(&driver, &apu);
         Ok(())
     });
 }
@@ -82,10 +85,10 @@ fn the_drivers_of_a_mediatek_core_come_back() {
     or_skip(test, || {
         only_if(emulated(), "no MediaTek core")?;
         let (driver, remoteproc) = (Module::find("apu")?, Module::find("mtk_apu_rproc")?);
-        let hardware = Hardware::take()?;
+        let (hardware, apu) = (Hardware::take()?, Apu::find()?);
         for _ in 0..2 {
             let firmware = hardware.start(&["--core", "mt8365"]);
-            use_and_unload(&driver);
+            use_and_unload(&driver, &apu);
             driver.unload_when_free().unwrap();
             remoteproc.unload_when_free().unwrap();
             drop(firmware);

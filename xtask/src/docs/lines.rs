@@ -12,6 +12,8 @@ use crate::{kernel, workspace};
 
 /// Most lines of what it takes to support one more piece of hardware.
 const BACK_END_MAX: usize = 1000;
+/// Most lines of the one to start from.
+const TEMPLATE_MAX: usize = 300;
 
 /// A part of the kernel code.
 struct Part {
@@ -21,13 +23,15 @@ struct Part {
     paths: &'static [&'static str],
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Kind {
     Framework,
     Abstraction,
     /// What all back ends of one driver have in common.
     Driver,
     BackEnd,
+    /// The back end to start from.
+    Template,
     /// Hardware in software.
     Emulation,
 }
@@ -38,8 +42,17 @@ impl Kind {
             Self::Framework => "framework",
             Self::Abstraction => "abstraction",
             Self::Driver => "driver",
-            Self::BackEnd => "back end",
+            Self::BackEnd | Self::Template => "back end",
             Self::Emulation => "emulation",
+        }
+    }
+
+    /// What a part must stay below.
+    fn limit(self) -> Option<usize> {
+        match self {
+            Self::BackEnd => Some(BACK_END_MAX),
+            Self::Template => Some(TEMPLATE_MAX),
+            _ => None,
         }
     }
 }
@@ -67,7 +80,7 @@ const PARTS: &[Part] = &[
     part(Kind::BackEnd, "apu on the simulated device", &["drivers/accel/apu/sim.rs", "drivers/accel/apu/tokens.rs"]),
     part(Kind::BackEnd, "apu over rpmsg", &["drivers/accel/apu/rpmsg.rs", "drivers/accel/apu/page_table.rs", "drivers/accel/apu/quarantine.rs", "drivers/accel/apu/watchdog.rs"]),
     part(Kind::BackEnd, "MediaTek MT8183 and MT8365", &["drivers/remoteproc", "drivers/accel/apu/iommu.rs"]),
-    part(Kind::BackEnd, "template", &["drivers/accel/template"]),
+    part(Kind::Template, "template", &["drivers/accel/template"]),
     part(Kind::Emulation, "MediaTek's chip", &["drivers/remoteproc/mtk_apu_emulator"]),
     part(Kind::Emulation, "the template's device", &["drivers/accel/template/emulation.c"]),
 ];
@@ -85,11 +98,10 @@ pub fn table() -> Result<String> {
     let mut table = "| what | kind | lines |\n|---|---|---:|\n".to_owned();
     for part in PARTS {
         let lines = part.lines()?;
-        ensure!(
-            part.kind != Kind::BackEnd || lines < BACK_END_MAX,
-            "the back end {} has {lines} lines, not below {BACK_END_MAX}",
-            part.name
-        );
+        if let Some(limit) = part.kind.limit() {
+            let name = part.name;
+            ensure!(lines < limit, "{name} has {lines} lines, not below {limit}");
+        }
         table += &format!("| {} | {} | {lines} |\n", part.name, part.kind.name());
     }
     Ok(table)

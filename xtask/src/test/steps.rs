@@ -204,7 +204,7 @@ fn in_runtimes() -> Result<Vec<Command>> {
 
 /// The suite's programs in a guest each, so that each has its own kernel log.
 fn suite_in_guest(options: &[&str], any_device: &[&str]) -> Result<Vec<Command>> {
-    let simd = workspace::build_release(&["apu-simd", "apu-cli"])?.join("apu-simd");
+    let programs = workspace::build_release(&["apu-simd", "apu-cli"])?;
     let mut commands = vec![conformance(options)?];
     for target in any_device.iter().chain(&ALONE) {
         let mut run = xtask(&["uml", "run"])?;
@@ -212,7 +212,8 @@ fn suite_in_guest(options: &[&str], any_device: &[&str]) -> Result<Vec<Command>>
             .args(ALONE.contains(target).then_some("--no-daemon"));
         run.arg("--").arg(test_program(target)?);
         run.env("APU_TEST_DEVICE", NODE)
-            .env("APU_TEST_SIMD", &simd)
+            .env("APU_TEST_SIMD", programs.join("apu-simd"))
+            .env("APU_TEST_CLI", programs.join("apu"))
             .env("APU_LITERT_PYTHON", setup::litert()?);
         commands.push(run);
     }
@@ -271,7 +272,9 @@ fn suite_through_a_remote_core() -> Result<Vec<Command>> {
 fn through_a_remote_core(target: &str, options: &[&str]) -> Result<Command> {
     let mut run = xtask(&["uml", "run", "--transport", "rpmsg"])?;
     run.args(options).arg("--").arg(test_program(target)?);
+    let programs = workspace::build_release(&["apu-simd", "apu-cli"])?;
     run.env("APU_TEST_DEVICE", NODE)
+        .env("APU_TEST_CLI", programs.join("apu"))
         .env("APU_LITERT_PYTHON", setup::litert()?);
     Ok(run)
 }

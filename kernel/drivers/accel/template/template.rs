@@ -3,11 +3,9 @@
 //! A driver to start from: an imaginary accelerator that adds vectors.
 //!
 //! The hardware has registers, an interrupt, and page tables of one level: a page of entries, each
-//! of them the address of a page. It runs one job at a time. All that a driver must say of such
-//! hardware is here; the framework has the rest: files, buffer objects, address spaces, queues,
-//! fences, timeouts, and what happens when the device is lost.
-//!
-//! What it offers to user space is in `include/uapi/drm/template_accel.h`.
+//! of them the address of a page. It runs one job at a time. What isn't here the framework has:
+//! files, buffer objects, address spaces, queues, fences, timeouts, and what happens when the
+//! device is lost. The interface for user space is in `include/uapi/drm/template_accel.h`.
 
 use core::ops::Range;
 use kernel::{
@@ -56,7 +54,6 @@ register! {
     COUNT(u32) @ 0x28 { 31:0 elements; }
     DELAY(u32) @ 0x2c { 31:0 microseconds; }
 }
-
 const REGISTERS_SIZE: usize = 0x30;
 // afternoon: page table
 /// Entries of a page table, which is a page itself.
@@ -242,7 +239,6 @@ impl drm::Driver for Template {
         name: c"template",
         desc: c"Imaginary accelerator that adds vectors",
     };
-
     const FEAT_COMPUTE_ACCEL: bool = true;
     const FEAT_SYNCOBJ: bool = true;
 
