@@ -21,7 +21,7 @@ from runtime import OpResolverType, interpreter, load_delegate, run
 
 DELEGATE = os.environ["APU_TEST_DELEGATE"]
 MODELS = Path(os.environ["APU_TEST_MODELS"])
-KEYS = "device, numerics, report, report_file, require_full, cache, priority, timeout_ms, patience_ms"
+KEYS = "device, numerics, report, report_file, require_full, cache, priority, threads, timeout_ms, patience_ms"
 
 
 def delegate(**options):

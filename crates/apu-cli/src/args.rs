@@ -93,6 +93,15 @@ pub struct DeviceArg {
     /// Where to run: `in-process`, or the path of a node such as /dev/accel/accel0
     #[arg(long, env = "APU_DEVICE", default_value = apu::Device::IN_PROCESS, value_name = "DEVICE")]
     pub device: String,
+    /// Threads that work on one inference, in-process
+    #[arg(
+        long,
+        visible_alias = "num_threads",
+        alias = "num-threads",
+        default_value = "1",
+        value_name = "N"
+    )]
+    pub threads: NonZeroUsize,
 }
 
 /// What comes first where a program can't have both.
@@ -208,14 +217,6 @@ pub struct Bench {
         value_name = "N"
     )]
     pub warmup_runs: usize,
-    /// Threads that work on one inference
-    #[arg(
-        long,
-        visible_alias = "num_threads",
-        default_value = "1",
-        value_name = "N"
-    )]
-    pub num_threads: NonZeroUsize,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

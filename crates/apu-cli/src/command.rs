@@ -12,14 +12,30 @@ pub mod run;
 
 use std::io::{Write, stdout};
 
-use apu::{Context, Device, Model, Program};
+use apu::{Context, ContextOptions, Device, Model, Program, QueueOptions};
 use serde::Serialize;
 
+use crate::args::DeviceArg;
 use crate::error::Error;
 
 /// Opens a device and makes a context that runs `program` on it.
-fn load(device: &str, program: Program) -> Result<Context, Error> {
-    let open = || Model::load(&Device::open(device)?, program)?.context();
+fn load(args: &DeviceArg, program: Program) -> Result<Context, Error> {
+    let (device, threads) = (args.device.as_str(), args.threads.get());
+    if threads > 1 && device != Device::IN_PROCESS {
+        return Err(Error::Threads {
+            got: threads,
+            device: device.into(),
+        });
+    }
+    let queue = QueueOptions {
+        threads,
+        ..QueueOptions::default()
+    };
+    let options = ContextOptions {
+        queue,
+        ..ContextOptions::default()
+    };
+    let open = || Model::load(&Device::open(device)?, program)?.context_with(options);
     open().map_err(Error::device(device))
 }
 

@@ -81,9 +81,9 @@ pub enum Error {
         source: io::Error,
     },
 
-    #[error("one inference can't run on {got} threads yet, only on one")]
-    #[diagnostic(help("leave --num_threads out, or give 1"))]
-    Threads { got: usize },
+    #[error("an inference on {device} can't be told to use {got} threads, only one in-process can")]
+    #[diagnostic(help("leave --threads out: the device uses those that it has"))]
+    Threads { got: usize, device: String },
 
     #[error("the model differs from LiteRT: {what}")]
     Differs { what: String },

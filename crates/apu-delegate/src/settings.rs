@@ -126,6 +126,15 @@ const KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "threads",
+        allowed: "a number of threads from 1 to 16, in-process",
+        set: |settings, value| {
+            let threads = value.parse().ok().filter(|it| (1..=16).contains(it))?;
+            settings.context.queue.threads = threads;
+            Some(())
+        },
+    },
+    Key {
         name: "timeout_ms",
         allowed: "a number of milliseconds from 1 to 60000",
         set: |settings, value| {
@@ -211,7 +220,7 @@ mod tests {
         assert_eq!(
             settings(&[("devise", "in-process")]).unwrap_err(),
             "the APU delegate has no option `devise`; it has device, numerics, report, \
-             report_file, require_full, cache, priority, timeout_ms, patience_ms"
+             report_file, require_full, cache, priority, threads, timeout_ms, patience_ms"
         );
     }
 

@@ -2,7 +2,7 @@
 
 use crate::operator::{MAX_READS, Operands, Operator};
 use crate::pieces::Pieces;
-use crate::{Error, Layout, OpError, Program, View};
+use crate::{Alone, Error, Layout, OpError, Program, View, Workers};
 use apu_kernels::Isa;
 use apu_proto::program::Operand;
 use core::mem::take;
@@ -23,12 +23,13 @@ pub fn run(
         if cancelled() {
             return Err(Error::Cancelled { op: index });
         }
-        run_operator(&operator?, index, isa, segments)?;
+        run_operator(&operator?, index, isa, &mut Alone, segments)?;
     }
     Ok(())
 }
 
-/// As [`run`], of [`Program::operators`] that were kept, which spares checking them again.
+/// As [`run`], of [`Program::operators`] that were kept, which spares checking them again, and on all
+/// cores of `workers`.
 ///
 /// # Errors
 /// As [`run`].
@@ -36,6 +37,7 @@ pub fn run_operators(
     layout: &Layout,
     operators: &[Operator],
     isa: Isa,
+    workers: &mut impl Workers,
     segments: &mut [View<'_>],
     cancelled: impl Fn() -> bool,
 ) -> Result<(), Error> {
@@ -44,7 +46,7 @@ pub fn run_operators(
         if cancelled() {
             return Err(Error::Cancelled { op: index });
         }
-        run_operator(operator, index, isa, segments)?;
+        run_operator(operator, index, isa, workers, segments)?;
     }
     Ok(())
 }
@@ -54,10 +56,13 @@ pub fn run_operator(
     operator: &Operator,
     index: usize,
     isa: Isa,
+    workers: &mut impl Workers,
     segments: &mut [View<'_>],
 ) -> Result<(), Error> {
-    with_operands(operator, segments, |operands| operator.run(isa, operands))
-        .map_err(|reason| Error::Op { index, reason })
+    with_operands(operator, segments, |operands| {
+        operator.run(isa, workers, operands)
+    })
+    .map_err(|reason| Error::Op { index, reason })
 }
 
 /// Whether each segment is as large as the program says and can be written where it must.

@@ -3,7 +3,7 @@
 use crate::frame::Frame;
 use crate::interpreter::{check_segments, run_operator};
 use crate::memory::{AddressFault, AddressSpace, Ranges, RangesError};
-use crate::{Error, Layout, Program, View};
+use crate::{Error, Layout, Program, View, Workers};
 use apu_kernels::Isa;
 use apu_proto::message::{Done, MAX_SEGMENTS, NO_OP, Run, Segment, status};
 use core::ops::Range;
@@ -40,7 +40,7 @@ impl Job {
         self.slot
     }
 
-    /// Runs it. Memory is borrowed for one operator at a time, so that another thread can unmap
+    /// Runs it on the cores of `workers`. Memory is borrowed for one operator at a time, so that another thread can unmap
     /// some in between; `cancelled` is asked then, too.
     ///
     /// # Errors
@@ -49,6 +49,7 @@ impl Job {
         &self,
         space: &impl AddressSpace,
         isa: Isa,
+        workers: &mut impl Workers,
         cancelled: impl Fn() -> bool,
     ) -> Result<(), Error> {
         let layout = self.validate(space)?;
@@ -58,7 +59,9 @@ impl Job {
                 return Err(Error::Cancelled { op: index });
             }
             space
-                .reach(&ranges, |views| run_one(&layout, views, index, isa))
+                .reach(&ranges, |views| {
+                    run_one(&layout, views, index, isa, workers)
+                })
                 .map_err(fault_at(Some(index)))??;
         }
         Ok(())
@@ -114,13 +117,19 @@ impl Job {
 }
 
 /// Runs operator `index`; `views` are the code and each segment.
-fn run_one(layout: &Layout, views: &mut [View<'_>], index: usize, isa: Isa) -> Result<(), Error> {
+fn run_one(
+    layout: &Layout,
+    views: &mut [View<'_>],
+    index: usize,
+    isa: Isa,
+    workers: &mut impl Workers,
+) -> Result<(), Error> {
     let [code, segments @ ..] = views else {
         return check_segments(layout, &[]);
     };
     check_segments(layout, segments)?;
     let operator = layout.operator(code.bytes(), index)?;
-    run_operator(&operator, index, isa, segments)
+    run_operator(&operator, index, isa, workers, segments)
 }
 
 /// The answer to a job that never began.

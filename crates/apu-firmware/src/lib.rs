@@ -24,7 +24,9 @@ mod job;
 mod operator;
 mod pieces;
 mod server;
+mod spread;
 mod validate;
+mod workers;
 
 pub use error::{Error, OpError, TargetName};
 pub use interpreter::{run, run_operators};
@@ -33,3 +35,4 @@ pub use memory::View;
 pub use operator::Operator;
 pub use server::{Action, Device, Server, Slots};
 pub use validate::{FEATURES, Layout, Program, TARGET};
+pub use workers::{Alone, Workers};

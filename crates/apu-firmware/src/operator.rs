@@ -1,7 +1,7 @@
 //! One operator of a program: its record checked, and how its kernel is called.
 
 use crate::memory::overlap;
-use crate::{Layout, OpError};
+use crate::{Layout, OpError, Workers};
 use apu_kernels::conv_2d::Conv2d;
 use apu_kernels::depthwise_conv_2d::DepthwiseConv2d;
 use apu_kernels::elementwise::Elementwise;
@@ -24,7 +24,7 @@ pub const MAX_READS: usize = 3;
 
 /// What an operator computes: its parameters, checked to be used often where they are many.
 #[derive(Clone, Copy, Debug)]
-enum Kernel {
+pub(crate) enum Kernel {
     Conv2d(Conv2d),
     DepthwiseConv2d(DepthwiseConv2d),
     Elementwise(Elementwise),
@@ -56,7 +56,7 @@ enum Kernel {
 }
 
 /// The memory of an operator's operands.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Operands<'a> {
     /// Those it reads, in order; the unused ones are empty.
     pub reads: [&'a [u8]; MAX_READS],
@@ -118,8 +118,15 @@ impl Operator {
     /// # Errors
     /// The kernel's: an index among the data is out of range, or the operands' sizes are not those of
     /// the record.
-    pub fn run(&self, isa: Isa, operands: Operands<'_>) -> Result<(), OpError> {
-        self.kernel.run(isa, operands).map_err(OpError::Parameter)
+    pub fn run(
+        &self,
+        isa: Isa,
+        workers: &mut impl Workers,
+        operands: Operands<'_>,
+    ) -> Result<(), OpError> {
+        self.kernel
+            .spread(isa, operands, workers)
+            .map_err(OpError::Parameter)
     }
 }
 
@@ -244,7 +251,7 @@ impl Kernel {
         Ok(sizes)
     }
 
-    fn run(&self, isa: Isa, operands: Operands<'_>) -> Result<(), apu_kernels::Error> {
+    pub(crate) fn run(&self, isa: Isa, operands: Operands<'_>) -> Result<(), apu_kernels::Error> {
         let Operands {
             reads: [a, b, c],
             output,

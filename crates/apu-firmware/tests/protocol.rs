@@ -6,7 +6,7 @@ mod support;
 
 use apu_firmware::frame::{Body, Frame, MessageError, body, open};
 use apu_firmware::memory::Memory;
-use apu_firmware::{Action, Device, Job, Server, Slots};
+use apu_firmware::{Action, Alone, Device, Job, Server, Slots};
 use apu_kernels::Isa;
 use apu_proto::message::{
     Cancel, Done, Hello, HelloAck, MAP_READ_ONLY, MAX_SEGMENTS, Map, NO_OP, Run, Segment, Sync,
@@ -370,7 +370,7 @@ fn job_run(source: &Source) -> Run {
 fn run(ram: &Ram, run: &Run) -> Done {
     let slots = Slots::new();
     let job = started(tell(&mut with_vm(&slots), run));
-    let result = job.run(ram, Isa::plain(), || slots.is_cancelled(&job));
+    let result = job.run(ram, Isa::plain(), &mut Alone, || slots.is_cancelled(&job));
     answer(Ok(Action::Reply(job.done(&result, 5..9))))
 }
 
@@ -483,7 +483,7 @@ proptest! {
             message.extend(bytes);
             if let Ok(Action::Start(job)) = server.handle(&message) {
                 let ram = memory(&through_the_arena());
-                let result = job.run(&ram, Isa::plain(), || slots.is_cancelled(&job));
+                let result = job.run(&ram, Isa::plain(), &mut Alone, || slots.is_cancelled(&job));
                 job.done(&result, 0..0);
                 slots.release(job);
             }

@@ -55,6 +55,18 @@ impl Broadcast {
         self
     }
 
+    /// The output's elements, if those of both inputs are theirs in the same order.
+    pub fn flat(&self) -> Option<usize> {
+        let rows = &self.shape[..LAST];
+        (self.steps() == [1, 1] && rows.iter().all(|&size| size == 1)).then(|| self.columns())
+    }
+
+    /// The frame of so many of its elements, where it is [`flat`](Self::flat).
+    pub fn of_flat(mut self, elements: usize) -> Self {
+        self.shape[LAST] = elements;
+        self
+    }
+
     /// Elements of an innermost row.
     pub fn columns(&self) -> usize {
         self.shape[LAST]

@@ -40,6 +40,17 @@ impl<'a> ChannelTable<'a> {
         }
     }
 
+    /// The table from a channel on.
+    pub fn from(self, channel: usize) -> Self {
+        let rest = |words: &'a [[u8; 4]]| words.get(channel..).unwrap_or_default();
+        Self {
+            bias: rest(self.bias),
+            multiplier: rest(self.multiplier),
+            shift: rest(self.shift),
+            ties: self.ties,
+        }
+    }
+
     /// The bias of a channel.
     pub fn bias(&self, channel: usize) -> i32 {
         i32::from_le_bytes(self.bias[channel])

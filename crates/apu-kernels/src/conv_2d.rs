@@ -19,9 +19,11 @@ use crate::{
     isa::Level,
     limits::{at_least, bytes, exactly, within},
     requant::Ties,
+    share::{MAX_SHARES, Part, Share},
     window::Window,
 };
 use apu_proto::program::{self, CONV_TILE};
+use core::ops::Range;
 
 /// Parameters in range, to be used often.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +45,17 @@ pub struct Conv2d {
     depth: usize,
     /// Whether windows must be unfolded into scratch, or are rows of the input already.
     unfolds: bool,
+    /// Windows that are unfolded at once.
+    tile: usize,
+    /// The channel of the table that the first channel of the output is.
+    first_channel: usize,
     sizes: Sizes,
 }
+
+/// Multiply-accumulates that are worth a share of their own.
+const SHARE: usize = 1 << 18;
+/// Channels that a share of a single window has a multiple of.
+const SHARE_CHANNELS: usize = 4 * LANES;
 
 impl Conv2d {
     /// Checks parameters.
@@ -78,6 +89,8 @@ impl Conv2d {
             pitch: pitch as usize,
             depth: k as usize,
             unfolds,
+            tile: CONV_TILE,
+            first_channel: 0,
             sizes: Sizes::new([
                 window.in_bytes(),
                 bytes(
@@ -90,6 +103,66 @@ impl Conv2d {
             ]),
         })
     }
+
+    /// The most shares that there can be.
+    pub fn most_shares(&self) -> usize {
+        let parts = if self.is_one_window() {
+            self.window.out_c.div_ceil(SHARE_CHANNELS)
+        } else {
+            self.window.parts()
+        };
+        parts.min(MAX_SHARES)
+    }
+
+    /// In how many shares it is worth being computed.
+    pub fn shares(&self) -> usize {
+        let macs = (self.window.out_bytes() as usize).saturating_mul(self.depth);
+        (macs / SHARE).clamp(1, self.most_shares())
+    }
+
+    /// Share `index` of `of`, which is no more than [`Self::most_shares`]: of channels if there is
+    /// but one window, else of windows.
+    pub fn share(&self, index: usize, of: usize) -> Share<Self> {
+        let part = Part { index, of };
+        let &[input, weights, table, _, scratch] = self.sizes.as_slice() else {
+            unreachable!("a convolution has five operands");
+        };
+        let mut kernel = *self;
+        let mut reads = [0..input as usize, 0..weights as usize];
+        let output;
+        if self.is_one_window() {
+            let channels = self.window.out_c;
+            let Range { start, end } = part.range(channels.div_ceil(SHARE_CHANNELS));
+            output = start * SHARE_CHANNELS..channels.min(end * SHARE_CHANNELS);
+            let block = self.depth * LANES;
+            reads[1] = output.start / LANES * block..output.end.div_ceil(LANES) * block;
+            kernel.window = self.window.with_outputs(output.len());
+            kernel.first_channel = self.first_channel + output.start;
+        } else {
+            (kernel.window, [reads[0], output]) = self.window.part(part);
+        }
+        // The scratch is for all shares together.
+        kernel.tile = self.tile / of;
+        let scratch = scratch as usize / self.tile * kernel.tile;
+        kernel.sizes = Sizes::new([
+            reads[0].len() as u32,
+            reads[1].len() as u32,
+            table,
+            output.len() as u32,
+            scratch as u32,
+        ]);
+        Share {
+            kernel,
+            reads,
+            output,
+            scratch,
+        }
+    }
+
+    fn is_one_window(&self) -> bool {
+        self.window.out_bytes() as usize == self.window.out_c
+    }
+
     /// The sizes of input, packed weights, channel table, output and scratch.
     pub fn sizes(&self) -> Sizes {
         self.sizes
@@ -124,7 +197,7 @@ impl Conv2d {
         exactly("channel table", table, table_size)?;
         exactly("output", output, output_size)?;
         at_least("scratch", scratch, scratch_size)?;
-        let table = ChannelTable::new(table, self.ties);
+        let table = ChannelTable::new(table, self.ties).from(self.first_channel);
         let level = match self.ties {
             Ties::AwayFloat => Level::Plain,
             #[cfg(target_arch = "x86_64")]

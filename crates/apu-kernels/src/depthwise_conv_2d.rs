@@ -18,6 +18,7 @@ use crate::{
     channel_table::{ChannelTable, LANES},
     limits::{agree, bytes, exactly},
     requant::Ties,
+    share::{MAX_SHARES, Part, Share},
     window::Window,
 };
 use apu_proto::program;
@@ -33,6 +34,9 @@ pub struct DepthwiseConv2d {
     ties: Ties,
     sizes: Sizes,
 }
+
+/// Multiply-accumulates that are worth a share of their own.
+const SHARE: usize = 1 << 15;
 
 impl DepthwiseConv2d {
     /// Checks parameters.
@@ -68,6 +72,38 @@ impl DepthwiseConv2d {
             ]),
         })
     }
+
+    /// The most shares that there can be.
+    pub fn most_shares(&self) -> usize {
+        self.window.parts().min(MAX_SHARES)
+    }
+
+    /// In how many shares it is worth being computed.
+    pub fn shares(&self) -> usize {
+        let taps = self.window.kernel_h * self.window.kernel_w;
+        let macs = (self.window.out_bytes() as usize).saturating_mul(taps);
+        (macs / SHARE).clamp(1, self.most_shares())
+    }
+
+    /// Share `index` of `of`, which is no more than [`Self::most_shares`].
+    pub fn share(&self, index: usize, of: usize) -> Share<Self> {
+        let &[_, weights, table, _] = self.sizes.as_slice() else {
+            unreachable!("a depthwise convolution has four operands");
+        };
+        let (window, [input, output]) = self.window.part(Part { index, of });
+        let sizes = [window.in_bytes(), weights, table, window.out_bytes()];
+        Share {
+            kernel: Self {
+                window,
+                sizes: Sizes::new(sizes),
+                ..*self
+            },
+            reads: [input, 0..weights as usize],
+            output,
+            scratch: 0,
+        }
+    }
+
     /// The sizes of input, packed weights, channel table and output.
     pub fn sizes(&self) -> Sizes {
         self.sizes

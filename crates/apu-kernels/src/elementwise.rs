@@ -12,6 +12,7 @@ use crate::{
     isa::Kernel,
     limits::{bytes, exactly, within},
     requant::is_even,
+    share::{MAX_SHARES, Part, Share},
 };
 use apu_proto::program::{self, DType, Function};
 
@@ -22,6 +23,9 @@ pub struct Elementwise {
     operation: Operation,
     sizes: Sizes,
 }
+
+/// Elements that are worth a share of their own.
+const SHARE: usize = 4 << 10;
 
 /// What is computed, by how the inputs are stored.
 #[allow(
@@ -65,6 +69,50 @@ impl Elementwise {
             sizes,
         })
     }
+
+    /// The most shares that there can be: one, if an input is repeated.
+    pub fn most_shares(&self) -> usize {
+        self.frame.flat().unwrap_or(1).min(MAX_SHARES)
+    }
+
+    /// In how many shares it is worth being computed.
+    pub fn shares(&self) -> usize {
+        (self.frame.columns() / SHARE).clamp(1, self.most_shares())
+    }
+
+    /// Share `index` of `of`, which is no more than [`Self::most_shares`].
+    pub fn share(&self, index: usize, of: usize) -> Share<Self> {
+        let &[input, second, output] = self.sizes.as_slice() else {
+            unreachable!("a function of two inputs has three operands");
+        };
+        if of == 1 {
+            return Share {
+                kernel: *self,
+                reads: [input, second].map(|size| 0..size as usize),
+                output: 0..output as usize,
+                scratch: 0,
+            };
+        }
+        let count = self.frame.columns();
+        let range = Part { index, of }.range(count);
+        let bytes = |size: u32| {
+            let element = size as usize / count;
+            range.start * element..range.end * element
+        };
+        let [input, output] = [input, output].map(bytes);
+        let sizes = [&input, &input, &output].map(|range| range.len() as u32);
+        Share {
+            kernel: Self {
+                frame: self.frame.of_flat(range.len()),
+                sizes: Sizes::new(sizes),
+                ..*self
+            },
+            reads: [input.clone(), input],
+            output,
+            scratch: 0,
+        }
+    }
+
     /// The sizes of a, b and output.
     pub fn sizes(&self) -> Sizes {
         self.sizes

@@ -48,6 +48,7 @@ mod error;
 mod fixed_point_16;
 mod isa;
 mod limits;
+mod share;
 mod window;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -55,3 +56,4 @@ mod x86;
 pub use error::Error;
 pub use isa::Isa;
 pub use limits::Sizes;
+pub use share::{MAX_SHARES, Share};

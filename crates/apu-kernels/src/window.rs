@@ -3,6 +3,7 @@
 use crate::{
     Error,
     limits::{agree, bytes, within},
+    share::Part,
 };
 use apu_proto::program;
 use core::ops::Range;
@@ -132,6 +133,58 @@ impl Window {
             && (self.in_h, self.in_w) == (self.out_h, self.out_w)
     }
 
+    /// The same with another number of output channels, no more than before.
+    pub fn with_outputs(mut self, channels: usize) -> Self {
+        self.out_bytes = (self.out_bytes as usize / self.out_c * channels) as u32;
+        self.out_c = channels;
+        self
+    }
+
+    /// How many parts [`Self::part`] can make.
+    pub fn parts(&self) -> usize {
+        if self.is_pointwise() {
+            self.batch * self.out_h * self.out_w
+        } else if self.batch > 1 {
+            self.batch
+        } else {
+            self.out_h
+        }
+    }
+
+    /// A part of the output, with the bytes of the input that it needs and those of the output that
+    /// it is: some pixels where each needs no other, else some images, else some rows.
+    pub fn part(&self, part: Part) -> (Self, [Range<usize>; 2]) {
+        let mut window = *self;
+        let range = part.range(self.parts());
+        let mut input = range.clone();
+        if self.is_pointwise() {
+            let count = range.len();
+            (window.batch, window.in_h, window.out_h) = (1, 1, 1);
+            (window.in_w, window.out_w) = (count, count);
+            input = scaled(input, self.in_c);
+        } else if self.batch > 1 {
+            window.batch = range.len();
+            input = scaled(input, self.at(1, 0, 0));
+        } else {
+            let start = range.start * self.stride_h;
+            input = self.rows_under(&range);
+            (window.in_h, window.out_h) = (input.len(), range.len());
+            window.pad_top = self.pad_top.saturating_sub(start);
+            input = scaled(input, self.at(0, 1, 0));
+        }
+        let output = scaled(range, self.out_bytes as usize / self.parts());
+        window.in_bytes = input.len() as u32;
+        window.out_bytes = output.len() as u32;
+        (window, [input, output])
+    }
+
+    /// The input rows under the windows of some output rows.
+    fn rows_under(&self, rows: &Range<usize>) -> Range<usize> {
+        let start = (rows.start * self.stride_h).saturating_sub(self.pad_top);
+        let last = (rows.end - 1) * self.stride_h + (self.kernel_h - 1) * self.dilation_h;
+        start..self.in_h.min(last + 1 - self.pad_top)
+    }
+
     /// All output pixels in the order of the output.
     pub fn pixels(&self) -> impl Iterator<Item = Pixel> + use<> {
         let Self {
@@ -187,6 +240,11 @@ impl Window {
             self.in_w,
         )
     }
+}
+
+/// A range of things of `size` bytes in bytes.
+fn scaled(range: Range<usize>, size: usize) -> Range<usize> {
+    range.start * size..range.end * size
 }
 
 /// The most windows along one side that begin on the input or in the padding before it.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use apu_kernels::{Isa, conv_2d, depthwise_conv_2d, elementwise, mean, pool_2d, quantize};
+use apu_kernels::{Isa, Share, conv_2d, depthwise_conv_2d, elementwise, mean, pool_2d, quantize};
 use apu_proto::program::{self, DType, OP_RANK, Rounding, Window};
 use proptest::prelude::*;
 
@@ -16,6 +16,42 @@ fn same_on_all(size: u32, kernel: impl Fn(Isa, &mut [u8])) {
         let difference = want.iter().zip(&got).position(|(want, got)| want != got);
         assert_eq!(difference, None, "first differing byte with {}", isa.name());
     }
+}
+
+/// Runs `whole` plainly and `shares` with every instruction set, and compares.
+fn same_in_shares(size: u32, whole: impl Fn(Isa, &mut [u8]), shares: impl Fn(Isa, &mut [u8])) {
+    let mut want = vec![0xa5; size as usize];
+    whole(Isa::plain(), &mut want);
+    same_on_all(size, |isa, got| {
+        shares(isa, got);
+        let difference = want.iter().zip(&*got).position(|(want, got)| want != got);
+        assert_eq!(
+            difference,
+            None,
+            "first differing byte in shares with {}",
+            isa.name()
+        );
+    });
+}
+
+/// Computes an output in `of` shares, each by itself with scratch of its own.
+fn in_shares<K>(
+    of: usize,
+    share: impl Fn(usize) -> Share<K>,
+    [a, b]: [&[u8]; 2],
+    output: &mut [u8],
+    run: impl Fn(&K, [&[u8]; 2], &mut [u8], &mut [u8]),
+) {
+    let mut end = 0;
+    for share in (0..of).map(share) {
+        let [first, second] = share.reads;
+        assert_eq!(share.output.start, end);
+        end = share.output.end;
+        let mut scratch = noise(7, share.scratch as u32);
+        let output = &mut output[share.output];
+        run(&share.kernel, [&a[first], &b[second]], output, &mut scratch);
+    }
+    assert_eq!(end, output.len());
 }
 
 /// `size` bytes, the same ones for the same seed.
@@ -124,6 +160,7 @@ proptest! {
         window in window(12, 70), dtype in byte(), offsets in offsets(), seed in any::<u64>(),
         weight_zero_point in prop_oneof![Just(0), -128..128i32],
         rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::UP, Rounding::EVEN]),
+        shares in 1..9usize,
     ) {
         let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
         let p = program::Conv2d {
@@ -138,6 +175,16 @@ proptest! {
             let mut scratch = noise(seed ^ 3, scratch);
             conv_2d::run(isa, &p, &input, &weights, &table, output, &mut scratch).unwrap();
         });
+        let whole = conv_2d::Conv2d::new(&p).unwrap();
+        let of = shares.min(whole.most_shares());
+        same_in_shares(output, |isa, output| {
+            conv_2d::run(isa, &p, &input, &weights, &table, output, &mut noise(5, scratch)).unwrap();
+        }, |isa, output| {
+            let operands = [&*input, &*weights];
+            in_shares(of, |index| whole.share(index, of), operands, output, |conv, [a, b], out, scratch| {
+                conv.run(isa, a, b, &table, out, scratch).unwrap();
+            });
+        });
     }
 
     #[test]
@@ -145,7 +192,7 @@ proptest! {
         // Small images with many channels, and rows that are long.
         window in prop_oneof![3 => window(12, 70), 1 => window(24, 200), 1 => window(220, 20)], multiplier in prop_oneof![3 => Just(1u32), 1 => 1..4u32],
         dtype in byte(), offsets in offsets(), seed in any::<u64>(),
-        rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::EVEN]),
+        rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::EVEN]), shares in 1..9usize,
     ) {
         let window = Window { out_c: window.in_c * multiplier, ..window };
         let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
@@ -159,13 +206,23 @@ proptest! {
         same_on_all(output, |isa, output| {
             depthwise_conv_2d::run(isa, &p, &input, &weights, &table, output).unwrap();
         });
+        let whole = depthwise_conv_2d::DepthwiseConv2d::new(&p).unwrap();
+        let of = shares.min(whole.most_shares());
+        same_in_shares(output, |isa, output| {
+            depthwise_conv_2d::run(isa, &p, &input, &weights, &table, output).unwrap();
+        }, |isa, output| {
+            let operands = [&*input, &*weights];
+            in_shares(of, |index| whole.share(index, of), operands, output, |conv, [a, b], out, _| {
+                conv.run(isa, a, b, &table, out).unwrap();
+            });
+        });
     }
 
     #[test]
     fn elementwise(
         function in prop_oneof![Just(program::Function::ADD), 0..=program::Function::GREATER_EQUAL], shape in prop::array::uniform6(1..4u32), columns in 1..90u32, broadcast in any::<[u8; 2]>(),
         dtype in byte(), offsets in offsets(), inputs in prop::array::uniform2(input_factor()),
-        output in (1 << 30..i32::MAX, -20..2i32), seed in any::<u64>(),
+        output in (1 << 30..i32::MAX, -20..2i32), seed in any::<u64>(), shares in 1..9usize,
     ) {
         let shape = [shape[0], shape[1], shape[2], shape[3], shape[4], columns];
         let strides = broadcast.map(|bits| {
@@ -187,6 +244,15 @@ proptest! {
         let &[a, b, output] = sizes.as_slice() else { unreachable!() };
         let (a, b) = (noise(seed, a), noise(seed ^ 1, b));
         same_on_all(output, |isa, output| elementwise::run(isa, &p, &a, &b, output).unwrap());
+        let whole = elementwise::Elementwise::new(&p).unwrap();
+        let of = shares.min(whole.most_shares());
+        same_in_shares(output, |isa, output| {
+            elementwise::run(isa, &p, &a, &b, output).unwrap();
+        }, |isa, output| {
+            in_shares(of, |index| whole.share(index, of), [&a, &b], output, |kernel, [a, b], out, _| {
+                kernel.run(isa, a, b, out).unwrap();
+            });
+        });
     }
 
     #[test]

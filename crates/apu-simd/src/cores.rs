@@ -4,7 +4,7 @@ use crate::Error;
 use crate::inject::{Injector, hostile_messages};
 use crate::wire::Wire;
 use apu_firmware::memory::AddressSpace;
-use apu_firmware::{Job, Slots};
+use apu_firmware::{Alone, Job, Slots};
 use apu_kernels::Isa;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -114,7 +114,9 @@ fn run(shared: &Shared, job: &Job, space: Option<&impl AddressSpace>) {
     let done = match space {
         None => job.without_vm(),
         Some(space) => {
-            let result = job.run(space, shared.isa, || shared.slots.is_cancelled(job));
+            let result = job.run(space, shared.isa, &mut Alone, || {
+                shared.slots.is_cancelled(job)
+            });
             let end = shared.now_ns();
             match &result {
                 Ok(()) => debug!(job = job.id(), vm = job.vm(), ns = end - start, "done"),

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use apu_kernels::Isa;
 use apu_proto::message::{MAX_SEGMENTS, VERSION_MAX};
+use apu_workers::Pool;
 use rustix::io::Errno;
 
 use crate::backend::{Backend, Bo, Point, QueueId, QueueReport};
@@ -103,7 +104,12 @@ impl Backend for InProcess {
 
     fn queue_create(&self, vm: u32, options: &QueueOptions) -> Result<QueueId> {
         let space = self.vms.get("QUEUE_CREATE", vm)?;
-        let queue = self.queues.insert(Queue::new(space, options.timeout));
+        let workers = Pool::new(options.threads).map_err(|source| Error::Call {
+            call: "QUEUE_CREATE",
+            source,
+        })?;
+        let queue = Queue::new(space, options.timeout, workers);
+        let queue = self.queues.insert(queue);
         Ok(QueueId {
             queue,
             timeline: queue,

@@ -29,6 +29,9 @@ pub struct QueueOptions {
     pub core_mask: u64,
     /// Longest time that one job may run, in whole milliseconds.
     pub timeout: Duration,
+    /// In-process: threads that work on one job together, the one that submits it among them. A
+    /// device has its own number.
+    pub threads: usize,
 }
 
 impl Default for QueueOptions {
@@ -37,6 +40,7 @@ impl Default for QueueOptions {
             priority: Priority::Normal,
             core_mask: 0,
             timeout: Duration::from_secs(5),
+            threads: 1,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The device is [`device::name`]: in-process, or the node named by `APU_TEST_DEVICE`. The test
 //! targets read as the table of contents: `golden` (every operator, against stored vectors),
 //! `sweep` (the same on cases drawn anew), `models` (whole models, against LiteRT run live),
-//! `digits` (accuracy), `mutated` (damaged models and programs), and, on an accel node only,
+//! `digits` (accuracy), `mutated` (damaged models and programs), `threads` (several on one inference), and, on an accel node only,
 //! `recovery` (the device goes away) and `modules` (its driver does). What a driver's interface
 //! promises is checked by `apu conformance`.
 //!

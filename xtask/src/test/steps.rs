@@ -20,6 +20,8 @@ const NETWORKS: &str = "networks";
 const MODULES: &str = "modules";
 /// Damaged models and programs, which no device must see first.
 const MUTATED: &str = "mutated";
+/// Several threads on one inference, which only the in-process device is asked for.
+const THREADS: &str = "threads";
 /// Cases of `tests/suite` that start and kill the daemon themselves.
 const ALONE: [&str; 2] = ["recovery", MODULES];
 
@@ -178,7 +180,7 @@ fn suite_in_process() -> Result<Vec<Command>> {
     cargo.args(["test", "--release", "--package=suite"]);
     cargo.args(ANY_DEVICE.iter().flat_map(|target| ["--test", target]));
     cargo.args(
-        [SWEEP, NETWORKS, MUTATED]
+        [SWEEP, NETWORKS, MUTATED, THREADS]
             .iter()
             .flat_map(|target| ["--test", target]),
     );

@@ -50,15 +50,10 @@ struct Statistics {
 }
 
 pub fn run(args: &Bench, console: &Console) -> Result<(), Error> {
-    if args.num_threads.get() != 1 {
-        return Err(Error::Threads {
-            got: args.num_threads.get(),
-        });
-    }
     let file = ModelFile::read(&args.model)?;
     let (program, compile) = timed(|| console.step("compiling", || file.program(&args.compile)));
     let device_error = Error::device(&args.device.device);
-    let (context, load) = timed(|| super::load(&args.device.device, program?));
+    let (context, load) = timed(|| super::load(&args.device, program?));
     let mut context = context?;
     fill_inputs(&mut context).map_err(&device_error)?;
 
@@ -80,7 +75,7 @@ pub fn run(args: &Bench, console: &Console) -> Result<(), Error> {
         device: device.name().into(),
         driver: info.driver,
         isa: info.isa,
-        num_threads: args.num_threads.get(),
+        num_threads: args.device.threads.get(),
         warmup_runs: args.warmup_runs,
         init: Init {
             program_us: micros(compile),
@@ -165,6 +160,7 @@ fn print(report: &Report) -> Result<(), Error> {
         device,
         driver,
         isa,
+        num_threads,
         init,
         inference,
         ..
@@ -180,8 +176,8 @@ fn print(report: &Report) -> Result<(), Error> {
     )?;
     writeln!(
         out,
-        "device     {device} ({driver}{isa}), {} thread",
-        report.num_threads
+        "device     {device} ({driver}{isa}), {num_threads} thread{}",
+        if *num_threads == 1 { "" } else { "s" }
     )?;
     let parts = (millis(init.program_us), millis(init.load_us));
     writeln!(

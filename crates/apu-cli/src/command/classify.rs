@@ -117,7 +117,7 @@ fn scores(args: &Classify, subject: &Subject, program: Program) -> Result<Vec<Sc
     warn_of_labels(subject.labels.as_ref(), output.shape.iter().product());
 
     let device = Error::device(&args.device.device);
-    let mut context = super::load(&args.device.device, program)?;
+    let mut context = super::load(&args.device, program)?;
     encoder.write(&subject.picture, context.input_mut(0).map_err(&device)?);
     context.run_in_place().map_err(&device)?;
     scores::best(&output, context.output(0).map_err(&device)?, args.top.get()).map_err(refuse)

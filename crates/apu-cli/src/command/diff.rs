@@ -61,7 +61,7 @@ pub fn run(args: &Diff, console: &Console) -> Result<(), Error> {
     let wanted = console.step("running LiteRT", || {
         litert::tensors(&args.python, &args.model, args.numerics, &inputs)
     })?;
-    let on_device = layers::Runner::new(&model, args.numerics, &args.device.device, &inputs);
+    let on_device = layers::Runner::new(&model, args.numerics, &args.device, &inputs);
     let ours = console.step("running the model", || on_device.tensors(&graph))?;
     let outputs = on_device.outputs(program)?;
 

@@ -11,7 +11,7 @@ pub fn run(args: &Run, console: &Console) -> Result<(), Error> {
     let program = console.step("compiling", || model.program(&args.compile))?;
     let inputs = npy::read_all(&args.inputs, &model.name, &program)?;
     let device = Error::device(&args.device.device);
-    let mut context = super::load(&args.device.device, program)?;
+    let mut context = super::load(&args.device, program)?;
     for (index, bytes) in inputs.iter().enumerate() {
         context
             .input_mut(index)

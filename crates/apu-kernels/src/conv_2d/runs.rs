@@ -177,7 +177,7 @@ impl<'a> Unfolding<'a> {
         unfold_pixel(self.conv, pixel, self.input, target);
         self.list[self.count] = place as u32;
         self.count += 1;
-        if self.count == self.list.len() {
+        if self.count == self.conv.tile - 1 {
             self.flush(multiply);
         }
     }

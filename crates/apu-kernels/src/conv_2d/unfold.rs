@@ -15,8 +15,8 @@ pub(super) fn each_panel(
     scratch: &mut [u8],
     mut multiply: impl FnMut(&[[u8; 4]], &mut [u8]),
 ) {
-    let outputs = output.chunks_mut(CONV_TILE * conv.window.out_c);
     if !conv.unfolds {
+        let outputs = output.chunks_mut(CONV_TILE * conv.window.out_c);
         let panels = input.chunks(CONV_TILE * conv.window.in_c);
         panels
             .zip(outputs)
@@ -24,7 +24,7 @@ pub(super) fn each_panel(
         return;
     }
     let mut pixels = conv.window.pixels();
-    for output in outputs {
+    for output in output.chunks_mut(conv.tile * conv.window.out_c) {
         let rows = output.len() / conv.window.out_c;
         let panel = &mut scratch[..rows * conv.depth];
         unfold(conv, pixels.by_ref().take(rows), input, panel);

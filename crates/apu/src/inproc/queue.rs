@@ -7,6 +7,7 @@ use apu_firmware::memory::{MAX_RANGES, Ranges, RangesError, Reach};
 use apu_firmware::{Error, Layout, Operator, Program, View};
 use apu_kernels::Isa;
 use apu_proto::message::{self, NO_OP, status};
+use apu_workers::Pool;
 use rustix::io::Errno;
 
 use super::space::{Mappings, Space};
@@ -27,10 +28,11 @@ struct Core {
     report: QueueReport,
     /// The last program: most queues run one again and again.
     checked: Option<Checked>,
+    workers: Pool,
 }
 
 impl Queue {
-    pub(super) fn new(space: Arc<Space>, timeout: Duration) -> Self {
+    pub(super) fn new(space: Arc<Space>, timeout: Duration, workers: Pool) -> Self {
         let report = QueueReport {
             state: queue_state::OK,
             status: 0,
@@ -45,6 +47,7 @@ impl Queue {
             core: Mutex::new(Core {
                 report,
                 checked: None,
+                workers,
             }),
         }
     }
@@ -65,7 +68,7 @@ impl Queue {
             return Err(Errno::CANCELED);
         }
         // SAFETY: the caller's contract.
-        match unsafe { self.run_program(isa, job, &mut core.checked) } {
+        match unsafe { self.run_program(isa, job, &mut core.checked, &mut core.workers) } {
             Ok(()) => report.jobs_done += 1,
             Err(error) => {
                 tracing::debug!(%error, "a job failed");
@@ -82,6 +85,7 @@ impl Queue {
         isa: Isa,
         job: &Job,
         checked: &mut Option<Checked>,
+        workers: &mut Pool,
     ) -> Result<(), Error> {
         let mappings = self.space.hold();
         let fault = |fault| Error::Fault { op: None, fault };
@@ -108,9 +112,14 @@ impl Queue {
         }
         let end = Instant::now().checked_add(self.timeout);
         let views = views.get_mut(..segments.len()).unwrap_or_default();
-        apu_firmware::run_operators(&program.layout, &program.operators, isa, views, || {
-            end.is_some_and(|end| Instant::now() >= end)
-        })
+        apu_firmware::run_operators(
+            &program.layout,
+            &program.operators,
+            isa,
+            workers,
+            views,
+            || end.is_some_and(|end| Instant::now() >= end),
+        )
     }
 
     fn lock(&self) -> MutexGuard<'_, Core> {

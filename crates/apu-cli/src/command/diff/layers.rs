@@ -9,6 +9,7 @@ use apu_proto::message::MAX_SEGMENTS;
 use apu_proto::program::SEGMENT_IO;
 
 use super::places;
+use crate::args::DeviceArg;
 use crate::command::load;
 use crate::error::Error;
 use crate::model_file::ModelFile;
@@ -17,7 +18,7 @@ use crate::model_file::ModelFile;
 pub struct Runner<'a> {
     model: &'a ModelFile,
     numerics: Numerics,
-    device: &'a str,
+    device: &'a DeviceArg,
     inputs: &'a [Vec<u8>],
 }
 
@@ -25,7 +26,7 @@ impl<'a> Runner<'a> {
     pub fn new(
         model: &'a ModelFile,
         numerics: Numerics,
-        device: &'a str,
+        device: &'a DeviceArg,
         inputs: &'a [Vec<u8>],
     ) -> Self {
         Self {
@@ -71,7 +72,7 @@ impl<'a> Runner<'a> {
 
     /// The outputs of a program.
     pub fn outputs(&self, program: Program) -> Result<Vec<Vec<u8>>, Error> {
-        let device = Error::device(self.device);
+        let device = Error::device(&self.device.device);
         let mut context = load(self.device, program)?;
         for (index, bytes) in self.inputs.iter().enumerate() {
             context
@@ -85,7 +86,7 @@ impl<'a> Runner<'a> {
             .map(|index| {
                 Ok(context
                     .output(index)
-                    .map_err(Error::device(self.device))?
+                    .map_err(Error::device(&self.device.device))?
                     .to_vec())
             })
             .collect()
