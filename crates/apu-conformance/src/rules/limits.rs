@@ -24,7 +24,8 @@ fn until_refused(limit: u32, mut make: impl FnMut() -> Result<(), Errno>) -> Kep
 
 /// How many jobs a queue takes, all of them slow, until it is full.
 fn fill(t: &Bench, queue_id: u32) -> Kept<u32> {
-    let slow = t.load(&Program::slow(1 << 14, t.device.target))?;
+    // So slow that few end meanwhile, and not so slow that one runs out of time where all is slow.
+    let slow = t.load(&Program::slow(1 << 12, t.device.target))?;
     let mut taken = 0;
     for count in [t.device.max_jobs, 1] {
         let submit = || submit_several(t, queue_id, &slow, count);
