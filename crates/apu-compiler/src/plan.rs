@@ -3,7 +3,8 @@
 //! Greedy: one after the other goes to the lowest place that is free for as long as it lives.
 //! Largest first comes close to the lower bound on the usual networks (Pisarchyk and Lee,
 //! "Efficient Memory Management for Deep Neural Net Inference", 2020), on chains the order of use
-//! does. Each order is then changed: what sticks out at the top goes first. The best counts.
+//! does. Each order is then changed: what sticks out at the top goes first. The best counts, and is
+//! shuffled where it isn't good enough.
 
 use std::collections::HashMap;
 
@@ -149,22 +150,59 @@ pub(crate) fn aligned(bytes: u64) -> u64 {
     bytes.next_multiple_of(ALIGN as u64)
 }
 
-/// An offset for each block.
+/// An offset for each block: of several orders the best, if none is good enough before.
 fn place(blocks: &[Block]) -> Vec<u64> {
     let by_use: Vec<usize> = (0..blocks.len()).collect();
     let mut by_size = by_use.clone();
     by_size.sort_by_key(|&i| (std::cmp::Reverse(blocks[i].size), blocks[i].first));
+    let enough = most_at_once(blocks);
     let [by_size, by_use] = [by_size, by_use].map(|order| improved(order, blocks));
-    std::cmp::min_by_key(by_size, by_use, |offsets| end(blocks, offsets))
+    let best = std::cmp::min_by_key(by_size, by_use, |offsets| end(blocks, offsets));
+    if end(blocks, &best) == enough {
+        return best;
+    }
+    shuffled(best, blocks, enough)
+}
+
+/// The best that comes of exchanging blocks in the order of their offsets, as long as that makes nothing worse.
+fn shuffled(mut best: Vec<u64>, blocks: &[Block], enough: u64) -> Vec<u64> {
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    order.sort_by_key(|&i| best[i]);
+    // Any numbers do that are the same each time (Marsaglia's xorshift).
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let mut any = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % blocks.len() as u64) as usize
+    };
+    for _ in 0..4 * tries(blocks) {
+        let size = end(blocks, &best);
+        if size == enough {
+            break;
+        }
+        let (a, b) = (any(), any());
+        order.swap(a, b);
+        let offsets = place_in(&order, blocks);
+        match end(blocks, &offsets) <= size {
+            true => best = offsets,
+            false => order.swap(a, b),
+        }
+    }
+    best
+}
+
+/// How often an order may be changed.
+fn tries(blocks: &[Block]) -> usize {
+    (TRIES_WORK / blocks.len().pow(2).max(1)).min(MOST_TRIES)
 }
 
 /// The best that comes of an order when, again and again, what sticks out goes first.
 fn improved(mut order: Vec<usize>, blocks: &[Block]) -> Vec<u64> {
     let enough = most_at_once(blocks);
-    let tries = (TRIES_WORK / blocks.len().pow(2).max(1)).min(MOST_TRIES);
     let mut best = place_in(&order, blocks);
     let mut offsets = best.clone();
-    for _ in 0..tries {
+    for _ in 0..tries(blocks) {
         let highest = end(blocks, &best);
         if highest == enough {
             break;

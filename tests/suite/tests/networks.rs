@@ -68,7 +68,18 @@ fn failure(name: &str, case: &Case, numerics: Numerics) -> Option<String> {
     [Optimise::Speed, Optimise::Size]
         .into_iter()
         .filter(|_| refused.is_empty())
-        .find_map(|optimise| verdict(case, &placed(optimise)))
+        .map(placed)
+        .find_map(|options| verdict(case, &options).or_else(|| waste(case, &options)))
+}
+
+/// What is wrong with an arena that is more than a twentieth above the least.
+fn waste(case: &Case, options: &Options) -> Option<String> {
+    let totals = apu_compiler::compile(&case.model, options)
+        .ok()?
+        .report
+        .totals;
+    let (arena, least) = (totals.arena_bytes?, totals.arena_lower_bound?);
+    (arena * 20 > least * 21).then(|| format!("an arena of {arena} bytes, {least} are enough"))
 }
 
 /// Kinds of operators that can't be placed.
