@@ -1,15 +1,22 @@
 //! Runs: output pixels whose windows lie at equal distances in memory, so that a matrix product can
-//! read them where they are. Only windows that reach into the padding are unfolded.
+//! read them where they are. Only windows that reach into the padding are unfolded, and all where
+//! an output row is short.
 
-use super::{Conv2d, unfold::unfold_pixel};
+use super::{
+    Conv2d,
+    narrow::{self, unfold_narrow},
+    unfold::unfold_pixel,
+};
 use crate::window::{Pixel, Window};
 use apu_proto::program::CONV_TILE;
 use core::ops::Range;
 
 /// Most pixels of a run.
 pub(super) const MAX_RUN: usize = 192;
-/// Fewest pixels of an output row that are worth a run of their own.
+/// Fewest pixels of an output row that are worth a run of their own, or else all are unfolded.
 const MIN_RUN: usize = 6;
+/// The same where that is cheap.
+const MIN_NARROW_RUN: usize = 12;
 /// Bytes of a run that are to stay in the nearest cache.
 const NEAR: usize = 24 << 10;
 
@@ -95,7 +102,8 @@ impl<'a> Run<'a> {
 }
 
 /// Calls `multiply` with run after run until every output pixel has been in one.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub(super) fn each_run(
     conv: &Conv2d,
     input: &[u8],
@@ -128,7 +136,7 @@ struct Unfolding<'a> {
 
 impl<'a> Unfolding<'a> {
     fn new(conv: &'a Conv2d, input: &'a [u8], scratch: &'a mut [u8]) -> Self {
-        let (padding, panel) = scratch.split_at_mut(conv.depth);
+        let (padding, panel) = scratch.split_at_mut(conv.pitch);
         padding.fill(conv.input_zero_point as u8);
         Self {
             conv,
@@ -140,11 +148,12 @@ impl<'a> Unfolding<'a> {
         }
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn each_run(mut self, multiply: &mut impl FnMut(&Run<'_>)) {
         let conv = self.conv;
         let window = &conv.window;
-        let columns = unless_few(inner_columns(window, conv.pitch), window);
+        let columns = unless_few(conv, inner_columns(window, conv.pitch));
         let images = self.input.chunks_exact(window.at(1, 0, 0));
         for (batch, image) in images.enumerate() {
             for y in 0..window.out_h {
@@ -169,12 +178,17 @@ impl<'a> Unfolding<'a> {
         self.flush(multiply);
     }
 
-    #[inline(always)]
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn unfold(&mut self, pixel: Pixel, multiply: &mut impl FnMut(&Run<'_>)) {
         let window = &self.conv.window;
         let place = (pixel.batch * window.out_h + pixel.y) * window.out_w + pixel.x;
         let target = &mut self.panel[self.count * self.conv.depth..];
-        unfold_pixel(self.conv, pixel, self.input, target);
+        if narrow::takes(self.conv) {
+            unfold_narrow(self.conv, pixel, self.input, target);
+        } else {
+            unfold_pixel(self.conv, pixel, self.input, target);
+        }
         self.list[self.count] = place as u32;
         self.count += 1;
         if self.count == self.conv.tile - 1 {
@@ -207,9 +221,14 @@ fn inner_columns(window: &Window, pitch: usize) -> Range<usize> {
 }
 
 /// No columns if they are few.
-fn unless_few(columns: Range<usize>, window: &Window) -> Range<usize> {
-    if columns.len() < MIN_RUN.min(window.out_w) {
-        return window.out_w..window.out_w;
+fn unless_few(conv: &Conv2d, columns: Range<usize>) -> Range<usize> {
+    let out_w = conv.window.out_w;
+    let fewest = match narrow::takes(conv) {
+        true => MIN_NARROW_RUN,
+        false => MIN_RUN.min(out_w),
+    };
+    if columns.len() < fewest {
+        return out_w..out_w;
     }
     columns
 }
