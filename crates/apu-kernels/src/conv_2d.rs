@@ -12,6 +12,8 @@ mod rows;
 mod runs;
 #[cfg(target_arch = "x86_64")]
 mod unfold;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 
 use crate::{
     Error, Isa, Sizes,
@@ -164,6 +166,11 @@ impl Conv2d {
         self.window.out_bytes() as usize == self.window.out_c
     }
 
+    /// Multiplications for one element of the output, those with padding included.
+    pub fn taps(&self) -> usize {
+        self.depth
+    }
+
     /// The sizes of input, packed weights, channel table, output and scratch.
     pub fn sizes(&self) -> Sizes {
         self.sizes
@@ -214,6 +221,11 @@ impl Conv2d {
             // SAFETY: as above.
             Level::Avx2Vnni => unsafe {
                 avx2::run_vnni(self, input, weights, table, output, scratch)
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Avx512Vnni if vector::takes(self) => unsafe {
+                vector::run(self, input, weights, table, output)
             },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.

@@ -104,6 +104,11 @@ impl DepthwiseConv2d {
         }
     }
 
+    /// Multiplications for one element of the output, those with padding included.
+    pub fn taps(&self) -> usize {
+        self.window.kernel_h * self.window.kernel_w
+    }
+
     /// The sizes of input, packed weights, channel table and output.
     pub fn sizes(&self) -> Sizes {
         self.sizes
