@@ -28,8 +28,13 @@ pub fn run(
     Ok(())
 }
 
+/// Work between two times that [`run_operators`] asks whether to stop, by [`Operator::work`]: some
+/// microseconds of the fastest kernels, milliseconds of the plain ones.
+const WORK_BETWEEN_ASKING: u64 = 1 << 20;
+
 /// As [`run`], of [`Program::operators`] that were kept, which spares checking them again, and on all
-/// cores of `workers`.
+/// cores of `workers`. As they may be small, and reading a clock isn't nothing, `cancelled` is only
+/// asked once in a while.
 ///
 /// # Errors
 /// As [`run`].
@@ -42,9 +47,14 @@ pub fn run_operators(
     cancelled: impl Fn() -> bool,
 ) -> Result<(), Error> {
     check_segments(layout, segments)?;
+    let mut work = 0;
     for (index, operator) in operators.iter().enumerate() {
-        if cancelled() {
-            return Err(Error::Cancelled { op: index });
+        work += operator.work();
+        if work >= WORK_BETWEEN_ASKING {
+            if cancelled() {
+                return Err(Error::Cancelled { op: index });
+            }
+            work = 0;
         }
         run_operator(operator, index, isa, workers, segments)?;
     }

@@ -113,6 +113,12 @@ impl Operator {
         }
     }
 
+    /// About how many multiplications it takes, or bytes that it moves.
+    pub fn work(&self) -> u64 {
+        let bytes: u64 = self.operands.iter().map(|it| u64::from(it.size)).sum();
+        bytes + u64::from(self.output().size) * self.kernel.work_per_byte()
+    }
+
     /// Computes the output.
     ///
     /// # Errors
@@ -196,6 +202,25 @@ impl Kernel {
             | Self::Cast(_)
             | Self::FloatFunction(_)
             | Self::L2Normalization(_) => 1,
+        }
+    }
+
+    /// Multiplications for one byte of the output; many where that isn't known.
+    fn work_per_byte(&self) -> u64 {
+        match self {
+            Self::Conv2d(conv) => conv.taps() as u64,
+            Self::DepthwiseConv2d(conv) => conv.taps() as u64,
+            Self::AveragePool2d(params) | Self::MaxPool2d(params) => {
+                u64::from(params.window.kernel_h) * u64::from(params.window.kernel_w)
+            }
+            Self::Copy
+            | Self::StridedCopy(_)
+            | Self::Pad(_)
+            | Self::Lookup(_)
+            | Self::Elementwise(_)
+            | Self::Quantize(_)
+            | Self::Dequantize(_) => 1,
+            _ => 1 << 16,
         }
     }
 

@@ -26,8 +26,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Core {
     report: QueueReport,
-    /// The last program: most queues run one again and again.
-    checked: Option<Checked>,
+    programs: Programs,
     workers: Pool,
 }
 
@@ -46,7 +45,7 @@ impl Queue {
             timeout,
             core: Mutex::new(Core {
                 report,
-                checked: None,
+                programs: Programs::default(),
                 workers,
             }),
         }
@@ -68,7 +67,7 @@ impl Queue {
             return Err(Errno::CANCELED);
         }
         // SAFETY: the caller's contract.
-        match unsafe { self.run_program(isa, job, &mut core.checked, &mut core.workers) } {
+        match unsafe { self.run_program(isa, job, &mut core.programs, &mut core.workers) } {
             Ok(()) => report.jobs_done += 1,
             Err(error) => {
                 tracing::debug!(%error, "a job failed");
@@ -84,7 +83,7 @@ impl Queue {
         &self,
         isa: Isa,
         job: &Job,
-        checked: &mut Option<Checked>,
+        programs: &mut Programs,
         workers: &mut Pool,
     ) -> Result<(), Error> {
         let mappings = self.space.hold();
@@ -98,10 +97,7 @@ impl Queue {
         // SAFETY: `find` gives that many readable bytes while `mappings` is held, and the caller
         // keeps writers off.
         let code = unsafe { std::slice::from_raw_parts(code.as_ptr(), job.program.size as usize) };
-        let program = match checked {
-            Some(program) if program.code == code => program,
-            _ => checked.insert(Checked::new(code)?),
-        };
+        let program = programs.checked(code)?;
         let ranges = ranges(&program.layout, job)?;
         let mut views: [View<'_>; MAX_RANGES] = Default::default();
         let segments = ranges.as_slice().get(1..).unwrap_or_default();
@@ -109,6 +105,10 @@ impl Queue {
             // SAFETY: the caller's contract; and no two views are of the same bytes if one can be
             // written, because `Ranges` promises that for addresses and the caller for buffers.
             *view = unsafe { self::view(&mappings, reach) }.map_err(fault)?;
+        }
+        // The clock is read so rarely that a short program ends before it is asked.
+        if self.timeout.is_zero() {
+            return Err(Error::Cancelled { op: 0 });
         }
         let end = Instant::now().checked_add(self.timeout);
         let views = views.get_mut(..segments.len()).unwrap_or_default();
@@ -124,6 +124,28 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The last programs, the one used last in front: most queues run the same few again and again.
+#[derive(Debug, Default)]
+struct Programs(Vec<Checked>);
+
+impl Programs {
+    /// Most programs that are kept.
+    const MOST: usize = 4;
+
+    /// The program of this code, which is checked if it wasn't before.
+    fn checked(&mut self, code: &[u8]) -> Result<&Checked, Error> {
+        match self.0.iter().position(|program| program.code == code) {
+            Some(index) => self.0[..=index].rotate_right(1),
+            None => {
+                let program = Checked::new(code)?;
+                self.0.truncate(Self::MOST - 1);
+                self.0.insert(0, program);
+            }
+        }
+        Ok(&self.0[0])
     }
 }
 
