@@ -7,6 +7,8 @@ mod avx512;
 mod narrow;
 mod plain;
 #[cfg(target_arch = "x86_64")]
+mod ring;
+#[cfg(target_arch = "x86_64")]
 mod rows;
 #[cfg(target_arch = "x86_64")]
 mod runs;

@@ -2,7 +2,7 @@
 
 use super::{
     Conv2d,
-    runs::{MAX_RUN, Pixels, Run, each_run},
+    runs::{MAX_RUN, Run, each_run},
 };
 use crate::{
     channel_table::{ChannelTable, LANES},
@@ -30,25 +30,16 @@ pub(super) fn run(
     output: &mut [u8],
     scratch: &mut [u8],
 ) {
-    let product = Product {
-        conv,
-        depth: conv.depth / 4,
-        table,
-        weights: weights.as_chunks().0,
-        flip: _mm512_set1_epi8(conv.byte.flip() as i8),
-        finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
-    };
-    match product.weights.len() / product.depth {
-        4 => product.only::<6, 4>(input, scratch, output),
-        3 => product.only::<8, 3>(input, scratch, output),
-        2 => product.only::<8, 2>(input, scratch, output),
-        1 => product.only::<8, 1>(input, scratch, output),
-        blocks => product.many(blocks, input, scratch, output),
+    // Bytes that must be copied become unsigned then, others when they are multiplied.
+    let flips = !conv.unfolds && conv.byte.flip() != 0;
+    match flips {
+        true => Product::<true>::new(conv, weights, table).run(input, scratch, output),
+        false => Product::<false>::new(conv, weights, table).run(input, scratch, output),
     }
 }
 
-/// What is the same for all runs.
-struct Product<'a> {
+/// What is the same for all runs; `FLIP` says that bytes are still signed.
+struct Product<'a, const FLIP: bool> {
     conv: &'a Conv2d,
     /// Groups of four taps.
     depth: usize,
@@ -65,7 +56,34 @@ struct Column<'a, const B: usize> {
     store: Store<B>,
 }
 
-impl<'a> Product<'a> {
+impl<'a, const FLIP: bool> Product<'a, FLIP> {
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn new(conv: &'a Conv2d, weights: &'a [u8], table: ChannelTable<'a>) -> Self {
+        let flip = if FLIP { conv.byte.flip() } else { 0 };
+        Self {
+            conv,
+            depth: conv.depth / 4,
+            table,
+            weights: weights.as_chunks().0,
+            flip: _mm512_set1_epi8(flip as i8),
+            finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
+        }
+    }
+
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn run(&self, input: &[u8], scratch: &mut [u8], output: &mut [u8]) {
+        match self.weights.len() / self.depth {
+            4 => self.only::<6, 4>(input, scratch, output),
+            3 => self.only::<8, 3>(input, scratch, output),
+            // With flipping, wider tiles would not be faster.
+            2 if FLIP => self.only::<8, 2>(input, scratch, output),
+            2 => self.only::<12, 2>(input, scratch, output),
+            1 => self.only::<12, 1>(input, scratch, output),
+            blocks => self.many(blocks, input, scratch, output),
+        }
+    }
+
     /// Everything, if there is but a column, which is prepared once then.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn only<const R: usize, const B: usize>(
@@ -95,7 +113,7 @@ impl<'a> Product<'a> {
                 match width {
                     4 => self.part::<6, 4>(run, &corrections, block, output),
                     3 => self.part::<8, 3>(run, &corrections, block, output),
-                    _ => self.part::<8, 2>(run, &corrections, block, output),
+                    _ => self.part::<12, 2>(run, &corrections, block, output),
                 }
                 block += width;
             }
@@ -139,7 +157,7 @@ impl<'a> Product<'a> {
         }
         let taps = self.conv.window.kernel_w * self.conv.window.in_c;
         let zero_point = _mm256_set1_epi32(self.conv.weight_zero_point);
-        let count = run.pixels.count();
+        let count = run.pixels.len();
         for (first, corrections) in (0..count).step_by(8).zip(corrections.as_chunks_mut().0) {
             let mut sums = [_mm512_setzero_si512(); 8];
             for kernel_y in 0..self.conv.window.kernel_h {
@@ -185,27 +203,43 @@ impl<'a> Product<'a> {
         output: &mut [u8],
     ) {
         let mut sums = [_mm512_setzero_si512(); MAX_SUMS];
-        let count = run.pixels.count();
+        let count = run.pixels.len();
         let mut row = 0;
         while row < count {
-            // Where a whole tile doesn't fit any more, it begins earlier and does some windows again.
-            let rows = match count {
-                1 => 1,
-                2 | 3 => 2,
-                4.. if count < R => 4,
-                _ => R,
-            };
+            let rows = tile_rows::<R>(row, count);
             let first = row.min(count - rows);
             match rows {
-                1 => self.tile::<1, B>(run, first, corrections, column, &mut sums),
-                2 => self.tile::<2, B>(run, first, corrections, column, &mut sums),
-                4 => self.tile::<4, B>(run, first, corrections, column, &mut sums),
-                _ => self.tile::<R, B>(run, first, corrections, column, &mut sums),
+                1 => self.any_tile::<1, B>(run, first, corrections, column, &mut sums),
+                2 => self.any_tile::<2, B>(run, first, corrections, column, &mut sums),
+                4 => self.any_tile::<4, B>(run, first, corrections, column, &mut sums),
+                6 => self.any_tile::<6, B>(run, first, corrections, column, &mut sums),
+                8 if B < 4 => self.any_tile::<8, B>(run, first, corrections, column, &mut sums),
+                10 if B < 3 => self.any_tile::<10, B>(run, first, corrections, column, &mut sums),
+                _ => self.any_tile::<R, B>(run, first, corrections, column, &mut sums),
             }
             column
                 .store
-                .rows(&sums[..rows * B], run.pixels, first, output);
+                .rows(&sums[..rows * B], run.pixels.start + first, output);
             row = first + rows;
+        }
+    }
+
+    /// The sums of `R` windows times `B` blocks of channels, by what is fastest.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn any_tile<const R: usize, const B: usize>(
+        &self,
+        run: &Run<'_>,
+        row: usize,
+        corrections: &[i32; MAX_RUN],
+        column: &Column<'_, B>,
+        out: &mut [__m512i; MAX_SUMS],
+    ) {
+        if B == 1 {
+            let bias = column.bias[0];
+            self.narrow_tile::<R>(run, row, corrections, column.weights, bias, out);
+        } else {
+            self.tile::<R, B>(run, row, corrections, column, out);
         }
     }
 
@@ -243,14 +277,104 @@ impl<'a> Product<'a> {
                 for (index, sums) in sums.iter_mut().enumerate() {
                     // SAFETY: the last of `R` rows, `stride` apart, has `groups` groups of four bytes.
                     let taps = unsafe { load_4(bytes, index * stride + 4 * group) };
-                    let taps = _mm512_xor_si512(_mm512_set1_epi32(taps), self.flip);
+                    let mut taps = _mm512_set1_epi32(taps);
+                    if FLIP {
+                        taps = _mm512_xor_si512(taps, self.flip);
+                    }
                     for (sum, w) in sums.iter_mut().zip(w) {
                         *sum = _mm512_dpbusd_epi32(*sum, taps, w);
                     }
                 }
             }
         }
-        out.as_chunks_mut().0[..R].copy_from_slice(&sums);
+        for index in 0..R {
+            for block in 0..B {
+                out[index * B + block] = sums[index][block];
+            }
+        }
+    }
+
+    /// As [`Self::tile`], of a single block. Loading a group of taps for each multiplication would
+    /// take longer than these; two groups are loaded at once, for one half of the channels after the
+    /// other.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn narrow_tile<const R: usize>(
+        &self,
+        run: &Run<'_>,
+        row: usize,
+        corrections: &[i32; MAX_RUN],
+        weights: Weights<'_>,
+        bias: __m512i,
+        out: &mut [__m512i; MAX_SUMS],
+    ) {
+        let zero = _mm512_setzero_si512();
+        let mut sums = [[zero; 2]; R];
+        let groups = self.conv.pitch / 4;
+        assert!(weights.len() >= self.conv.window.kernel_h * groups);
+        for kernel_y in 0..self.conv.window.kernel_h {
+            let (bytes, stride) = run.kernel_row(self.conv, kernel_y);
+            let bytes = &bytes[row * stride..];
+            assert!(bytes.len() >= (R - 1) * stride + 4 * groups);
+            let (pairs, rest) = weights[kernel_y * groups..][..groups].as_chunks::<2>();
+            for (pair, [first, second]) in pairs.iter().enumerate() {
+                let (first, second) = (load(first), load(second));
+                let halves = [
+                    _mm512_unpacklo_epi32(first, second),
+                    _mm512_unpackhi_epi32(first, second),
+                ];
+                for (index, sums) in sums.iter_mut().enumerate() {
+                    // SAFETY: the last of `R` rows, `stride` apart, has `groups` groups of four bytes.
+                    let taps = unsafe { load_8(bytes, index * stride + 8 * pair) };
+                    self.multiply(sums, _mm512_set1_epi64(taps), halves);
+                }
+            }
+            if let [last] = rest {
+                let last = load(last);
+                let halves = [
+                    _mm512_unpacklo_epi32(last, zero),
+                    _mm512_unpackhi_epi32(last, zero),
+                ];
+                for (index, sums) in sums.iter_mut().enumerate() {
+                    // SAFETY: as above.
+                    let taps = unsafe { load_4(bytes, index * stride + 4 * (groups - 1)) };
+                    self.multiply(sums, _mm512_set1_epi32(taps), halves);
+                }
+            }
+        }
+        for index in 0..R {
+            let ([low, high], correction) = (sums[index], corrections[row + index]);
+            let (low, high) = (_mm512_castsi512_ps(low), _mm512_castsi512_ps(high));
+            let even = _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(low, high));
+            let odd = _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(low, high));
+            let start = _mm512_sub_epi32(bias, _mm512_set1_epi32(correction));
+            out[index] = _mm512_add_epi32(start, _mm512_add_epi32(even, odd));
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn multiply(&self, sums: &mut [__m512i; 2], taps: __m512i, weights: [__m512i; 2]) {
+        let taps = if FLIP {
+            _mm512_xor_si512(taps, self.flip)
+        } else {
+            taps
+        };
+        for (sum, weights) in sums.iter_mut().zip(weights) {
+            *sum = _mm512_dpbusd_epi32(*sum, taps, weights);
+        }
+    }
+}
+
+/// Windows of the next tile, `row` of `count` being done: 1 or an even number, at most `R` and `count`.
+/// Tiles are about alike. One that reaches past the last window is to begin earlier and does some again.
+#[inline(always)]
+fn tile_rows<const R: usize>(row: usize, count: usize) -> usize {
+    let left = count - row;
+    match left.div_ceil(left.div_ceil(R)) {
+        1 => 1,
+        rows if rows.next_multiple_of(2) <= count => rows.next_multiple_of(2),
+        rows => rows - 1,
     }
 }
 
@@ -263,6 +387,17 @@ impl<'a> Product<'a> {
 unsafe fn load_4(bytes: &[u8], offset: usize) -> i32 {
     // SAFETY: the caller promises four bytes there.
     unsafe { bytes.as_ptr().add(offset).cast::<i32>().read_unaligned() }
+}
+
+/// Eight bytes from `offset` on.
+///
+/// # Safety
+///
+/// They must be there.
+#[inline(always)]
+unsafe fn load_8(bytes: &[u8], offset: usize) -> i64 {
+    // SAFETY: the caller promises eight bytes there.
+    unsafe { bytes.as_ptr().add(offset).cast::<i64>().read_unaligned() }
 }
 
 /// Eight words as an array.
@@ -303,7 +438,7 @@ enum Factors<const B: usize> {
 impl<const B: usize> Factors<B> {
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn new(product: &Product<'_>, channel: usize) -> Self {
+    fn new<const FLIP: bool>(product: &Product<'_, FLIP>, channel: usize) -> Self {
         let (conv, table) = (product.conv, &product.table);
         let channels = conv.window.out_c;
         let channel_of = |block| channel + block * LANES;
@@ -340,7 +475,7 @@ impl<const B: usize> Factors<B> {
 impl<const B: usize> Store<B> {
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn new(product: &Product<'_>, channel: usize) -> Self {
+    fn new<const FLIP: bool>(product: &Product<'_, FLIP>, channel: usize) -> Self {
         Self {
             channel,
             channels: product.conv.window.out_c,
@@ -351,10 +486,10 @@ impl<const B: usize> Store<B> {
 
     /// Stores the sums of windows from `row` on; those of a window lie side by side.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn rows(&self, sums: &[__m512i], pixels: Pixels<'_>, row: usize, output: &mut [u8]) {
+    fn rows(&self, sums: &[__m512i], row: usize, output: &mut [u8]) {
         match &self.factors {
-            Factors::Up(folded) => self.folded::<false>(folded, sums, pixels, row, output),
-            Factors::Away(folded) => self.folded::<true>(folded, sums, pixels, row, output),
+            Factors::Up(folded) => self.folded::<false>(folded, sums, row, output),
+            Factors::Away(folded) => self.folded::<true>(folded, sums, row, output),
             Factors::Any(factors) => {
                 for (index, sums) in sums.as_chunks::<B>().0.iter().enumerate() {
                     let mut scaled = [_mm512_setzero_si512(); 4];
@@ -362,7 +497,7 @@ impl<const B: usize> Store<B> {
                         *scaled = factor.apply(sum);
                     }
                     let bytes = self.finish.bytes_4x16(scaled);
-                    self.bytes(bytes, pixels, row + index, 1, output);
+                    self.bytes(bytes, row + index, 1, output);
                 }
             }
             Factors::Even(factors) => {
@@ -372,7 +507,7 @@ impl<const B: usize> Store<B> {
                         *scaled = factor.apply(sum);
                     }
                     let bytes = self.finish.bytes_4x16(scaled);
-                    self.bytes(bytes, pixels, row + index, 1, output);
+                    self.bytes(bytes, row + index, 1, output);
                 }
             }
         }
@@ -384,7 +519,6 @@ impl<const B: usize> Store<B> {
         &self,
         factors: &[Folded; B],
         sums: &[__m512i],
-        pixels: Pixels<'_>,
         row: usize,
         output: &mut [u8],
     ) {
@@ -405,7 +539,7 @@ impl<const B: usize> Store<B> {
                 }
             }
             let bytes = self.finish.folded_4x16(scaled);
-            self.bytes(bytes, pixels, row, count, output);
+            self.bytes(bytes, row, count, output);
             rows = &rows[count..];
             row += count;
         }
@@ -414,18 +548,15 @@ impl<const B: usize> Store<B> {
     /// Stores the bytes of `count` rows.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn bytes(
-        &self,
-        bytes: __m512i,
-        pixels: Pixels<'_>,
-        row: usize,
-        count: usize,
-        output: &mut [u8],
-    ) {
+    fn bytes(&self, bytes: __m512i, row: usize, count: usize, output: &mut [u8]) {
         let width = (B * LANES).min(self.channels - self.channel);
-        let at = |row| pixels.place(row) * self.channels + self.channel;
+        let at = |row| row * self.channels + self.channel;
         if count == 1 {
             store_64(&mut output[at(row)..][..width], bytes);
+            return;
+        }
+        if width == B * LANES && width == self.channels {
+            store_64(&mut output[at(row)..][..count * width], bytes);
             return;
         }
         let quarters = quarters(bytes);

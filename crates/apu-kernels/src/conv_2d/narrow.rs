@@ -12,7 +12,7 @@ pub(super) fn takes(conv: &Conv2d) -> bool {
     conv.pitch <= 64 && conv.window.dilation_w == 1
 }
 
-/// As [`unfold_pixel`](super::unfold::unfold_pixel), of windows that this [`takes`]. What pads a row
+/// As [`unfold_pixel`](super::unfold::unfold_pixel), of windows that this [`takes`], in unsigned bytes. What pads a row
 /// to the pitch is left to chance: its weights are zeros.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
@@ -23,6 +23,7 @@ pub(super) fn unfold_narrow(conv: &Conv2d, pixel: Pixel, input: &[u8], target: &
         left: columns.start * window.in_c,
         right: columns.end * window.in_c,
         padding: _mm512_set1_epi8(conv.input_zero_point as i8),
+        flip: _mm512_set1_epi8(conv.byte.flip() as i8),
     };
     for kernel_y in 0..window.kernel_h {
         let start = window
@@ -30,10 +31,14 @@ pub(super) fn unfold_narrow(conv: &Conv2d, pixel: Pixel, input: &[u8], target: &
             .map(|y| window.at(pixel.batch, y, x));
         let target = &mut target[kernel_y * conv.pitch..];
         match target.first_chunk_mut::<16>() {
-            Some(target) if conv.pitch <= 16 => store_16(target, row.load_16(input, start)),
+            Some(target) if conv.pitch <= 16 => {
+                let flip = _mm512_castsi512_si128(row.flip);
+                store_16(target, _mm_xor_si128(row.load_16(input, start), flip));
+            }
             _ => {
                 let most = target.len().min(64);
-                store_64(&mut target[..most], row.load_64(input, start));
+                let bytes = _mm512_xor_si512(row.load_64(input, start), row.flip);
+                store_64(&mut target[..most], bytes);
             }
         }
     }
@@ -44,6 +49,7 @@ struct Row {
     left: usize,
     right: usize,
     padding: __m512i,
+    flip: __m512i,
 }
 
 impl Row {

@@ -1,14 +1,14 @@
 //! Runs: output pixels whose windows lie at equal distances in memory, so that a matrix product can
-//! read them where they are. Only windows that reach into the padding are unfolded, and all where
-//! an output row is short.
+//! read them where they are: on the input, in a [`Ring`] of its rows or, where output rows are short,
+//! unfolded. Bytes that were copied are unsigned.
 
 use super::{
     Conv2d,
     narrow::{self, unfold_narrow},
+    ring::{self, Ring},
     unfold::unfold_pixel,
 };
-use crate::window::{Pixel, Window};
-use apu_proto::program::CONV_TILE;
+use crate::window::Pixel;
 use core::ops::Range;
 
 /// Most pixels of a run.
@@ -24,36 +24,7 @@ const NEAR: usize = 24 << 10;
 pub(super) struct Run<'a> {
     windows: Windows<'a>,
     /// Output pixels, at most [`MAX_RUN`].
-    pub pixels: Pixels<'a>,
-}
-
-/// Which output pixels belong to a run.
-#[derive(Clone, Copy)]
-pub(super) enum Pixels<'a> {
-    /// So many from this one on.
-    Row(usize, usize),
-    /// These.
-    List(&'a [u32]),
-}
-
-impl Pixels<'_> {
-    /// How many there are.
-    #[inline(always)]
-    pub fn count(&self) -> usize {
-        match self {
-            Self::Row(_, count) => *count,
-            Self::List(list) => list.len(),
-        }
-    }
-
-    /// The number of a pixel within the output.
-    #[inline(always)]
-    pub fn place(&self, index: usize) -> usize {
-        match self {
-            Self::Row(first, _) => first + index,
-            Self::List(list) => list[index] as usize,
-        }
-    }
+    pub pixels: Range<usize>,
 }
 
 /// Where the windows are.
@@ -61,17 +32,8 @@ impl Pixels<'_> {
 enum Windows<'a> {
     /// Side by side, each as long as the padded K.
     Unfolded(&'a [u8]),
-    /// On an image.
-    Image {
-        conv: &'a Conv2d,
-        image: &'a [u8],
-        /// The output row.
-        y: usize,
-        /// Bytes from the beginning of an input row to the first window.
-        start: usize,
-        /// One kernel row of padding.
-        padding: &'a [u8],
-    },
+    /// In a ring, from a column of an output row on.
+    Ring(&'a Ring<'a>, usize, usize),
 }
 
 impl<'a> Run<'a> {
@@ -80,22 +42,9 @@ impl<'a> Run<'a> {
     pub fn kernel_row(&self, conv: &Conv2d, kernel_y: usize) -> (&'a [u8], usize) {
         match self.windows {
             Windows::Unfolded(bytes) => (&bytes[kernel_y * conv.pitch..], conv.depth),
-            Windows::Image {
-                conv,
-                image,
-                y,
-                start,
-                padding,
-            } => {
-                let window = &conv.window;
-                let pixel = Pixel { batch: 0, y, x: 0 };
-                match window.row(pixel, kernel_y) {
-                    Some(y) => (
-                        &image[window.at(0, y, 0) + start..],
-                        window.stride_w * window.in_c,
-                    ),
-                    None => (padding, 0),
-                }
+            Windows::Ring(ring, y, x) => {
+                let stride = conv.window.stride_w * conv.window.in_c;
+                (&ring.kernel_row(y, kernel_y)[x * stride..], stride)
             }
         }
     }
@@ -110,162 +59,77 @@ pub(super) fn each_run(
     scratch: &mut [u8],
     mut multiply: impl FnMut(&Run<'_>),
 ) {
-    if conv.unfolds {
-        Unfolding::new(conv, input, scratch).each_run(&mut multiply);
+    if !conv.unfolds {
+        let most = (NEAR / conv.depth).clamp(24, MAX_RUN) / 24 * 24;
+        for (index, windows) in input.chunks(most * conv.depth).enumerate() {
+            multiply(&Run {
+                windows: Windows::Unfolded(windows),
+                pixels: index * most..index * most + windows.len() / conv.depth,
+            });
+        }
         return;
     }
-    let most = (NEAR / conv.depth).clamp(24, MAX_RUN) / 24 * 24;
-    for (index, windows) in input.chunks(most * conv.depth).enumerate() {
-        multiply(&Run {
-            windows: Windows::Unfolded(windows),
-            pixels: Pixels::Row(index * most, windows.len() / conv.depth),
-        });
+    let shortest = if narrow::takes(conv) {
+        MIN_NARROW_RUN
+    } else {
+        MIN_RUN
+    };
+    if ring::takes(conv) && conv.window.out_w >= shortest {
+        in_ring(conv, input, Ring::new(conv, scratch), &mut multiply);
+    } else {
+        unfolded(conv, input, scratch, &mut multiply);
     }
 }
 
-/// Windows in scratch: those that reach into the padding, gathered until there are many.
-struct Unfolding<'a> {
-    conv: &'a Conv2d,
-    input: &'a [u8],
-    /// One kernel row of padding.
-    padding: &'a [u8],
-    panel: &'a mut [u8],
-    list: [u32; CONV_TILE - 1],
-    count: usize,
-}
-
-impl<'a> Unfolding<'a> {
-    fn new(conv: &'a Conv2d, input: &'a [u8], scratch: &'a mut [u8]) -> Self {
-        let (padding, panel) = scratch.split_at_mut(conv.pitch);
-        padding.fill(conv.input_zero_point as u8);
-        Self {
-            conv,
-            input,
-            padding,
-            panel,
-            list: [0; CONV_TILE - 1],
-            count: 0,
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn each_run(mut self, multiply: &mut impl FnMut(&Run<'_>)) {
-        let conv = self.conv;
-        let window = &conv.window;
-        let columns = unless_few(conv, inner_columns(window, conv.pitch));
-        let images = self.input.chunks_exact(window.at(1, 0, 0));
-        for (batch, image) in images.enumerate() {
+/// Output row after output row.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn in_ring(conv: &Conv2d, input: &[u8], mut ring: Ring<'_>, multiply: &mut impl FnMut(&Run<'_>)) {
+    let window = &conv.window;
+    for (batch, image) in input.chunks_exact(window.at(1, 0, 0)).enumerate() {
+        for first in (0..window.out_w).step_by(ring.columns) {
+            ring.begin(first);
+            let end = window.out_w.min(first + ring.columns);
             for y in 0..window.out_h {
-                for x in (0..columns.start).chain(columns.end..window.out_w) {
-                    self.unfold(Pixel { batch, y, x }, multiply);
-                }
+                ring.advance(image, y);
                 let row = (batch * window.out_h + y) * window.out_w;
-                for x in columns.clone().step_by(MAX_RUN) {
+                for x in (first..end).step_by(MAX_RUN) {
                     multiply(&Run {
-                        windows: Windows::Image {
-                            conv,
-                            image,
-                            y,
-                            start: (x * window.stride_w - window.pad_left) * window.in_c,
-                            padding: self.padding,
-                        },
-                        pixels: Pixels::Row(row + x, MAX_RUN.min(columns.end - x)),
+                        windows: Windows::Ring(&ring, y, x - first),
+                        pixels: row + x..row + end.min(x + MAX_RUN),
                     });
                 }
             }
         }
-        self.flush(multiply);
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn unfold(&mut self, pixel: Pixel, multiply: &mut impl FnMut(&Run<'_>)) {
-        let window = &self.conv.window;
-        let place = (pixel.batch * window.out_h + pixel.y) * window.out_w + pixel.x;
-        let target = &mut self.panel[self.count * self.conv.depth..];
-        if narrow::takes(self.conv) {
-            unfold_narrow(self.conv, pixel, self.input, target);
-        } else {
-            unfold_pixel(self.conv, pixel, self.input, target);
-        }
-        self.list[self.count] = place as u32;
-        self.count += 1;
-        if self.count == self.conv.tile - 1 {
-            self.flush(multiply);
-        }
-    }
-
-    #[inline(always)]
-    fn flush(&mut self, multiply: &mut impl FnMut(&Run<'_>)) {
-        if self.count > 0 {
-            multiply(&Run {
-                windows: Windows::Unfolded(self.panel),
-                pixels: Pixels::List(&self.list[..self.count]),
-            });
-        }
-        self.count = 0;
     }
 }
 
-/// Output columns whose windows lie within the rows of the input, even if each of their rows is read
-/// up to `pitch` bytes.
-fn inner_columns(window: &Window, pitch: usize) -> Range<usize> {
-    let first = window.pad_left.div_ceil(window.stride_w).min(window.out_w);
-    let reach = pitch.div_ceil(window.in_c);
-    let end = match (window.in_w + window.pad_left).checked_sub(reach) {
-        Some(last) if window.dilation_w == 1 => last / window.stride_w + 1,
-        _ => 0,
-    };
-    first..end.clamp(first, window.out_w)
+/// Windows side by side, as many as scratch has room for.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn unfolded(conv: &Conv2d, input: &[u8], scratch: &mut [u8], multiply: &mut impl FnMut(&Run<'_>)) {
+    let pixels = conv.window.out_bytes() as usize / conv.window.out_c;
+    let mut windows = conv.window.pixels();
+    for first in (0..pixels).step_by(conv.tile) {
+        let count = conv.tile.min(pixels - first);
+        for (index, pixel) in windows.by_ref().take(count).enumerate() {
+            unfold(conv, pixel, input, &mut scratch[index * conv.depth..]);
+        }
+        multiply(&Run {
+            windows: Windows::Unfolded(scratch),
+            pixels: first..first + count,
+        });
+    }
 }
 
-/// No columns if they are few.
-fn unless_few(conv: &Conv2d, columns: Range<usize>) -> Range<usize> {
-    let out_w = conv.window.out_w;
-    let fewest = match narrow::takes(conv) {
-        true => MIN_NARROW_RUN,
-        false => MIN_RUN.min(out_w),
-    };
-    if columns.len() < fewest {
-        return out_w..out_w;
-    }
-    columns
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use apu_proto::program;
-
-    fn window(in_w: u32, in_c: u32, kernel_w: u32, stride_w: u32, pad_left: u32) -> Window {
-        let out_w = (in_w + 2 * pad_left - kernel_w) / stride_w + 1;
-        Window::new(&program::Window {
-            batch: 1,
-            in_h: 1,
-            in_w,
-            in_c,
-            out_h: 1,
-            out_w,
-            out_c: 1,
-            kernel_h: 1,
-            kernel_w,
-            stride_h: 1,
-            stride_w,
-            dilation_h: 1,
-            dilation_w: 1,
-            pad_top: 0,
-            pad_left,
-        })
-        .unwrap()
-    }
-
-    #[test]
-    fn inner_columns_touch_no_padding() {
-        assert_eq!(inner_columns(&window(8, 4, 3, 1, 1), 12), 1..7);
-        assert_eq!(inner_columns(&window(8, 4, 3, 2, 1), 12), 1..4);
-        // Nine bytes a row are read as twelve: the last window would leave the row.
-        assert_eq!(inner_columns(&window(8, 3, 3, 1, 0), 12), 0..5);
-        assert_eq!(inner_columns(&window(2, 4, 3, 1, 1), 12), 1..1);
+/// Writes the window of `pixel` to the beginning of `target`, and perhaps more behind it.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn unfold(conv: &Conv2d, pixel: Pixel, input: &[u8], target: &mut [u8]) {
+    if narrow::takes(conv) {
+        unfold_narrow(conv, pixel, input, target);
+    } else {
+        unfold_pixel(conv, pixel, input, target);
+        ring::flip(&mut target[..conv.depth], conv.byte.flip());
     }
 }
