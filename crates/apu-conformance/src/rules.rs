@@ -1,6 +1,7 @@
 //! All rules, by area.
 
 mod bind;
+mod bind_async;
 mod bo;
 mod fault;
 mod fdinfo;
@@ -29,6 +30,7 @@ pub fn rules() -> Vec<Rule> {
         bo::RULES,
         vm::RULES,
         bind::RULES,
+        bind_async::RULES,
         queue::RULES,
         submit::RULES,
         sync::RULES,

@@ -14,6 +14,11 @@ const COMMAND: u8 = 0x40;
 pub const BIND_MAP: u32 = 0;
 pub const BIND_UNMAP: u32 = 1;
 pub const BIND_READONLY: u32 = 1;
+pub const BIND_NOREPLACE: u32 = 1 << 1;
+pub const BIND_ASYNC: u32 = 1;
+pub const DEVICE_BIND_ASYNC: u32 = 1 << 1;
+pub const VM_OK: u32 = 0;
+pub const VM_UNUSABLE: u32 = 1;
 pub const PRIORITY_LOW: u32 = 0;
 pub const PRIORITY_NORMAL: u32 = 1;
 pub const PRIORITY_HIGH: u32 = 2;
@@ -72,12 +77,13 @@ structures! {
 
     #[ioctl(COMMAND)]
     struct Query(16) { kind: u32, size: u32, data: u64 }
-    struct QueryDevice(128) {
+    struct QueryDevice(136) {
         state: u32, protocol_version: u32, core_count: u32, page_size: u32,
         va_start: u64, va_end: u64, features: u64, target: [u8; 32],
         max_segments: u32, max_jobs: u32, max_syncs: u32, max_bind_ops: u32,
         max_timeout_ms: u32, max_vms: u32, max_queues: u32, flags: u32,
         max_bo_size: u64, max_bo_bytes: u64, max_queued_jobs: u32, max_mappings: u32,
+        max_pending_binds: u32, pad: u32,
     }
     #[ioctl(COMMAND + 1)]
     struct BoCreate(24) { size: u64, flags: u32, handle: u32, mmap_offset: u64 }
@@ -86,8 +92,9 @@ structures! {
     #[ioctl(COMMAND + 3)]
     struct VmDestroy(8) { vm_id: u32, pad: u32 }
     #[ioctl(COMMAND + 4)]
-    struct VmBind(32) {
+    struct VmBind(64) {
         vm_id: u32, flags: u32, op_count: u32, op_stride: u32, ops: u64, failed_op: u32, pad: u32,
+        waits: u64, signals: u64, wait_count: u32, signal_count: u32, sync_stride: u32, pad2: u32,
     }
     struct VmBindOp(40) {
         kind: u32, flags: u32, bo_handle: u32, pad: u32, bo_offset: u64, va: u64, size: u64,
@@ -108,6 +115,10 @@ structures! {
     struct Job(64) {
         waits: u64, signals: u64, wait_count: u32, signal_count: u32, sync_stride: u32, flags: u32,
         run: Run,
+    }
+    #[ioctl(COMMAND + 9)]
+    struct VmGetState(32) {
+        vm_id: u32, state: u32, error: u32, failed_op: u32, address: u64, mappings: u32, pending: u32,
     }
     struct Run(32) {
         program_va: u64, program_size: u64, segments: u64, segment_count: u32, segment_stride: u32,

@@ -19,6 +19,7 @@ use crate::{
         VmDestroy,
         MAP_READ_ONLY, //
     },
+    page_table::Tables,
     payload::MAX_QUEUED_JOBS,
     quarantine::Reachable,
     transport::Transport, //
@@ -41,6 +42,7 @@ use kernel::{
             File,
             JobId,
             Limits,
+            Part,
             Placement, //
         }, //
     },
@@ -48,6 +50,9 @@ use kernel::{
     prelude::*,
     sync::Arc, //
 };
+
+/// Mappings of one VM.
+const MAX_MAPPINGS: usize = 100_000;
 
 /// The driver's state of one device.
 #[pin_data]
@@ -82,6 +87,22 @@ impl Drop for Mapping {
     }
 }
 
+/// What changes of mappings take.
+#[derive(Default)]
+pub(crate) struct Room {
+    /// For an UNMAP and a MAP of each change.
+    blanks: KVec<Blank>,
+    /// For the SYNC of a flush.
+    sync: Option<Blank>,
+    tables: Tables,
+}
+
+impl Room {
+    fn blank(&mut self) -> Result<Blank> {
+        self.blanks.pop().ok_or(ENOMEM)
+    }
+}
+
 /// A job with the envelopes of its RUN and CANCEL.
 pub(crate) struct Job {
     pub(crate) run: Run,
@@ -99,12 +120,18 @@ impl Apu {
             memory,
         })
     }
+
+    /// Whether VMs can be changed asynchronously.
+    pub(crate) fn binds_async(&self) -> bool {
+        self.memory.maps_without_allocating()
+    }
 }
 
 impl Driver for Apu {
     type Vm = Vm;
     type VmId = u32;
     type Mapping = Mapping;
+    type Room = Room;
     type Job = Job;
 
     const LIMITS: Limits = Limits {
@@ -113,7 +140,7 @@ impl Driver for Apu {
         bo_bytes: 1 << 36,
         vms: 16,
         queues: 64,
-        mappings: 1 << 16,
+        mappings: MAX_MAPPINGS,
         queued_jobs: MAX_QUEUED_JOBS,
     };
 
@@ -156,23 +183,36 @@ impl Driver for Apu {
         })
     }
 
-    fn map(&self, vm: &mut Vm, va: Range<u64>, mapping: &Mapping) -> Result {
-        vm.space.map(va.clone(), &mapping.pages)?;
-        let Some(token) = mapping.token else {
-            return Ok(());
-        };
-        let writable = mapping.pages.writable();
-        let map = Map {
-            vm: vm.id,
-            flags: if writable { 0 } else { MAP_READ_ONLY },
-            va: va.start,
-            size: va.end - va.start,
-            token,
-        };
-        self.link.send(vm.connection, &map)
+    fn reserve(&self, room: &mut Room, map: Option<&Range<u64>>) -> Result {
+        room.blanks.push(Blank::new()?, GFP_KERNEL_ACCOUNT)?;
+        if room.sync.is_none() {
+            room.sync = Some(Blank::new()?);
+        }
+        if let Some(va) = map {
+            room.blanks.push(Blank::new()?, GFP_KERNEL_ACCOUNT)?;
+            self.memory.reserve(&mut room.tables, va)?;
+        }
+        Ok(())
     }
 
-    fn unmap(&self, vm: &mut Vm, va: Range<u64>) -> Result {
+    fn map(&self, vm: &mut Vm, part: Part<'_, Self>, room: &mut Room) -> Result {
+        let Part { va, offset, .. } = part;
+        let Mapping { pages, token, .. } = part.mapping;
+        vm.space.map(va.clone(), pages, offset, &mut room.tables)?;
+        let Some(token) = token else {
+            return Ok(());
+        };
+        let map = Map {
+            vm: vm.id,
+            flags: if pages.writable() { 0 } else { MAP_READ_ONLY },
+            va: va.start,
+            size: va.end - va.start,
+            token: self.memory.part(*token, offset),
+        };
+        self.link.hand_over(vm.connection, room.blank()?.fill(&map))
+    }
+
+    fn unmap(&self, vm: &mut Vm, va: Range<u64>, room: &mut Room) -> Result {
         vm.space.unmap(va.clone())?;
         let unmap = Unmap {
             vm: vm.id,
@@ -180,11 +220,13 @@ impl Driver for Apu {
             va: va.start,
             size: va.end - va.start,
         };
-        self.link.send(vm.connection, &unmap)
+        self.link
+            .hand_over(vm.connection, room.blank()?.fill(&unmap))
     }
 
-    fn flush(&self, vm: &mut Vm) -> Result {
-        self.link.sync(vm.connection, Blank::new()?, true)?;
+    fn flush(&self, vm: &mut Vm, room: &mut Room) -> Result {
+        let blank = room.sync.take().ok_or(ENOMEM)?;
+        self.link.sync(vm.connection, blank, true)?;
         vm.space.settle();
         Ok(())
     }
@@ -223,7 +265,7 @@ impl drm::Driver for Apu {
 
     const INFO: drm::DriverInfo = drm::DriverInfo {
         major: 1,
-        minor: 1,
+        minor: 2,
         patchlevel: 0,
         name: c"apu",
         desc: c"APU accelerator",
@@ -247,5 +289,6 @@ impl drm::Driver for Apu {
         (APU_QUEUE_DESTROY, drm_apu_queue_destroy, 0, crate::ioctl::queue_destroy),
         (APU_QUEUE_GET_STATE, drm_apu_queue_get_state, 0, crate::ioctl::queue_get_state),
         (APU_SUBMIT, drm_apu_submit, 0, crate::ioctl::submit),
+        (APU_VM_GET_STATE, drm_apu_vm_get_state, 0, crate::ioctl::vm_get_state),
     }
 }

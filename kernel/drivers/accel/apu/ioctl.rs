@@ -7,6 +7,7 @@ use crate::{
     message::MAX_SEGMENTS,
     payload::{
         bind_op,
+        bind_syncs,
         job_request,
         MAX_BIND_OPS,
         MAX_JOBS,
@@ -79,6 +80,7 @@ fn device_info(device: &Device) -> uapi::drm_apu_query_device {
         max_bo_bytes: Apu::LIMITS.bo_bytes,
         max_queued_jobs: Apu::LIMITS.queued_jobs as u32,
         max_mappings: Apu::LIMITS.mappings as u32,
+        max_pending_binds: tiny::MAX_PENDING_BINDS as u32,
         ..Default::default()
     };
     if let (Some(online), Some(ack)) = (device.online(), device.link.greeting()) {
@@ -88,7 +90,10 @@ fn device_info(device: &Device) -> uapi::drm_apu_query_device {
         info.va_start = ack.va_start;
         info.va_end = ack.va_end;
         if online.windows > 1 {
-            info.flags = uapi::drm_apu_device_flags_DRM_APU_DEVICE_SHARED_SPACE;
+            info.flags |= uapi::drm_apu_device_flags_DRM_APU_DEVICE_SHARED_SPACE;
+        }
+        if device.binds_async() {
+            info.flags |= uapi::drm_apu_device_flags_DRM_APU_DEVICE_BIND_ASYNC;
         }
         info.features = ack.features;
         info.target = ack.target;
@@ -131,20 +136,44 @@ pub(crate) fn vm_destroy(
     Ok(0)
 }
 
-pub(crate) fn vm_bind(
+pub(crate) fn vm_get_state(
     _device: &Device,
+    _: &(),
+    args: &mut uapi::drm_apu_vm_get_state,
+    file: &File,
+) -> Result<u32> {
+    let info = file.inner().vm_info(args.vm_id)?;
+    args.state = uapi::drm_apu_vm_state_DRM_APU_VM_OK;
+    args.mappings = info.mappings as u32;
+    args.pending = info.pending as u32;
+    if let Some(failure) = info.failure {
+        args.state = uapi::drm_apu_vm_state_DRM_APU_VM_UNUSABLE;
+        args.error = failure.error.to_errno().unsigned_abs();
+        args.failed_op = failure.op;
+        args.address = failure.address;
+    }
+    Ok(0)
+}
+
+pub(crate) fn vm_bind(
+    device: &Device,
     _: &(),
     args: &mut uapi::drm_apu_vm_bind,
     file: &File,
 ) -> Result<u32> {
-    must_be_zero(args.flags)?;
     must_be_zero(args.pad)?;
+    must_be_zero(args.pad2)?;
+    let syncs = bind_syncs(args)?;
     if args.op_count == 0 {
         return Err(EINVAL);
     }
     let ops = read_array(args.ops, args.op_count, args.op_stride, MAX_BIND_OPS)?;
     let ops = ops.iter().map(|op| bind_op(op, file));
-    let (done, result) = file.inner().vm_bind(args.vm_id, ops);
+    let (done, result) = match syncs {
+        None => file.inner().vm_bind(args.vm_id, ops),
+        Some(_) if !device.binds_async() => (0, Err(EOPNOTSUPP)),
+        Some(syncs) => tiny::File::vm_bind_async(file, args.vm_id, ops, syncs),
+    };
     args.failed_op = done;
     result?;
     Ok(0)

@@ -12,7 +12,8 @@ use crate::{
         Pages,
         Space, //
     },
-    message::addressing, //
+    message::addressing,
+    page_table::Tables, //
 };
 use core::ops::Range;
 use kernel::{
@@ -60,6 +61,11 @@ impl Memory for Iommu {
         WINDOWS
     }
 
+    /// An IOMMU's page tables are its own.
+    fn maps_without_allocating(&self) -> bool {
+        false
+    }
+
     fn vm_create(&self) -> Result<KBox<dyn Space>> {
         let part = Part {
             window: self.0.clone(),
@@ -90,12 +96,13 @@ impl Space for Part {
         0
     }
 
-    fn map(&mut self, va: Range<u64>, pages: &Pages) -> Result {
+    fn map(&mut self, va: Range<u64>, pages: &Pages, offset: u64, _: &mut Tables) -> Result {
         self.mapped.reserve(1, GFP_KERNEL_ACCOUNT)?;
+        let numbers = pages.numbers(offset, va.end - va.start)?;
         let pinned = pages.pinned().clone();
         let piece = self
             .window
-            .map(va.start, pinned, pages.numbers()?, pages.writable())?;
+            .map(va.start, pinned, numbers, pages.writable())?;
         self.mapped.push(piece, GFP_KERNEL_ACCOUNT)?;
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 use crate::{
     driver::Apu,
+    page_table::Tables,
     quarantine::Quarantine, //
 };
 use core::ops::Range;
@@ -43,6 +44,17 @@ pub(crate) trait Memory: Send + Sync {
         1
     }
 
+    /// Whether mapping and unmapping allocates nothing but what was set aside for it.
+    fn maps_without_allocating(&self) -> bool {
+        true
+    }
+
+    /// Adds to `tables` those that mapping `va` will take.
+    fn reserve(&self, tables: &mut Tables, va: &Range<u64>) -> Result {
+        let _ = (tables, va);
+        Ok(())
+    }
+
     /// Makes the host's side of an empty address space.
     fn vm_create(&self) -> Result<KBox<dyn Space>>;
 
@@ -58,6 +70,12 @@ pub(crate) trait Memory: Send + Sync {
         None
     }
 
+    /// What a MAP carries of pages `offset` bytes into what `token` stands for.
+    fn part(&self, token: u64, offset: u64) -> u64 {
+        let _ = offset;
+        token
+    }
+
     /// Ends what [`share`](Self::share) began with a token.
     fn unshare(&self, token: u64) {
         let _ = token;
@@ -71,10 +89,11 @@ pub(crate) trait Space: Send {
     /// Where the device finds it, or 0 where it needn't.
     fn root(&self) -> u64;
 
-    /// Maps all of `pages` at `va`, where nothing is mapped, or changes nothing.
-    fn map(&mut self, va: Range<u64>, pages: &Pages) -> Result;
+    /// Maps at `va`, where nothing is mapped, those of `pages` that begin `offset` bytes in, or
+    /// changes nothing.
+    fn map(&mut self, va: Range<u64>, pages: &Pages, offset: u64, tables: &mut Tables) -> Result;
 
-    /// Unmaps `va`. The device may remember what was there until it is told to forget it.
+    /// Unmaps all in `va`. The device may remember what was there until it is told to forget it.
     fn unmap(&mut self, va: Range<u64>) -> Result;
 
     /// Called when the device has forgotten all that was unmapped.
@@ -94,11 +113,6 @@ impl Pages {
         Ok(Arc::new(Self { pinned, range }, GFP_KERNEL_ACCOUNT)?)
     }
 
-    /// Bytes.
-    pub(crate) fn size(&self) -> u64 {
-        self.range.size
-    }
-
     /// Whether the device may write.
     pub(crate) fn writable(&self) -> bool {
         self.range.writable()
@@ -109,20 +123,26 @@ impl Pages {
         &self.pinned
     }
 
-    /// Which pages of the object these are.
-    pub(crate) fn numbers(&self) -> Result<Range<usize>> {
-        let first = usize::try_from(self.range.offset)? >> PAGE_SHIFT;
-        let end = usize::try_from(self.range.offset + self.range.size)? >> PAGE_SHIFT;
+    /// Which pages of the object those are that begin `offset` bytes in, or [`EINVAL`].
+    pub(crate) fn numbers(&self, offset: u64, size: u64) -> Result<Range<usize>> {
+        let end = offset.checked_add(size).ok_or(EINVAL)?;
+        if end > self.range.size {
+            return Err(EINVAL);
+        }
+        let first = usize::try_from(self.range.offset + offset)? >> PAGE_SHIFT;
+        let end = usize::try_from(self.range.offset + end)? >> PAGE_SHIFT;
         Ok(first..end)
     }
 
-    /// Each page's device address, if the first one's is `va`, and its physical address.
+    /// Each device address of `va` with the physical address of its page, the first of which is
+    /// `offset` bytes in.
     pub(crate) fn addresses(
         &self,
-        va: u64,
+        va: &Range<u64>,
+        offset: u64,
     ) -> Result<impl Iterator<Item = Result<(u64, PhysAddr)>> + '_> {
-        let vas = (va..).step_by(PAGE_SIZE);
-        let pages = self.numbers()?;
+        let pages = self.numbers(offset, va.end - va.start)?;
+        let vas = (va.start..).step_by(PAGE_SIZE);
         Ok(vas
             .zip(pages)
             .map(|(va, number)| Ok((va, self.pinned.physical_address(number)?))))

@@ -32,6 +32,42 @@ use kernel::{
 
 const _: () = assert!(PAGE_SIZE == 1 << pte::PAGE_BITS);
 
+/// Bytes of device addresses that an entry of a table of `level` covers.
+const fn reach(level: u32) -> u64 {
+    1 << (pte::PAGE_BITS + (pte::LEVELS - 1 - level) * pte::INDEX_BITS)
+}
+
+/// Tables of `level`, not the first, on the way to all of `va`.
+fn count(va: &Range<u64>, level: u32) -> u64 {
+    let reach = reach(level - 1);
+    va.end.div_ceil(reach) - va.start / reach
+}
+
+/// Tables that are set aside. They are empty.
+#[derive(Default)]
+pub(crate) struct Tables {
+    /// Of each level; none of the first, which a tree always has.
+    levels: [KVec<KBox<Table>>; pte::LEVELS as usize],
+}
+
+impl Tables {
+    /// Adds those on the way to all of `va`, as if there was none yet.
+    fn add(&mut self, va: &Range<u64>) -> Result {
+        for (level, tables) in (0..).zip(&mut self.levels).skip(1) {
+            for _ in 0..count(va, level) {
+                let table = KBox::new(Table::new(level)?, GFP_KERNEL_ACCOUNT)?;
+                tables.push(table, GFP_KERNEL_ACCOUNT)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, level: u32) -> Result<KBox<Table>> {
+        let tables = self.levels.get_mut(level as usize).ok_or(EINVAL)?;
+        tables.pop().ok_or(ENOMEM)
+    }
+}
+
 /// Page tables for a device that reaches all memory by its physical addresses.
 pub(crate) struct PageTables(pub(crate) Arc<Quarantine>);
 
@@ -42,6 +78,10 @@ impl Memory for PageTables {
 
     fn va_end(&self) -> u64 {
         pte::VA_END
+    }
+
+    fn reserve(&self, tables: &mut Tables, va: &Range<u64>) -> Result {
+        tables.add(va)
     }
 
     fn vm_create(&self) -> Result<KBox<dyn Space>> {
@@ -107,15 +147,15 @@ fn zeroed_entries() -> impl Init<Entries, Error> {
 }
 
 impl Tree {
-    /// The last table on the way to `va`; what is missing on the way is made.
-    fn make(&mut self, va: u64) -> Result<&Table> {
+    /// The last table on the way to `va`; what is missing on the way is taken from `tables`.
+    fn make(&mut self, va: u64, tables: &mut Tables) -> Result<&Table> {
         let mut table = self.root.get_mut().ok_or(EINVAL)?;
         for level in 0..pte::LEVELS - 1 {
             let next = table.next.get_mut(pte::index(va, level)).ok_or(EINVAL)?;
             let next = match next {
                 Some(next) => next,
                 None => {
-                    let new = KBox::new(Table::new(level + 1)?, GFP_KERNEL_ACCOUNT)?;
+                    let new = tables.take(level + 1)?;
                     let entry = new.address() | pte::VALID;
                     // The new table is empty before the device can see it.
                     table.entries.at(va, level)?.store(entry, Release);
@@ -127,29 +167,38 @@ impl Tree {
         Ok(table)
     }
 
-    /// The last table on the way to `va`, if there is one.
-    fn find(&self, va: u64) -> Option<&Table> {
-        let mut table = self.root.get()?;
-        for level in 0..pte::LEVELS - 1 {
-            table = table.next.get(pte::index(va, level))?.as_ref()?;
-        }
-        Some(table)
-    }
-
-    fn write(&mut self, va: u64, pages: &Pages) -> Result {
+    fn write(
+        &mut self,
+        va: &Range<u64>,
+        pages: &Pages,
+        offset: u64,
+        tables: &mut Tables,
+    ) -> Result {
         let flags = if pages.writable() {
             pte::VALID
         } else {
             pte::VALID | pte::READ_ONLY
         };
-        for page in pages.addresses(va)? {
+        for page in pages.addresses(va, offset)? {
             let (va, address) = page?;
-            let entries = &self.make(va)?.entries;
+            let entries = &self.make(va, tables)?.entries;
             entries
                 .at(va, pte::LEVELS - 1)?
                 .store(address | flags, Relaxed);
         }
         Ok(())
+    }
+
+    /// The last table on the way to `va`, or the first device address past what there is none for.
+    fn find(&self, va: u64) -> Result<&Table, u64> {
+        let mut table = self.root.get().ok_or(u64::MAX)?;
+        for level in 0..pte::LEVELS - 1 {
+            let next = table.next.get(pte::index(va, level));
+            table = next
+                .and_then(Option::as_ref)
+                .ok_or((va / reach(level) + 1) * reach(level))?;
+        }
+        Ok(table)
     }
 }
 
@@ -158,8 +207,8 @@ impl Space for Tree {
         self.root.get().map_or(0, Table::address)
     }
 
-    fn map(&mut self, va: Range<u64>, pages: &Pages) -> Result {
-        let written = self.write(va.start, pages);
+    fn map(&mut self, va: Range<u64>, pages: &Pages, offset: u64, tables: &mut Tables) -> Result {
+        let written = self.write(&va, pages, offset, tables);
         if written.is_err() {
             self.unmap(va)?;
         }
@@ -167,10 +216,15 @@ impl Space for Tree {
     }
 
     fn unmap(&mut self, va: Range<u64>) -> Result {
-        for va in va.step_by(PAGE_SIZE) {
-            if let Some(table) = self.find(va) {
-                table.entries.at(va, pte::LEVELS - 1)?.store(0, Relaxed);
-            }
+        let mut at = va.start;
+        while at < va.end {
+            at = match self.find(at) {
+                Ok(table) => {
+                    table.entries.at(at, pte::LEVELS - 1)?.store(0, Relaxed);
+                    at + PAGE_SIZE as u64
+                }
+                Err(next) => next,
+            };
         }
         Ok(())
     }

@@ -23,7 +23,8 @@ use kernel::{
             BindOp,
             File,
             JobRequest,
-            SyncPoint, //
+            SyncPoint,
+            Syncs, //
         }, //
     },
     prelude::*,
@@ -48,6 +49,7 @@ pub(crate) fn bind_op(
         uapi::drm_apu_vm_bind_op_type_DRM_APU_VM_BIND_OP_MAP => Ok(BindOp::Map {
             va: op.va,
             range: File::bo_range(file, op.bo_handle, op.bo_offset, op.size, access(op.flags)?)?,
+            exclusive: op.flags & uapi::DRM_APU_VM_BIND_NOREPLACE != 0,
         }),
         uapi::drm_apu_vm_bind_op_type_DRM_APU_VM_BIND_OP_UNMAP => {
             if op.flags != 0 || op.bo_handle != 0 || op.bo_offset != 0 {
@@ -60,7 +62,7 @@ pub(crate) fn bind_op(
 }
 
 fn access(flags: u32) -> Result<Access> {
-    match flags {
+    match flags & !uapi::DRM_APU_VM_BIND_NOREPLACE {
         0 => Ok(Access::ReadWrite),
         uapi::DRM_APU_VM_BIND_READONLY => Ok(Access::Read),
         _ => Err(EINVAL),
@@ -81,6 +83,19 @@ pub(crate) fn job_request(job: &uapi::drm_apu_job) -> Result<JobRequest<Apu>> {
             cancel_blank: Some(Blank::new()?),
         },
     })
+}
+
+/// What an asynchronous VM_BIND waits for and signals, or None for a synchronous one.
+pub(crate) fn bind_syncs(args: &uapi::drm_apu_vm_bind) -> Result<Option<Syncs>> {
+    let count = args.wait_count | args.signal_count;
+    match args.flags {
+        0 if args.waits | args.signals == 0 && count | args.sync_stride == 0 => Ok(None),
+        uapi::DRM_APU_VM_BIND_ASYNC => Ok(Some(Syncs {
+            waits: read_syncs(args.waits, args.wait_count, args.sync_stride)?,
+            signals: read_syncs(args.signals, args.signal_count, args.sync_stride)?,
+        })),
+        _ => Err(EINVAL),
+    }
 }
 
 fn read_syncs(address: u64, count: u32, stride: u32) -> Result<KVec<SyncPoint>> {

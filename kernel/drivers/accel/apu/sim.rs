@@ -3,9 +3,10 @@
 //! The simulated device: a process that plays it, over a root-only control node.
 //!
 //! Whoever opens `/dev/apu-sim0` is the hardware, one at a time. read() returns one whole message
-//! and write() takes one. mmap() of a MAP's token maps the pages of that MAP and nothing else; the
-//! mapping holds references to its pages, so that a process which keeps it never reaches memory of
-//! somebody else. Closing the file is the loss of the device.
+//! and write() takes one. mmap() of a MAP's token maps the pages of that MAP and nothing else, as
+//! long as a part of that mapping is left; it holds references to the pages, so that a process
+//! which keeps it never reaches memory of somebody else. Closing the file is the loss of the
+//! device.
 
 use crate::{
     driver::Apu,
@@ -253,9 +254,9 @@ impl MiscDevice for Control {
     }
 
     fn mmap(control: &Self, _file: &File, vma: &VmaNew) -> Result {
-        let pages = control.tokens.find((vma.pgoff() as u64) << PAGE_SHIFT)?;
-        let length = (vma.end() - vma.start()) as u64;
-        if vma.flags() & vm_flags::SHARED == 0 || length != pages.size() {
+        let (pages, offset) = control.tokens.find((vma.pgoff() as u64) << PAGE_SHIFT)?;
+        let numbers = pages.numbers(offset, (vma.end() - vma.start()) as u64)?;
+        if vma.flags() & vm_flags::SHARED == 0 {
             return Err(EINVAL);
         }
         if !pages.writable() {
@@ -264,7 +265,7 @@ impl MiscDevice for Control {
         vma.set_dontcopy();
         vma.set_dontexpand();
         vma.set_dontdump();
-        pages.pinned().map_into(vma, pages.numbers()?)
+        pages.pinned().map_into(vma, numbers)
     }
 }
 

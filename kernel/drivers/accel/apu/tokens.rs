@@ -2,12 +2,15 @@
 
 //! Memory by tokens: each MAP names pages by a number that the device can ask for.
 
-use crate::memory::{
-    Memory,
-    Pages,
-    Space, //
+use crate::{
+    memory::{
+        Memory,
+        Pages,
+        Space, //
+    },
+    message::addressing,
+    page_table::Tables, //
 };
-use crate::message::addressing;
 use core::ops::Range;
 use kernel::{
     new_mutex,
@@ -19,7 +22,8 @@ use kernel::{
     }, //
 };
 
-/// A token is the number of a share, shifted by this: each has its own window of file offsets.
+/// A token is the number of a share, shifted by this, and bytes into the share: each has its own
+/// window of file offsets.
 const WINDOW_BITS: u32 = 32;
 /// Numbers of shares stay below this, so that a token is a valid file offset.
 const SHARE_END: u32 = 1 << 30;
@@ -46,14 +50,12 @@ impl Tokens {
         })
     }
 
-    /// What a token stands for, or [`EINVAL`].
-    pub(crate) fn find(&self, token: u64) -> Result<Arc<Pages>> {
+    /// What a token stands for, and how many bytes into that it begins; or [`EINVAL`].
+    pub(crate) fn find(&self, token: u64) -> Result<(Arc<Pages>, u64)> {
         let number = u32::try_from(token >> WINDOW_BITS).map_err(|_| EINVAL)?;
-        if u64::from(number) << WINDOW_BITS != token {
-            return Err(EINVAL);
-        }
         let shares = self.shares.lock();
-        Ok(shares.pages.get(&number).ok_or(EINVAL)?.clone())
+        let pages = shares.pages.get(&number).ok_or(EINVAL)?.clone();
+        Ok((pages, token & ((1 << WINDOW_BITS) - 1)))
     }
 }
 
@@ -73,6 +75,10 @@ impl Memory for Tokens {
             .pages
             .try_create_and_insert(number, pages, GFP_KERNEL_ACCOUNT)?;
         Ok(Some(u64::from(number) << WINDOW_BITS))
+    }
+
+    fn part(&self, token: u64, offset: u64) -> u64 {
+        token + offset
     }
 
     fn unshare(&self, token: u64) {
@@ -109,7 +115,7 @@ impl Space for Told {
         0
     }
 
-    fn map(&mut self, _va: Range<u64>, _pages: &Pages) -> Result {
+    fn map(&mut self, _: Range<u64>, _: &Pages, _: u64, _: &mut Tables) -> Result {
         Ok(())
     }
 

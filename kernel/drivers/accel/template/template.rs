@@ -81,6 +81,7 @@ impl tiny::Driver for Template {
     type Vm = Coherent<[u64]>;
     type VmId = u64;
     type Mapping = Pages;
+    type Room = ();
     type Job = uapi::drm_template_submit;
 
     const LIMITS: tiny::Limits = tiny::Limits {
@@ -106,22 +107,22 @@ impl tiny::Driver for Template {
     }
 
     /// Write PTEs.
-    fn map(&self, table: &mut Self::Vm, va: Range<u64>, pages: &Pages) -> Result {
-        let flags = VALID | u64::from(pages.writable()) * WRITABLE;
-        for (index, page) in entries(va).zip(pages.addresses()) {
+    fn map(&self, table: &mut Self::Vm, part: tiny::Part<'_, Self>, _: &mut ()) -> Result {
+        let flags = VALID | u64::from(part.mapping.writable()) * WRITABLE;
+        for (index, page) in entries(part.va).zip(part.mapping.addresses(part.offset)) {
             io_write!(table, [try: index], page | flags);
         }
         Ok(())
     }
 
-    fn unmap(&self, table: &mut Self::Vm, va: Range<u64>) -> Result {
+    fn unmap(&self, table: &mut Self::Vm, va: Range<u64>, _: &mut ()) -> Result {
         for index in entries(va) {
             io_write!(table, [try: index], 0);
         }
         Ok(())
     }
 
-    fn flush(&self, _table: &mut Self::Vm) -> Result {
+    fn flush(&self, _table: &mut Self::Vm, _: &mut ()) -> Result {
         let registers = self.registers.try_access().ok_or(ENODEV)?;
         registers.write_reg(INVALIDATE::zeroed().with_all(true));
         Ok(())
@@ -199,11 +200,10 @@ fn queue(_: &Device, _: &(), args: &mut uapi::drm_template_queue, file: &File) -
 
 fn bind(_: &Device, _: &(), args: &mut uapi::drm_template_bind, file: &File) -> Result<u32> {
     let (va, end) = (args.va, args.va.checked_add(args.size).ok_or(EINVAL)?);
-    let access = tiny::Access::ReadWrite;
     let op = match args.bo_handle {
         0 => Ok(tiny::BindOp::Unmap { va: va..end }),
-        bo => tiny::File::bo_range(file, bo, args.bo_offset, args.size, access)
-            .map(|range| tiny::BindOp::Map { va, range }),
+        bo => tiny::File::bo_range(file, bo, args.bo_offset, args.size, tiny::Access::ReadWrite)
+            .map(|range| tiny::BindOp::map(va, range)),
     };
     file.inner().vm_bind(args.vm_id, [op].into_iter()).1?;
     Ok(0)

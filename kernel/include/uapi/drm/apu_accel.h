@@ -8,6 +8,8 @@
  *
  * 1.0: first version.
  * 1.1: DRM_APU_PRIORITY_REALTIME; limits of memory and of jobs in &struct drm_apu_query_device.
+ * 1.2: DRM_APU_VM_BIND_ASYNC, DRM_APU_VM_BIND_NOREPLACE, DRM_IOCTL_APU_VM_GET_STATE;
+ *      DRM_APU_DEVICE_BIND_ASYNC and &drm_apu_query_device.max_pending_binds.
  */
 #ifndef _UAPI_APU_ACCEL_H_
 #define _UAPI_APU_ACCEL_H_
@@ -28,6 +30,7 @@ extern "C" {
 #define DRM_APU_QUEUE_DESTROY		0x06
 #define DRM_APU_QUEUE_GET_STATE		0x07
 #define DRM_APU_SUBMIT			0x08
+#define DRM_APU_VM_GET_STATE		0x09
 
 /**
  * enum drm_apu_query_type - What DRM_IOCTL_APU_QUERY can be asked.
@@ -73,6 +76,8 @@ enum drm_apu_device_flags {
 	 * it that no other VM has; see &struct drm_apu_vm_create.
 	 */
 	DRM_APU_DEVICE_SHARED_SPACE = 1 << 0,
+	/** @DRM_APU_DEVICE_BIND_ASYNC: VM_BIND takes DRM_APU_VM_BIND_ASYNC. */
+	DRM_APU_DEVICE_BIND_ASYNC = 1 << 1,
 };
 
 /**
@@ -109,7 +114,7 @@ struct drm_apu_query_device {
 	/** @max_jobs: limit of &drm_apu_submit.job_count. */
 	__u32 max_jobs;
 
-	/** @max_syncs: limit of wait_count and signal_count of a job. */
+	/** @max_syncs: limit of wait_count and signal_count of a job or a VM_BIND. */
 	__u32 max_syncs;
 
 	/** @max_bind_ops: limit of &drm_apu_vm_bind.op_count. */
@@ -136,8 +141,14 @@ struct drm_apu_query_device {
 	/** @max_queued_jobs: limit of jobs of one queue that have not ended. */
 	__u32 max_queued_jobs;
 
-	/** @max_mappings: limit of mappings of one VM. */
+	/** @max_mappings: limit of mappings of one VM; parts of one that was split count each. */
 	__u32 max_mappings;
+
+	/** @max_pending_binds: limit of asynchronous operations of one VM that are not done yet. */
+	__u32 max_pending_binds;
+
+	/** @pad: Output: 0. */
+	__u32 pad;
 };
 
 /**
@@ -178,6 +189,8 @@ struct drm_apu_vm_create {
 
 /**
  * struct drm_apu_vm_destroy - Destroy a VM. EBUSY while a queue of this file uses it.
+ *
+ * Asynchronous operations that are not done yet end with ECANCELED.
  */
 struct drm_apu_vm_destroy {
 	/** @vm_id: Input: names the VM. */
@@ -191,14 +204,23 @@ struct drm_apu_vm_destroy {
  * enum drm_apu_vm_bind_op_type - What one operation of VM_BIND does.
  */
 enum drm_apu_vm_bind_op_type {
-	/** @DRM_APU_VM_BIND_OP_MAP: map a BO; what the range held before is unmapped. */
+	/**
+	 * @DRM_APU_VM_BIND_OP_MAP: map a BO; what the range held before is unmapped. ENOSPC with
+	 * &drm_apu_query_device.max_mappings.
+	 */
 	DRM_APU_VM_BIND_OP_MAP = 0,
-	/** @DRM_APU_VM_BIND_OP_UNMAP: unmap all in the range; nothing there is no error. */
+	/**
+	 * @DRM_APU_VM_BIND_OP_UNMAP: unmap all in the range; nothing there is no error. ENOSPC for
+	 * a hole in a mapping, which makes two of one, with &drm_apu_query_device.max_mappings.
+	 */
 	DRM_APU_VM_BIND_OP_UNMAP = 1,
 };
 
 /** DRM_APU_VM_BIND_READONLY - the device may only read through the mapping. */
 #define DRM_APU_VM_BIND_READONLY	(1 << 0)
+
+/** DRM_APU_VM_BIND_NOREPLACE - fail with EEXIST, changing nothing, if the range isn't empty. */
+#define DRM_APU_VM_BIND_NOREPLACE	(1 << 1)
 
 /**
  * struct drm_apu_vm_bind_op - One operation of VM_BIND.
@@ -207,7 +229,7 @@ struct drm_apu_vm_bind_op {
 	/** @type: Input: one of &enum drm_apu_vm_bind_op_type. */
 	__u32 type;
 
-	/** @flags: Input: DRM_APU_VM_BIND_READONLY or 0; 0 for an unmap. */
+	/** @flags: Input: DRM_APU_VM_BIND_READONLY, _NOREPLACE, or both; 0 for an unmap. */
 	__u32 flags;
 
 	/** @bo_handle: Input: BO to map; 0 for an unmap. */
@@ -227,15 +249,34 @@ struct drm_apu_vm_bind_op {
 };
 
 /**
- * struct drm_apu_vm_bind - Change the mappings of a VM, at once and before the call returns.
+ * DRM_APU_VM_BIND_ASYNC - wait for fences, and signal some when the operations are done.
  *
- * Operations are done in order. When one fails, those before it stay done and @failed_op names it.
+ * EOPNOTSUPP without DRM_APU_DEVICE_BIND_ASYNC.
+ */
+#define DRM_APU_VM_BIND_ASYNC		(1 << 0)
+
+/**
+ * struct drm_apu_vm_bind - Change the mappings of a VM.
+ *
+ * Without DRM_APU_VM_BIND_ASYNC that is at once and before the call returns; asynchronous
+ * operations that still wait are not waited for. Operations are done in order. When one fails,
+ * those before it stay done and @failed_op names it.
+ *
+ * With DRM_APU_VM_BIND_ASYNC either all operations are queued or none, and @failed_op names the one
+ * that couldn't be. They are done in order, when all waits have signalled and what was queued for
+ * this VM before is done. Then the signals are signalled: the device sees what was mapped and no
+ * longer reaches what was unmapped. Waits are for the end of something, not for its success. An
+ * operation that fails then makes the VM unusable until it is destroyed: those after it are not
+ * done, the signals have its error, and DRM_IOCTL_APU_VM_GET_STATE tells it. Of what can be wrong
+ * only EEXIST and ENOSPC depend on what is mapped, all else is refused by the call.
+ *
+ * ECANCELED when the VM is unusable; EAGAIN with &drm_apu_query_device.max_pending_binds.
  */
 struct drm_apu_vm_bind {
 	/** @vm_id: Input: names the VM. */
 	__u32 vm_id;
 
-	/** @flags: Input: must be 0. */
+	/** @flags: Input: DRM_APU_VM_BIND_ASYNC or 0; with 0 no waits, no signals. */
 	__u32 flags;
 
 	/** @op_count: Input: number of operations, not 0. */
@@ -252,6 +293,63 @@ struct drm_apu_vm_bind {
 
 	/** @pad: Input: must be 0. */
 	__u32 pad;
+
+	/** @waits: Input: address of &struct drm_apu_sync, each of which has a fence already. */
+	__u64 waits;
+
+	/** @signals: Input: address of &struct drm_apu_sync. */
+	__u64 signals;
+
+	/** @wait_count: Input: number at @waits. */
+	__u32 wait_count;
+
+	/** @signal_count: Input: number at @signals. */
+	__u32 signal_count;
+
+	/** @sync_stride: Input: bytes from one &struct drm_apu_sync to the next. */
+	__u32 sync_stride;
+
+	/** @pad2: Input: must be 0. */
+	__u32 pad2;
+};
+
+/**
+ * enum drm_apu_vm_state - How a VM does.
+ */
+enum drm_apu_vm_state {
+	/** @DRM_APU_VM_OK: takes changes, and jobs. */
+	DRM_APU_VM_OK = 0,
+	/**
+	 * @DRM_APU_VM_UNUSABLE: an asynchronous operation failed. Later ones and jobs, also those
+	 * that are queued already, get ECANCELED. The VM is to be destroyed.
+	 */
+	DRM_APU_VM_UNUSABLE = 1,
+};
+
+/**
+ * struct drm_apu_vm_get_state - Ask how a VM does, and what made it unusable.
+ */
+struct drm_apu_vm_get_state {
+	/** @vm_id: Input: names the VM. */
+	__u32 vm_id;
+
+	/** @state: Output: one of &enum drm_apu_vm_state. */
+	__u32 state;
+
+	/** @error: Output: errno of the operation that failed, positive; else 0. */
+	__u32 error;
+
+	/** @failed_op: Output: index of that operation in its VM_BIND. */
+	__u32 failed_op;
+
+	/** @address: Output: first device address of that operation. */
+	__u64 address;
+
+	/** @mappings: Output: mappings in the VM; parts of one that was split count each. */
+	__u32 mappings;
+
+	/** @pending: Output: asynchronous operations that are not done yet. */
+	__u32 pending;
 };
 
 /**
@@ -479,6 +577,8 @@ enum {
 			 struct drm_apu_queue_get_state),
 	DRM_IOCTL_APU_SUBMIT =
 		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_SUBMIT, struct drm_apu_submit),
+	DRM_IOCTL_APU_VM_GET_STATE =
+		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_VM_GET_STATE, struct drm_apu_vm_get_state),
 };
 
 #if defined(__cplusplus)

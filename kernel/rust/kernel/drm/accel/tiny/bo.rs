@@ -18,7 +18,10 @@ use crate::{
     dma::DmaAddress,
     drm::{
         self,
-        gem, //
+        gem::{
+            self,
+            BaseObject, //
+        }, //
     },
     page::PAGE_SIZE,
     prelude::*,
@@ -68,6 +71,22 @@ pub struct BoRange<D: Driver> {
     pub access: Access,
 }
 
+/// Refuses a range that isn't whole pages within its buffer object.
+pub(super) fn check_range<D: Driver>(range: &BoRange<D>) -> Result {
+    let end = range.offset.checked_add(range.size).ok_or(EINVAL)?;
+    if !range.offset.is_multiple_of(PAGE_SIZE as u64) || end > range.bo.size() as u64 {
+        return Err(EINVAL);
+    }
+    Ok(())
+}
+
+impl<D: Driver> BoRange<D> {
+    /// Whether the device may write.
+    pub fn writable(&self) -> bool {
+        self.access == Access::ReadWrite
+    }
+}
+
 /// What makes a range of a buffer object reachable for a device with page tables.
 pub struct DmaPages<D: Driver> {
     addresses: KVVec<DmaAddress>,
@@ -97,9 +116,10 @@ impl<D: Driver> DmaPages<D> {
         })
     }
 
-    /// The pages' addresses, in order.
-    pub fn addresses(&self) -> &[DmaAddress] {
-        &self.addresses
+    /// The pages' addresses, in order, from the page at `offset` bytes on.
+    pub fn addresses(&self, offset: u64) -> &[DmaAddress] {
+        let first = offset as usize / PAGE_SIZE;
+        self.addresses.get(first..).unwrap_or(&[])
     }
 
     /// Whether the device may write.

@@ -37,7 +37,7 @@ pub struct Limits {
     pub vms: usize,
     /// Queues of one file.
     pub queues: usize,
-    /// Mappings of one VM.
+    /// Mappings of one VM; parts of one that was split count each.
     pub mappings: usize,
     /// Jobs of one queue that have not been freed yet.
     pub queued_jobs: usize,
@@ -53,11 +53,25 @@ pub struct Placement<D: Driver> {
     pub core: u32,
 }
 
+/// What to map where. It is all of a mapping, unless that was split before the VM is told to a
+/// device which has come back.
+pub struct Part<'a, D: Driver> {
+    /// The device addresses.
+    pub va: Range<u64>,
+    /// What is mapped there.
+    pub mapping: &'a D::Mapping,
+    /// Bytes of it that lie before the part.
+    pub offset: u64,
+}
+
 /// A leaf driver. The implementor is the state of one device and lives in its [`Device`].
 ///
-/// Methods on memory run in process context and may sleep and allocate. [`run_job`](Self::run_job),
-/// [`cancel_job`](Self::cancel_job) and [`reset`](Self::reset) are in the fence signalling path and
-/// must not allocate: whatever they need belongs into [`Job`](Self::Job) when that is made.
+/// Methods on memory run in process context and may sleep. [`map`](Self::map),
+/// [`unmap`](Self::unmap) and [`flush`](Self::flush) are in the fence signalling path if the driver
+/// offers [`File::vm_bind_async`], and must not allocate then: what they need is in the
+/// [`Room`](Self::Room). [`run_job`](Self::run_job), [`cancel_job`](Self::cancel_job) and
+/// [`reset`](Self::reset) always are: what they need belongs into [`Job`](Self::Job) when that is
+/// made.
 ///
 /// [`ENODEV`] from a method says that the device is lost. For memory that is no failure: the
 /// framework keeps every mapping and tells a device that comes back about all of them.
@@ -74,8 +88,10 @@ pub trait Driver:
     /// tables begin.
     type VmId: Copy + Send + Unpin;
     /// What makes a range of a buffer object reachable, e.g. its DMA addresses. It is dropped after
-    /// [`flush`](Self::flush) when it is unmapped or has been split into parts.
+    /// [`flush`](Self::flush) when no part of it is mapped any more.
     type Mapping: Send + Sync;
+    /// What changes of mappings take, e.g. memory of page tables; empty by default.
+    type Room: Default + Send + Sync;
     /// A job's payload with all the memory that running and cancelling it takes.
     type Job: Send;
 
@@ -102,15 +118,21 @@ pub trait Driver:
         range: BoRange<Self>,
     ) -> Result<Self::Mapping>;
 
-    /// Maps all of `mapping` at the device addresses `va`, where nothing is mapped.
-    fn map(&self, vm: &mut Self::Vm, va: Range<u64>, mapping: &Self::Mapping) -> Result;
+    /// Adds to `room` what a change will take: an unmap of any addresses, then a map of those in
+    /// `map`, if it is some, and a flush.
+    fn reserve(&self, _room: &mut Self::Room, _map: Option<&Range<u64>>) -> Result {
+        Ok(())
+    }
 
-    /// Unmaps `va`: a whole mapping, or some pages of one; the rest of it stays mapped.
-    fn unmap(&self, vm: &mut Self::Vm, va: Range<u64>) -> Result;
+    /// Maps all or a part of a mapping, where nothing is mapped.
+    fn map(&self, vm: &mut Self::Vm, part: Part<'_, Self>, room: &mut Self::Room) -> Result;
+
+    /// Unmaps all in `va`: mappings, parts of mappings whose rest stays mapped, and holes.
+    fn unmap(&self, vm: &mut Self::Vm, va: Range<u64>, room: &mut Self::Room) -> Result;
 
     /// Waits, boundedly, until the device no longer reaches what was unmapped. [`EINTR`] when the
     /// caller was killed; [`ETIMEDOUT`] makes the framework cut the device off.
-    fn flush(&self, vm: &mut Self::Vm) -> Result;
+    fn flush(&self, vm: &mut Self::Vm, room: &mut Self::Room) -> Result;
 
     /// Starts a job. Its end is told by [`Device::complete`].
     fn run_job(&self, job: &mut Self::Job, placement: Placement<Self>) -> Result;

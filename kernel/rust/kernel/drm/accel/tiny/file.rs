@@ -3,6 +3,7 @@
 //! One open file: the handles of its VMs and queues, and what can be done with them.
 
 use super::{
+    bind_queue,
     bo,
     handles::Handles,
     queue::Queue,
@@ -16,7 +17,9 @@ use super::{
     Driver,
     JobRequest,
     QueueConfig,
-    QueueInfo, //
+    QueueInfo,
+    Syncs,
+    VmInfo, //
 };
 use crate::{
     drm::{
@@ -72,8 +75,12 @@ impl<D: Driver> DriverFile for File<D> {
 #[pinned_drop]
 impl<D: Driver> PinnedDrop for File<D> {
     fn drop(self: Pin<&mut Self>) {
-        for queue in self.objects.lock().queues.iter() {
+        let objects = self.objects.lock();
+        for queue in objects.queues.iter() {
             queue.close();
+        }
+        for vm in objects.vms.iter() {
+            vm.binds.close();
         }
     }
 }
@@ -110,7 +117,14 @@ impl<D: Driver> File<D> {
         Ok((handle, objects.vms.get(handle)?.va()))
     }
 
-    /// Destroys a VM; [`EBUSY`] while a queue of this file uses it.
+    /// Tells how a VM does.
+    pub fn vm_info(&self, handle: u32) -> Result<VmInfo> {
+        let vm = self.objects.lock().vms.get(handle)?;
+        Ok(vm.info())
+    }
+
+    /// Destroys a VM; [`EBUSY`] while a queue of this file uses it. Changes of it that wait still
+    /// end with [`ECANCELED`].
     pub fn vm_destroy(&self, handle: u32) -> Result {
         let mut objects = self.objects.lock();
         let vm = objects.vms.get(handle)?;
@@ -123,12 +137,14 @@ impl<D: Driver> File<D> {
         }
         let named = objects.vms.remove(handle);
         drop(objects);
+        vm.binds.close();
         drop((named, vm));
         Ok(())
     }
 
     /// Does changes of a VM in order, and returns when the device knows. The number of those done
-    /// comes with the result; when one fails, those before it stay done.
+    /// comes with the result; when one fails, those before it stay done. They go before changes
+    /// that wait for fences.
     pub fn vm_bind(
         &self,
         handle: u32,
@@ -139,16 +155,36 @@ impl<D: Driver> File<D> {
             Ok(vm) => vm,
             Err(error) => return (0, Err(error)),
         };
+        let mut room = D::Room::default();
         let mut done = 0;
         let mut result = Ok(());
         for op in ops {
-            result = op.and_then(|op| vm.bind(op));
+            result = op.and_then(|op| vm.bind(op, &mut room));
             if result.is_err() {
                 break;
             }
             done += 1;
         }
-        (done, result.and(vm.flush()))
+        (done, result.and(vm.flush(&mut room)))
+    }
+
+    /// Queues changes of a VM, all of them or none, which are done in order and after those queued
+    /// before. The number of those that could be queued comes with the result. When one of them
+    /// fails later, the VM is unusable; see [`vm_info`](Self::vm_info).
+    ///
+    /// A driver whose [`map`](Driver::map) or [`unmap`](Driver::unmap) may allocate must not call
+    /// this.
+    pub fn vm_bind_async(
+        file: &drm::File<Self>,
+        handle: u32,
+        ops: impl Iterator<Item = Result<BindOp<D>>>,
+        syncs: Syncs,
+    ) -> (u32, Result) {
+        let vm = file.inner().objects.lock().vms.get(handle);
+        match vm {
+            Ok(vm) => bind_queue::bind(file, &vm, ops, syncs),
+            Err(error) => (0, Err(error)),
+        }
     }
 
     /// Creates a queue on a VM and returns its handle.

@@ -12,18 +12,21 @@
 //!
 //! # Life of the parts
 //!
-//! A job holds its queue, a queue its VM, a mapping in a VM its buffer object. Closing a queue
-//! cancels what runs and lets what waits fail, so that all fences signal; the queue itself goes
-//! when its last job is freed, and only then the VM may go. When a job frees the last reference,
+//! A job holds its queue, a queue its VM, a mapping in a VM its buffer object; a change of a VM
+//! that waits for fences holds the VM. Closing a queue cancels what runs and lets what waits fail,
+//! so that all fences signal; the queue itself goes when its last job is freed, and only then the
+//! VM may go. When a job frees the last reference,
 //! the rest is torn down from a system worker: the scheduler's own worker must take no `dma_resv`
 //! lock.
 //!
 //! # Locks
 //!
-//! `File::objects` > `Device::spaces` > `Space::state` is the order outside the fence signalling
-//! path; all of them may be held over an allocation. `Device::engine` is innermost and is taken in
-//! the fence signalling path, hence nothing is allocated under it.
+//! `File::objects` > `Device::spaces` > `Space::entry` is the order outside the fence signalling
+//! path; all of them may be held over an allocation. `Space::state` > `Device::engine` follow. They
+//! are taken in the fence signalling path, hence nothing is allocated under them.
 
+mod bind;
+mod bind_queue;
 mod bo;
 mod device;
 mod driver;
@@ -31,15 +34,19 @@ mod dump;
 mod file;
 mod handles;
 mod job;
+mod prepared;
 mod queue;
 mod recovery;
 mod registration;
 mod submit;
+mod tree;
 mod usage;
 mod user_array;
 mod vm;
 
 pub use self::{
+    bind::BindOp,
+    bind_queue::MAX_PENDING_BINDS,
     bo::{
         Bo,
         BoArgs,
@@ -52,6 +59,7 @@ pub use self::{
         Access,
         Driver,
         Limits,
+        Part,
         Placement, //
     },
     file::File,
@@ -60,6 +68,10 @@ pub use self::{
         Outcome,
         Report, //
     },
+    prepared::{
+        SyncPoint,
+        Syncs, //
+    },
     queue::{
         Priority,
         QueueConfig,
@@ -67,13 +79,13 @@ pub use self::{
         QueueState, //
     },
     recovery::Online,
-    submit::{
-        JobRequest,
-        SyncPoint, //
-    },
+    submit::JobRequest,
     user_array::{
         read_array,
         write_struct, //
     },
-    vm::BindOp, //
+    vm::{
+        BindFailure,
+        VmInfo, //
+    }, //
 };

@@ -157,8 +157,9 @@ impl<D: Driver> Queue<D> {
         self.status.lock().jobs
     }
 
-    /// Fails with [`ECANCELED`] when the queue takes no more jobs.
+    /// Fails with [`ECANCELED`] when the queue takes no more jobs, or its VM is unusable.
     pub(super) fn check(&self) -> Result {
+        self.vm.binds.check()?;
         let status = self.status.lock();
         if status.closed || status.info.state != QueueState::Ok {
             return Err(ECANCELED);
