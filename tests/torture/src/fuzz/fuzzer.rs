@@ -7,8 +7,9 @@ use std::time::Duration;
 use apu_conformance::Bench;
 use apu_conformance::bench::address;
 use apu_conformance::uapi::{
-    Argument, BIND_UNMAP, BoCreate, Job, PrimeFdToHandle, QueueCreate, QueueDestroy, QueueGetState,
-    Segment, Submit, Sync, SyncobjCreate, VmBind, VmBindOp, VmCreate, VmDestroy,
+    Argument, BIND_ASYNC, BIND_NOREPLACE, BIND_READONLY, BIND_UNMAP, BoCreate, Job,
+    PrimeFdToHandle, QueueCreate, QueueDestroy, QueueGetState, Segment, Submit, Sync,
+    SyncobjCreate, VmBind, VmBindOp, VmCreate, VmDestroy, VmGetState,
 };
 use rustix::mm::MapFlags;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -60,8 +61,9 @@ impl<'a> Fuzzer<'a> {
             12..17 => self.bo_close(),
             17..21 => self.map(),
             21..25 => self.vm_create(),
-            25..28 => self.vm_destroy(),
-            28..48 => self.bind(),
+            25..27 => self.vm_destroy(),
+            27..29 => self.vm_state(),
+            29..48 => self.bind(),
             48..53 => self.queue_create(),
             53..56 => self.queue_destroy(),
             56..61 => self.queue_state(),
@@ -180,7 +182,7 @@ impl<'a> Fuzzer<'a> {
             let right = self.random.u32(0..=1);
             let op = VmBindOp {
                 kind: self.number(right),
-                flags: self.random.u32(0..=1),
+                flags: self.bind_flags(),
                 bo_handle: self.bos.any(&mut self.random),
                 pad: 0,
                 bo_offset: self.pages(0, 4),
@@ -201,7 +203,35 @@ impl<'a> Fuzzer<'a> {
             ops: self.pointer(&ops),
             ..VmBind::default()
         };
+        let (waits, signals) = ([self.sync(), self.sync()], [self.sync(), self.sync()]);
+        if self.random.bool() {
+            bind.flags = self.number(BIND_ASYNC);
+            (bind.waits, bind.signals) = (self.pointer(&waits), self.pointer(&signals));
+            (bind.wait_count, bind.signal_count) = (self.some(), self.some());
+            bind.sync_stride = self.number(size_of::<Sync>() as u32);
+        }
         self.call(&mut bind);
+    }
+
+    /// NOREPLACE is seldom: where it fails asynchronously it is the end of the VM.
+    fn bind_flags(&mut self) -> u32 {
+        let noreplace = self.random.u32(0..16) == 0;
+        let read_only = self.random.bool();
+        (u32::from(read_only) * BIND_READONLY) | (u32::from(noreplace) * BIND_NOREPLACE)
+    }
+
+    /// Mostly none, now and then one or two; seldom a lie.
+    fn some(&mut self) -> u32 {
+        let right = self.random.u32(0..3) & self.random.u32(0..3);
+        self.number(right)
+    }
+
+    fn vm_state(&mut self) {
+        let vm_id = self.vms.any(&mut self.random);
+        self.call(&mut VmGetState {
+            vm_id,
+            ..VmGetState::default()
+        });
     }
 
     fn queue_create(&mut self) {
@@ -312,14 +342,12 @@ impl<'a> Fuzzer<'a> {
     }
 
     fn job(&mut self, waits: &[Sync], signals: &[Sync], segments: &[Segment]) -> Job {
-        let some = |random: &mut fastrand::Rng| random.u32(0..3) & random.u32(0..3);
-        let (wait_count, signal_count) = (some(&mut self.random), some(&mut self.random));
         let code = self.bench.va.start + 2 * self.bench.page();
         let mut job = Job {
             waits: self.pointer(waits),
             signals: self.pointer(signals),
-            wait_count: self.number(wait_count),
-            signal_count: self.number(signal_count),
+            wait_count: self.some(),
+            signal_count: self.some(),
             sync_stride: self.number(size_of::<Sync>() as u32),
             ..Job::default()
         };
