@@ -36,7 +36,7 @@ impl Client {
         }
     }
 
-    /// Loads the model; its jobs have half a second.
+    /// Loads the model; its jobs have two seconds, which a good one takes on no machine.
     ///
     /// # Errors
     /// Those of the device.
@@ -47,7 +47,7 @@ impl Client {
             patience: PATIENCE,
             ..ContextOptions::default()
         };
-        options.queue.timeout = Duration::from_millis(500);
+        options.queue.timeout = Duration::from_secs(2);
         Model::load(&self.device, program)?.context_with(options)
     }
 
