@@ -10,7 +10,7 @@ use apu::{ContextOptions, DeviceState, Error};
 use apu_conformance::bench::PATIENCE;
 use apu_conformance::uapi::{QUEUE_INNOCENT, QUEUE_TIMED_OUT, QueueCreate};
 use apu_conformance::{Bench, Node};
-use suite::accel::client::Client;
+use suite::accel::client::{Client, JOB_TIMEOUT};
 use suite::accel::core_dump;
 use suite::accel::daemon::Hardware;
 use suite::device;
@@ -191,11 +191,12 @@ fn a_job_that_hangs_leaves_a_core_dump() {
         core_dump::clear();
         assert!(client.run(&mut context).is_err());
         let dump = core_dump::read();
+        let allowed = format!(" of {} ms, cancelled\n", JOB_TIMEOUT.as_millis());
         for part in [
             "driver: apu\n",
             "reason: a job ran longer than its timeout\n",
             "core 0: job ",
-            " of 500 ms, cancelled\n",
+            &allowed,
             "queue: TimedOut, 0 jobs done, 1 queued\n",
             "\nvm ",
             "BO offset 0x0, Some(ReadWrite)\n",

@@ -10,6 +10,9 @@ use crate::inference::run;
 use crate::{device, golden};
 use apu_conformance::bench::PATIENCE;
 
+/// What a job may take: more than a good one does on any machine.
+pub const JOB_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A client with a small model and the right answer to it.
 pub struct Client {
     /// The device under test.
@@ -36,7 +39,7 @@ impl Client {
         }
     }
 
-    /// Loads the model; its jobs have two seconds, which a good one takes on no machine.
+    /// Loads the model; its jobs have [`JOB_TIMEOUT`].
     ///
     /// # Errors
     /// Those of the device.
@@ -47,7 +50,7 @@ impl Client {
             patience: PATIENCE,
             ..ContextOptions::default()
         };
-        options.queue.timeout = Duration::from_secs(2);
+        options.queue.timeout = JOB_TIMEOUT;
         Model::load(&self.device, program)?.context_with(options)
     }
 
