@@ -55,7 +55,7 @@ use crate::{
 use core::slice;
 
 /// Most changes of one VM that wait at the same time: each holds memory.
-pub const MAX_PENDING_BINDS: usize = 1024;
+pub const MAX_PENDING_BINDS: usize = 256;
 
 /// How often the scheduler asks about a job. Each ends by itself, so it doesn't matter.
 const TICK: Delta = Delta::from_millis(1000);
