@@ -176,6 +176,11 @@ impl Parts {
                     plan.temporary((record.source, *index)),
                     *size,
                 )?,
+                Operand::Within { index, part, .. } => located(
+                    SEGMENT_ARENA,
+                    plan.temporary((record.source, *index)) + part.start,
+                    part.end - part.start,
+                )?,
                 Operand::Scratch(0) => program::Operand::default(),
                 Operand::Scratch(size) | Operand::State(size) => {
                     located(SEGMENT_ARENA, plan.scratch(now), (*size).into())?

@@ -24,9 +24,11 @@ pub struct Graph<'m> {
     pub tensors: Vec<Tensor<'m>>,
     /// Operators in an order in which they can run.
     pub operators: Vec<Operator>,
-    /// Inputs in the model's order.
+    /// Inputs in the model's order. A state among them isn't kept: each run begins with the one that it is
+    /// given.
     pub inputs: Vec<TensorId>,
-    /// Outputs in the model's order; one tensor may stand here twice.
+    /// Outputs in the model's order; one tensor may stand here twice. A state that is among the inputs and
+    /// here is what the run has made of it.
     pub outputs: Vec<TensorId>,
 }
 

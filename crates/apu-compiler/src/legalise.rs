@@ -19,6 +19,7 @@ mod resize;
 mod rows;
 mod scale;
 mod slices;
+mod states;
 mod strided;
 mod transpose_conv;
 pub(crate) mod wide_functions;
@@ -118,6 +119,15 @@ pub(crate) enum Operand {
         /// Bytes.
         size: u64,
     },
+    /// Some bytes of such memory.
+    Within {
+        /// Which of the operator's.
+        index: usize,
+        /// Bytes of all of it.
+        size: u64,
+        /// Those meant.
+        part: Range<u64>,
+    },
 }
 
 /// Lowers one operator.
@@ -135,8 +145,8 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         Opcode::SOFTMAX => rows::softmax(site).map(one),
         Opcode::LOG_SOFTMAX => rows::log_softmax(site).map(one),
         Opcode::ADD_N => elementwise::sum(site),
-        Opcode::SVDF => recurrent::svdf(site).map(one),
-        Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM => recurrent::lstm(site).map(one),
+        Opcode::SVDF => recurrent::svdf(site),
+        Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM => recurrent::lstm(site),
         Opcode::SUM if unscaled(site) => reductions::reduce(site).map(one),
         Opcode::MEAN | Opcode::SUM => rows::mean(site).map(one),
         Opcode::REDUCE_MAX | Opcode::REDUCE_MIN => reductions::reduce(site).map(one),
@@ -202,7 +212,7 @@ fn record(
                 .outputs
                 .get(*index)
                 .map_or(0, |&id| site.graph.tensors[id].bytes()),
-            Operand::Part(_, range) => range.end - range.start,
+            Operand::Part(_, part) | Operand::Within { part, .. } => part.end - part.start,
             Operand::Packed(bytes) => bytes.len() as u64,
             Operand::Shared(bytes) => bytes.len() as u64,
             Operand::Scratch(bytes) | Operand::State(bytes) => u64::from(*bytes),

@@ -120,7 +120,7 @@ pub(crate) fn blocks(graph: &Graph, storage: &Storage) -> Vec<(Owner, Block)> {
                 Operand::Scratch(size) | Operand::State(size) => {
                     (Owner::Scratch(now), u64::from(*size))
                 }
-                Operand::Temporary { index, size } => {
+                Operand::Temporary { index, size } | Operand::Within { index, size, .. } => {
                     (Owner::Temporary((record.source, *index)), *size)
                 }
                 Operand::Packed(_) | Operand::Shared(_) | Operand::Output(_) => continue,

@@ -68,6 +68,7 @@ impl Storage {
         for (index, &id) in graph.outputs.iter().enumerate() {
             match &mut homes[roots[id]] {
                 home @ Home::Arena => *home = Home::Output(index),
+                _ if writes_output(&records, index) => {}
                 _ => records.push(copy_to_output(graph, id, index)),
             }
         }
@@ -131,6 +132,12 @@ impl Storage {
         let held = self.held.get(&root).copied();
         held.unwrap_or_else(|| graph.tensors[root].bytes())
     }
+}
+
+/// Whether an operator itself writes an output that is at home elsewhere.
+fn writes_output(records: &[Record], index: usize) -> bool {
+    let mut operands = records.iter().flat_map(|record| &record.operands);
+    operands.any(|operand| matches!(operand, Operand::Output(written) if *written == index))
 }
 
 fn copy_to_output(graph: &Graph, id: TensorId, index: usize) -> Record {

@@ -1,8 +1,13 @@
 //! COPY: for operators that change a tensor's shape only.
 
-use crate::{Error, limits::exactly};
+use crate::{Error, Sizes, limits::exactly};
 
-/// Copies `input` to `output`, which have one size; it has no parameters and so no `sizes`.
+/// The sizes of input and output, which nothing else says.
+pub fn sizes(bytes: u32) -> Sizes {
+    Sizes::new([bytes; 2])
+}
+
+/// Copies `input` to `output`, which have one size.
 ///
 /// # Errors
 ///

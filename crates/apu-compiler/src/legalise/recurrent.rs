@@ -3,7 +3,7 @@
 use apu_kernels::{lstm, svdf};
 use apu_proto::program::{Lstm, Svdf, opcode};
 
-use super::{Operand, Record, quantisation, ratio_out_of_range, record, size};
+use super::{Operand, Record, quantisation, ratio_out_of_range, record, size, states::States};
 use crate::{
     constants,
     constraints::{ARGUMENTS, LIMITS, Refusal, Site},
@@ -11,8 +11,7 @@ use crate::{
     requantise::Multiplier,
 };
 
-pub(super) fn svdf(site: &Site) -> Result<Record, Refusal> {
-    only_user(site)?;
+pub(super) fn svdf(site: &Site) -> Result<Vec<Record>, Refusal> {
     let Options::Svdf { rank, .. } = site.operator.options else {
         return Err(ARGUMENTS.refuse("no attributes"));
     };
@@ -52,11 +51,18 @@ pub(super) fn svdf(site: &Site) -> Result<Record, Refusal> {
     };
     let bias = biases(site, 3, units)?;
     let weights = [&words(&bias), elements(time)?, elements(feature)?].concat();
-    kept(site, opcode::SVDF, &params, svdf::sizes(&params), weights)
+    let states = States::new(site, &[(4, 0)])?;
+    recurrent(
+        site,
+        opcode::SVDF,
+        &params,
+        svdf::sizes(&params),
+        weights,
+        &states,
+    )
 }
 
-pub(super) fn lstm(site: &Site) -> Result<Record, Refusal> {
-    only_user(site)?;
+pub(super) fn lstm(site: &Site) -> Result<Vec<Record>, Refusal> {
     let Options::Lstm {
         cell_clip,
         time_major,
@@ -114,7 +120,15 @@ pub(super) fn lstm(site: &Site) -> Result<Record, Refusal> {
         hidden_shift: shown[1],
         output_zero_point: hidden_zero_point,
     };
-    kept(site, opcode::LSTM, &params, lstm::sizes(&params), weights)
+    let states = States::new(site, &[(19, 0), (18, hidden_zero_point)])?;
+    recurrent(
+        site,
+        opcode::LSTM,
+        &params,
+        lstm::sizes(&params),
+        weights,
+        &states,
+    )
 }
 
 /// One of the two sums of a gate.
@@ -172,44 +186,21 @@ fn fraction_bits(scale: f32) -> Result<i32, Refusal> {
     Ok(bits as i32)
 }
 
-/// A state that two operators share isn't kept for either.
-fn only_user(site: &Site) -> Result<(), Refusal> {
-    let mine = |id: &usize| site.graph.tensors[*id].variable;
-    let states: Vec<usize> = site
-        .operator
-        .inputs
-        .iter()
-        .flatten()
-        .copied()
-        .filter(mine)
-        .collect();
-    let users = site.graph.operators.iter();
-    let others = users.filter(|user| user.index != site.operator.index);
-    let shared =
-        |user: &crate::graph::Operator| user.inputs.iter().flatten().any(|id| states.contains(id));
-    match others.into_iter().find(|user| shared(user)) {
-        Some(user) => Err(ARGUMENTS.refuse(format!("a state that operator {} shares", user.index))),
-        None => Ok(()),
-    }
-}
-
-fn kept(
+/// A record with its states as the last operand, and those that move states around it.
+fn recurrent(
     site: &Site,
     opcode: u32,
     params: &(impl zerocopy::IntoBytes + zerocopy::Immutable),
     sizes: Result<apu_kernels::Sizes, apu_kernels::Error>,
     weights: Vec<u8>,
-) -> Result<Record, Refusal> {
-    let state = sizes
-        .as_ref()
-        .ok()
-        .and_then(|sizes| sizes.as_slice().get(3).copied());
+    states: &States,
+) -> Result<Vec<Record>, Refusal> {
     let macs = weights.len() as u64;
     let operands = [
         Operand::Read(site.input_id(0)?),
         Operand::Packed(weights),
         Operand::Write(site.output_id()?),
-        Operand::State(state.unwrap_or(0)),
+        states.operand()?,
     ];
     let steps = site.need_input(0)?.count()
         / u64::from(
@@ -220,14 +211,12 @@ fn kept(
                 .unwrap_or(1)
                 .max(1),
         );
-    record(
-        site,
-        opcode,
-        params,
-        sizes,
-        operands,
-        macs.saturating_mul(steps),
-    )
+    let macs = macs.saturating_mul(steps);
+    let record = record(site, opcode, params, sizes, operands, macs)?;
+    let mut records = states.taken_in()?;
+    records.push(record);
+    records.extend(states.handed_out()?);
+    Ok(records)
 }
 
 fn factor(site: &Site, ratio: f32) -> Result<[i32; 2], Refusal> {
