@@ -17,6 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS / "golden"))
 
+from cases import glue  # noqa: E402
 from writer import Operator, Tensor, build_graph, constant  # noqa: E402
 
 RUNS = 3
@@ -106,6 +107,53 @@ def two_sums():
     return build_graph([(add(), [x, x], [once]), (add(), [once, x], [twice])], [x], [twice])
 
 
+def remembering():
+    """An LSTM, a sine, an SVDF, whose states are kept from run to run, and a slice that says how long it is."""
+    rng = np.random.default_rng(0)
+
+    def weights(name, shape, dtype, scale):
+        low = np.iinfo(dtype).min + 1
+        return constant(name, rng.integers(low, -low + 1, shape).astype(dtype), scales=scale)
+
+    x, heard = activation("x", (2, 3, 5), 0.02), Tensor("heard", (2, 3, 4), np.int8, scales=1 / 128, zero_point=7)
+    of_input = [weights(f"of_input_{i}", (4, 5), np.int8, 0.01) for i in range(4)]
+    of_last = [weights(f"of_last_{i}", (4, 4), np.int8, 0.01) for i in range(4)]
+    biases = [constant(f"bias_{i}", rng.integers(-999, 999, 4).astype(np.int32), scales=2e-4) for i in range(4)]
+    last = Tensor("last", (2, 4), np.int8, scales=1 / 128, zero_point=7, variable=True)
+    cell = Tensor("cell", (2, 4), np.int16, scales=2.0**-11, variable=True)
+    between = [Tensor(f"between_{i}", (), np.int16, scales=2.0**-12) for i in range(4)]
+    hidden = Tensor("hidden", (), np.int8, scales=1 / 128, zero_point=7)
+    lstm = schema.UnidirectionalSequenceLSTMOptionsT()
+    lstm.fusedActivationFunction = schema.ActivationFunctionType.TANH
+    lstm_inputs = [x, *of_input, *of_last, *[None] * 3, *biases, *[None] * 2, last, cell, *[None] * 4]
+
+    first, real, sine = activation("first", (2, 4)), Tensor("real", (2, 4), np.float32), Tensor("sine", (2, 4), np.float32)
+    first.scales, first.zero_point = heard.scales, heard.zero_point
+    cut = schema.StridedSliceOptionsT()
+    cut.shrinkAxisMask, cut.offset = 2, True
+    begin, size, step = (constant(n, np.array(v, np.int32)) for n, v in dict(begin=[0, 1, 0], size=[2, 1, 4], step=[1] * 3).items())
+
+    again, answer = activation("again", (2, 4), 1 / 128), activation("answer", (2, 3), 0.05)
+    memory = Tensor("memory", (2, 6 * 4), np.int16, scales=2e-4, variable=True)
+    svdf = schema.SVDFOptionsT()
+    svdf.rank, svdf.fusedActivationFunction = 2, schema.ActivationFunctionType.RELU
+    filters, ages = weights("filters", (6, 4), np.int8, 0.01), weights("ages", (6, 4), np.int16, 1e-4)
+    steps = [
+        (Operator("UNIDIRECTIONAL_SEQUENCE_LSTM", 3, lstm, intermediates=(*between, hidden)), lstm_inputs, [heard]),
+        (Operator("STRIDED_SLICE", 8, cut), [heard, begin, size, step], [first]),
+        (Operator("DEQUANTIZE", version=2), [first], [real]),
+        (Operator("SIN"), [real], [sine]),
+        (Operator("QUANTIZE"), [sine], [again]),
+        (Operator("SVDF", 3, svdf), [again, filters, ages, None, memory], [answer]),
+    ]
+    return build_graph(steps, [x], [heard, answer])
+
+
+def detection():
+    """The custom operator behind detection networks, in the form that leaves nothing in its outputs open."""
+    return glue.detection(np.random.default_rng(0), "regular_uint8", {}).model
+
+
 def slow():
     """Enough work that a device needs more than a millisecond for it."""
     rng = np.random.default_rng(0)
@@ -124,12 +172,14 @@ def slow():
 def main():
     out, *folders = map(Path, sys.argv[1:])
     out.mkdir(parents=True, exist_ok=True)
-    for made in (islands, nothing, open_shape, computed_shape, shape_from_elsewhere, two_sums, slow):
+    (out / "detection.tflite").write_bytes(detection())
+    for made in (islands, nothing, open_shape, computed_shape, shape_from_elsewhere, two_sums, remembering, slow):
         (out / f"{made.__name__}.tflite").write_bytes(made())
     for folder in folders:
         if not folder.is_dir():
             print(f"skipped: LiteRT's answers to the models in {folder}: there is no such folder")
-    for model in sorted(model for folder in folders for model in folder.glob("*.tflite")):
+    models = sorted(model for folder in folders for model in folder.glob("*.tflite"))
+    for model in [*models, out / "detection.tflite"]:
         archive = out / f"{model.stem}.npz"
         command = [sys.executable, TESTS / "suite/litert.py", model, archive, "--runs", str(RUNS)]
         subprocess.run(command, check=True)

@@ -133,6 +133,50 @@ class Shapes(unittest.TestCase):
             np.testing.assert_array_equal(got, np.repeat(want, batch, axis=0))
 
 
+class States(unittest.TestCase):
+    """The runtime's own tensors hold what is kept from run to run, so all that it can do with them it still can."""
+
+    model = MODELS / "remembering.tflite"
+    xs = np.random.default_rng(2).integers(-128, 128, (4, 2, 3, 5)).astype(np.int8)
+
+    def pair(self):
+        # The plain kernels don't know slices of version 8.
+        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        return interpreter(self.model, delegate()), interpreter(self.model, experimental_op_resolver_type=kernels)
+
+    def assert_alike(self, made, want):
+        for x in self.xs:
+            for a, b in zip(run(made, [x]), run(want, [x]), strict=True):
+                np.testing.assert_array_equal(a, b)
+
+    def test_all_but_the_sine_is_placed(self):
+        (report,) = reports(self.model)
+        self.assertEqual([part["operators"] for part in report["parts"]], [[0, 1, 2], [4, 5]])
+
+    def test_states_go_from_run_to_run_in_each_interpreter_by_itself(self):
+        made, want = self.pair()
+        other = interpreter(self.model, delegate())
+        first = run(other, [self.xs[0]])[0]
+        self.assert_alike(made, want)
+        after = run(made, [self.xs[0]])[0]
+        self.assertFalse(np.array_equal(first, after), "the states change nothing")
+
+    def test_the_runtime_resets_them(self):
+        made, want = self.pair()
+        self.assert_alike(made, want)
+        made.reset_all_variables()
+        want.reset_all_variables()
+        self.assert_alike(made, want)
+
+    def test_what_the_runtime_shows_of_them_is_what_its_own_kernels_leave(self):
+        made, want = self.pair()
+        self.assert_alike(made, want)
+        for detail in want.get_tensor_details():
+            if detail["name"] in ("last", "cell", "memory"):
+                got = made.get_tensor(detail["index"])
+                np.testing.assert_array_equal(got, want.get_tensor(detail["index"]), detail["name"])
+
+
 class Options(unittest.TestCase):
     def refused(self, text, **options):
         with self.assertRaises(ValueError) as refused:

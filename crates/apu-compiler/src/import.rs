@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use flatbuffers::{Follow, Vector};
 
+pub use detection::custom_operator;
+
 use crate::{
     Error,
     graph::{
@@ -214,15 +216,18 @@ fn import_operator<'m>(
         .collect::<Result<_, _>>()?;
     // The byte was there first; the wider field came when it ran out.
     let builtin = Opcode(i32::from(code.deprecated_builtin_code()).max(code.builtin_code()));
-    let is_detection = builtin == Opcode::CUSTOM && code.custom_code() == Some(detection::NAME);
-    let attributes = table.custom_options().map(|bytes| bytes.bytes());
+    let attributes = table
+        .custom_options()
+        .map_or(&[][..], |bytes| bytes.bytes());
+    let custom = code.custom_code().filter(|_| builtin == Opcode::CUSTOM);
+    let custom = custom.and_then(|name| custom_operator(name, attributes));
+    let (opcode, options) = custom.unwrap_or_else(|| {
+        let options = table.options().map_or(Options::None, import_options);
+        (builtin, options)
+    });
     Ok(Operator {
         index,
-        opcode: if is_detection {
-            Opcode::DETECTION_POSTPROCESS
-        } else {
-            builtin
-        },
+        opcode,
         custom: code.custom_code().map(short),
         version: code.version(),
         inputs,
@@ -231,10 +236,7 @@ fn import_operator<'m>(
             true => references(&place, table.intermediates(), tensors)?,
             false => Vec::new(),
         },
-        options: match attributes {
-            Some(bytes) if is_detection => detection::options(bytes).unwrap_or(Options::None),
-            _ => table.options().map_or(Options::None, import_options),
-        },
+        options,
     })
 }
 

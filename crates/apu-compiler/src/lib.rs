@@ -39,5 +39,5 @@ pub mod cache;
 
 pub use compile::{Compiled, compile, compile_graph, inspect, inspect_graph};
 pub use error::{Error, UnplacedOperator};
-pub use import::import;
+pub use import::{custom_operator, import};
 pub use options::{Numerics, Optimise, Options};

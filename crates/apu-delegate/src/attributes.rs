@@ -1,6 +1,7 @@
 //! An operator's attributes, from the runtime's structures to the compiler's: one row for each
 //! kind that the compiler can place.
 
+use apu_compiler::custom_operator;
 use apu_compiler::graph::{Activation, Opcode, Options, Padding, Sliding, StridedSlice};
 use tflite_delegate::{Node, params};
 
@@ -100,9 +101,10 @@ const ROWS: &[(Opcode, Read)] = &[
     (Opcode::STRIDED_SLICE, strided_slice),
     (Opcode::SUB, |node| node.params().map(fused)),
     (Opcode::SUM, nothing),
-    // Their state is in the runtime's tensors, where the APU wouldn't see it.
-    (Opcode::SVDF, |_| None),
-    (Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM, |_| None),
+    (Opcode::SVDF, |node| node.params().map(svdf)),
+    (Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM, |node| {
+        node.params().map(lstm)
+    }),
     (Opcode::TANH, nothing),
     (Opcode::TILE, nothing),
     (Opcode::TRANSPOSE, nothing),
@@ -113,12 +115,14 @@ const ROWS: &[(Opcode, Read)] = &[
     (Opcode::ZEROS_LIKE, nothing),
 ];
 
-/// The attributes of a node; `None` when there is no row for its kind, or it lacks them.
-pub(crate) fn read(node: &Node) -> Option<Options> {
-    let row = ROWS
-        .iter()
-        .find(|(opcode, _)| opcode.0 == node.operator())?;
-    row.1(node)
+/// What a node is to the compiler, and its attributes; `None` when there is no row for its kind, or it
+/// lacks them.
+pub(crate) fn read(node: &Node) -> Option<(Opcode, Options)> {
+    if node.operator() == Opcode::CUSTOM.0 {
+        return custom_operator(&node.custom_name()?, node.custom_data());
+    }
+    let (opcode, read) = ROWS.iter().find(|(it, _)| it.0 == node.operator())?;
+    Some((*opcode, read(node)?))
 }
 
 /// For kinds whose operands say all that their attributes do.
@@ -197,17 +201,35 @@ fn transpose_conv(params: params::TransposeConv) -> Options {
     }
 }
 
-/// Only from version 8 on does the runtime's structure say whether ends count from the beginnings,
-/// and not every runtime's structure is that long.
+fn svdf(params: params::Svdf) -> Options {
+    Options::Svdf {
+        rank: params.rank,
+        activation: activation(params.activation),
+    }
+}
+
+fn lstm(params: params::Lstm) -> Options {
+    Options::Lstm {
+        activation: activation(params.activation),
+        cell_clip: params.cell_clip,
+        projection_clip: params.projection_clip,
+        time_major: params.time_major != 0,
+    }
+}
+
+/// Ends count from the beginnings only where the structure can say so.
 fn strided_slice(node: &Node) -> Option<Options> {
-    let params: params::StridedSlice = node.params().filter(|_| node.version() < 8)?;
+    let params: params::StridedSlice = node.params()?;
+    let offset = node
+        .params()
+        .is_some_and(|longer: params::OffsetSlice| longer.offset != 0);
     Some(Options::StridedSlice(StridedSlice {
         begin: params.begin_mask,
         end: params.end_mask,
         ellipsis: params.ellipsis_mask,
         new_axis: params.new_axis_mask,
         shrink_axis: params.shrink_axis_mask,
-        offset: false,
+        offset,
     }))
 }
 
@@ -282,7 +304,7 @@ mod tests {
         let missing: Vec<String> = SUPPORTED
             .iter()
             .map(|kind| kind.opcode)
-            // Custom operators have attributes of another kind, which aren't read here.
+            // Custom operators have attributes of another kind, which the compiler reads.
             .filter(|opcode| opcode.0 >= 0)
             .filter(missing)
             .map(|opcode| opcode.to_string())

@@ -32,17 +32,19 @@ pub(crate) fn graph<'a>(from: &'a tflite::Graph) -> Result<Graph<'a>, tflite::Er
 
 fn operator(graph: &tflite::Graph, id: NodeId) -> Result<Operator, tflite::Error> {
     let node = graph.node(id)?;
+    let builtin = || (Opcode(node.operator()), Options::None);
+    let (opcode, options) = attributes::read(&node).unwrap_or_else(builtin);
     Ok(Operator {
         index: usize::try_from(id)?,
-        opcode: Opcode(node.operator()),
+        opcode,
         custom: node
             .custom_name()
             .map(|name| name.chars().take(80).collect()),
         version: node.version(),
         inputs: node.inputs().collect(),
         outputs: node.outputs().collect(),
-        intermediates: Vec::new(),
-        options: attributes::read(&node).unwrap_or(Options::None),
+        intermediates: node.intermediates().collect(),
+        options,
     })
 }
 

@@ -13,7 +13,7 @@ use crate::settings::Settings;
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
     pub operators: Vec<Operator>,
-    /// Without constants.
+    /// Without constants; the operators' states are here and among the outputs.
     pub inputs: Vec<TensorId>,
     pub outputs: Vec<TensorId>,
 }

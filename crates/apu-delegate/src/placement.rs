@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use apu::Program;
-use apu_compiler::graph::{Graph, Operator};
+use apu_compiler::graph::{Graph, Operator, TensorId};
 use apu_compiler::inspect_graph;
 use apu_compiler::report::Placement as Where;
 use tflite_delegate::{self as tflite, NodeId, Partition};
@@ -156,10 +156,14 @@ impl<'g> Whole<'g> {
             tensor.is_none_or(|tensor| tensor.data.is_some())
         };
         let inputs = partition.inputs.iter().copied();
+        let inputs: Vec<TensorId> = inputs.filter(|id| !constant(id)).collect();
+        // States stay in the runtime's tensors, where it and others can reset, set and read them.
+        let states = inputs.iter().copied();
+        let states = states.filter(|&id| self.graph.tensors[id].variable);
         Part {
             operators: operators.filter(inside).cloned().collect(),
-            inputs: inputs.filter(|id| !constant(id)).collect(),
-            outputs: partition.outputs.clone(),
+            outputs: partition.outputs.iter().copied().chain(states).collect(),
+            inputs,
         }
     }
 

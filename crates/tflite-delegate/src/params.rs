@@ -10,15 +10,20 @@ use zerocopy_derive::FromBytes;
 /// A structure that `builtin_data` of some operators points to.
 ///
 /// # Safety
-/// For each of `OPERATORS` the runtime allocates a structure that begins like this one.
+/// For each of `OPERATORS` of version `SINCE` or above the runtime allocates a structure that begins like
+/// this one.
 pub unsafe trait Params: zerocopy::FromBytes {
     /// Numbers in the schema's `BuiltinOperator`.
     const OPERATORS: &'static [i32];
+    /// The version of the operators from which on it is that long.
+    const SINCE: i32 = 1;
 }
 
 /// Declares a structure of 32-bit fields with the numbers of its operators.
 macro_rules! params {
-    ($($(#[$doc:meta])* $name:ident of $($operator:literal)|+ { $($field:ident: $type:ty,)+ })+) => {$(
+    ($($(#[$doc:meta])* $name:ident of $($operator:literal)|+ $(since $version:literal)? {
+        $($field:ident: $type:ty,)+
+    })+) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, FromBytes)]
         #[repr(C)]
@@ -27,6 +32,7 @@ macro_rules! params {
         // SAFETY: these are the first fields of the header's structure for these operators.
         unsafe impl Params for $name {
             const OPERATORS: &'static [i32] = &[$($operator),+];
+            $(const SINCE: i32 = $version;)?
         }
     )+};
 }
@@ -129,6 +135,23 @@ params! {
         ellipsis_mask: i32,
         new_axis_mask: i32,
         shrink_axis_mask: i32,
+    }
+    /// STRIDED_SLICE from version 8 on.
+    OffsetSlice of 45 since 8 {
+        slice: StridedSlice,
+        offset: u8,
+    }
+    /// SVDF.
+    Svdf of 27 {
+        rank: i32,
+        activation: i32,
+    }
+    /// UNIDIRECTIONAL_SEQUENCE_LSTM.
+    Lstm of 44 {
+        activation: i32,
+        cell_clip: f32,
+        projection_clip: f32,
+        time_major: u8,
     }
 }
 

@@ -2,13 +2,18 @@
 //! the file leaves open.
 
 use super::flexmap::FlexMap;
-use crate::graph::{Detection, Operator, Options, Tensor};
+use crate::graph::{Detection, Opcode, Operator, Options, Tensor};
 
-/// Name of the operator in models.
-pub(super) const NAME: &str = "TFLite_Detection_PostProcess";
+/// What a custom operator of this name is, and its attributes, none if one that is needed is missing or
+/// has another type. `None` if the compiler knows no operator of this name.
+pub fn custom_operator(name: &str, attributes: &[u8]) -> Option<(Opcode, Options)> {
+    (name == "TFLite_Detection_PostProcess").then(|| {
+        let options = options(attributes).unwrap_or(Options::None);
+        (Opcode::DETECTION_POSTPROCESS, options)
+    })
+}
 
-/// The attributes; `None` if one that is needed is missing or has another type.
-pub(super) fn options(flexbuffer: &[u8]) -> Option<Options> {
+fn options(flexbuffer: &[u8]) -> Option<Options> {
     let map = FlexMap::root(flexbuffer)?;
     let real = |key| Some(map.number(key)? as f32);
     Some(Options::Detection(Detection {
