@@ -150,8 +150,11 @@ impl Bench {
     pub fn new(node: Node) -> Kept<Self> {
         let mut vm = VmCreate::default();
         node.call(&mut vm).succeeds("VM_CREATE")?;
-        // After the VM, which a device that is lost refuses.
+        // After the VM, which a device that is lost refuses. It may have gone since.
         let device = node.device().succeeds("QUERY")?;
+        if device.target == [0; 32] {
+            return Err(Unproven::lacking("the device has gone"));
+        }
         let page = device.page_size.into();
         let copy = Program::copy(device.page_size, device.target);
         let work = Work::new(&node, page, vm.va_start, &copy)?;
