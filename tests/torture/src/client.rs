@@ -10,7 +10,8 @@ use apu_conformance::{Bench, Kept, Node, Unproven};
 pub fn node() -> Kept<Node> {
     let nodes = fs::read_dir("/dev/accel").into_iter().flatten().flatten();
     let mut nodes: Vec<PathBuf> = nodes.map(|entry| entry.path()).collect();
-    nodes.sort();
+    // accel10 comes after accel9.
+    nodes.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
     let newest = nodes.pop();
     Node::open(&newest.ok_or_else(|| Unproven::lacking("there is no node"))?)
 }
