@@ -265,6 +265,20 @@ impl Bench {
     /// What the kernel says.
     pub fn submit_work(&self, work: &Work, spoil: impl FnOnce(&mut Parts)) -> Result<u32, Errno> {
         let ended = self.node.syncobj(0)?;
+        self.submit_until(ended, work, spoil)?;
+        Ok(ended)
+    }
+
+    /// The same, with the job's end in the syncobj `ended`.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn submit_until(
+        &self,
+        ended: u32,
+        work: &Work,
+        spoil: impl FnOnce(&mut Parts),
+    ) -> Result<(), Errno> {
         let tensor = |at| Segment {
             va: work.va + at * work.pitch,
             size: work.bytes,
@@ -305,8 +319,7 @@ impl Bench {
             ..Submit::default()
         };
         spoil(&mut parts);
-        self.node.call(&mut parts.submit)?;
-        Ok(ended)
+        self.node.call(&mut parts.submit)
     }
 
     /// That a job of the bench's own work does what it should.

@@ -1,4 +1,4 @@
-//! The cores: one thread each, which runs the jobs it is given in order.
+//! The cores: each runs the jobs it is given in order, on whichever thread has brought it one.
 
 use crate::Error;
 use crate::inject::{Injector, hostile_messages};
@@ -6,9 +6,8 @@ use crate::wire::Wire;
 use apu_firmware::memory::AddressSpace;
 use apu_firmware::{Alone, Job, Slots};
 use apu_kernels::Isa;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tracing::{debug, error, info};
 
@@ -36,12 +35,12 @@ impl InFlight {
     }
 }
 
-/// What all cores share.
+/// What all threads share.
 pub struct Shared {
     /// Where the ends of jobs are reported.
     pub wire: Arc<dyn Wire>,
-    /// Which jobs are to be given up.
-    pub slots: Slots<JOBS>,
+    /// Which jobs are to be given up. A core that hangs never lets go of it.
+    pub slots: &'static Slots<JOBS>,
     /// How many jobs there are.
     pub in_flight: Arc<InFlight>,
     /// What goes wrong on purpose.
@@ -58,63 +57,77 @@ impl Shared {
     }
 }
 
-/// The cores of the device. They end when this is dropped, each after its last job.
-pub struct Cores<S> {
-    queues: Vec<Sender<Task<S>>>,
-    shared: Arc<Shared>,
+/// A job and where it runs; no space if its VM has none.
+pub type Task<S> = (Job, Option<Arc<S>>);
+
+/// The cores of the device, and what waits for each.
+pub struct Cores<S>(Vec<Mutex<Core<S>>>);
+
+struct Core<S> {
+    busy: bool,
+    waiting: VecDeque<Task<S>>,
 }
 
-/// A job and where it runs; no space if its VM has none.
-type Task<S> = (Job, Option<Arc<S>>);
-
-impl<S: AddressSpace + Send + Sync + 'static> Cores<S> {
-    /// Starts `count` threads.
-    ///
-    /// # Errors
-    /// [`Error::Thread`].
-    pub fn start(count: u32, shared: &Arc<Shared>) -> Result<Self, Error> {
-        let start = |core| {
-            let (queue, tasks) = channel();
-            let shared = Arc::clone(shared);
-            thread::Builder::new()
-                .name(format!("core {core}"))
-                .spawn(move || work(&shared, &tasks))
-                .map_err(|reason| Error::Thread { core, reason })?;
-            Ok(queue)
+impl<S: AddressSpace> Cores<S> {
+    /// Cores that have nothing to do.
+    pub fn new(count: u32) -> Self {
+        let core = |_| {
+            Mutex::new(Core {
+                busy: false,
+                waiting: VecDeque::new(),
+            })
         };
-        Ok(Self {
-            queues: (0..count).map(start).collect::<Result<_, _>>()?,
-            shared: Arc::clone(shared),
-        })
+        Self((0..count).map(core).collect())
     }
 
-    /// Queues a job on its core.
-    pub fn queue(&self, job: Job, space: Option<Arc<S>>) {
-        self.shared.in_flight.add(1);
-        let core = self.queues.get(job.core());
-        if core.is_none_or(|queue| queue.send((job, space)).is_err()) {
-            // A core ends only when its queue does; a device that loses jobs can't go on.
-            error!(core = job.core(), "the core is dead");
-            std::process::abort();
+    /// Gives a job to its core, and back to the caller if that is free: to [`run`](Self::run) it.
+    pub fn give(&self, shared: &Shared, task: Task<S>) -> Option<Task<S>> {
+        shared.in_flight.add(1);
+        let mut core = self.lock(task.0.core())?;
+        if core.busy {
+            core.waiting.push_back(task);
+            return None;
+        }
+        core.busy = true;
+        Some(task)
+    }
+
+    /// Runs a job on its core, and then what has been waiting for that. `before_operator` is called
+    /// before each operator.
+    pub fn run(&self, shared: &Shared, task: Task<S>, before_operator: impl Fn()) {
+        let core = task.0.core();
+        let mut next = Some(task);
+        while let Some((job, space)) = next {
+            run(shared, &job, space.as_deref(), &before_operator);
+            shared.slots.release(job);
+            shared.in_flight.add(-1);
+            next = self.next(core);
         }
     }
-}
 
-fn work<S: AddressSpace>(shared: &Shared, tasks: &Receiver<Task<S>>) {
-    for (job, space) in tasks {
-        run(shared, &job, space.as_deref());
-        shared.slots.release(job);
-        shared.in_flight.add(-1);
+    /// The next job of a core that has ended one.
+    fn next(&self, core: usize) -> Option<Task<S>> {
+        let mut core = self.lock(core)?;
+        let next = core.waiting.pop_front();
+        core.busy = next.is_some();
+        next
+    }
+
+    /// The server takes no job for a core that isn't there.
+    fn lock(&self, core: usize) -> Option<MutexGuard<'_, Core<S>>> {
+        let core = self.0.get(core)?;
+        Some(core.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-fn run(shared: &Shared, job: &Job, space: Option<&impl AddressSpace>) {
+fn run(shared: &Shared, job: &Job, space: Option<&impl AddressSpace>, before_operator: &impl Fn()) {
     let garbage = shared.injector.begin();
     let start = shared.now_ns();
     let done = match space {
         None => job.without_vm(),
         Some(space) => {
             let result = job.run(space, shared.isa, &mut Alone, || {
+                before_operator();
                 shared.slots.is_cancelled(job)
             });
             let end = shared.now_ns();

@@ -1,7 +1,7 @@
 //! The message side of the device: reads what the driver sends and acts on it.
 
 use crate::Error;
-use crate::cores::{Cores, InFlight, JOBS, Shared};
+use crate::cores::{Cores, InFlight, JOBS, Shared, Task};
 use crate::inject::{Faults, Injector};
 use crate::platform::Platform;
 use crate::vms::Vms;
@@ -10,8 +10,11 @@ use apu_firmware::frame::Frame;
 use apu_firmware::{Action, Device, Server, Slots};
 use apu_kernels::Isa;
 use apu_proto::message::MAX_MESSAGE;
+use std::cell::Cell;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Instant;
 use tracing::{error, info};
 
@@ -43,45 +46,158 @@ pub fn serve<P: Platform>(
     options: &Options,
     online: impl FnOnce(),
 ) -> Result<(), Error> {
-    let in_flight = Arc::new(InFlight::default());
-    let shared = Arc::new(Shared {
-        wire: Arc::clone(&wire),
-        slots: Slots::new(),
-        in_flight: Arc::clone(&in_flight),
-        injector: Injector::new(options.faults),
-        isa: options.isa,
-        epoch: Instant::now(),
-    });
-    let cores = Cores::start(options.cores, &shared)?;
-    let device = Device {
-        core_count: options.cores,
-        va: platform.va(),
-        page_size: PAGE_SIZE,
-        addressing: P::ADDRESSING,
-    };
-    let vms = Vms::new(platform, in_flight);
-    let mut server: Server<'_, Vms<P>, VMS, JOBS> = Server::new(device, vms, &shared.slots);
-
+    let (tell, events) = channel();
+    let crew = Arc::new(Crew::new(wire, platform, options, tell));
+    // One for each core, and one that takes messages meanwhile.
+    for number in 0..=options.cores {
+        let crew = Arc::clone(&crew);
+        thread::Builder::new()
+            .name(format!("core {number}"))
+            .spawn(move || crew.work())
+            .map_err(|reason| Error::Thread { number, reason })?;
+    }
+    drop(crew);
     let mut online = Some(online);
-    let mut buffer = [0; MAX_MESSAGE];
-    while let Some(message) = wire.receive(&mut buffer)? {
-        match server.handle(message) {
-            Ok(Action::Nothing) => {}
-            Ok(Action::Reply(reply)) => {
-                wire.send(reply.as_bytes())?;
-                if let (true, Some(online)) = (server.is_online(), online.take()) {
-                    wire.settle()?;
-                    online();
-                }
-            }
-            Ok(Action::Start(job)) => cores.queue(job, server.memory().space(job.vm())),
-            Err(error) => {
-                error!(%error, "the driver broke the protocol: waiting for its HELLO");
-                wire.send(Frame::new(&error.fault()).as_bytes())?;
-            }
+    for event in events {
+        match event {
+            Event::Online => online.take().into_iter().for_each(|online| online()),
+            Event::End(result) => return result,
         }
     }
-    info!("the device is gone");
-    server.cancel_all();
     Ok(())
+}
+
+/// What the threads tell the one that waits for them.
+enum Event {
+    Online,
+    End(Result<(), Error>),
+}
+
+/// Threads that take turns: one of them is at the helm, where it takes messages, and when that brings a
+/// job, it runs the job itself. Nobody has to be woken up for a short job; another one takes the helm
+/// over before a long one.
+struct Crew<P: Platform> {
+    shared: Shared,
+    cores: Cores<P::Space>,
+    helm: Mutex<Helm<P>>,
+    /// Operators that a job may run before the helm is handed over.
+    patience: u32,
+}
+
+struct Helm<P: Platform> {
+    wire: Arc<dyn Wire>,
+    server: Server<'static, Vms<P>, VMS, JOBS>,
+    tell: Sender<Event>,
+    greeted: bool,
+    over: bool,
+}
+
+impl<P: Platform> Crew<P> {
+    fn new(wire: Arc<dyn Wire>, platform: P, options: &Options, tell: Sender<Event>) -> Self {
+        let device = Device {
+            core_count: options.cores,
+            va: platform.va(),
+            page_size: PAGE_SIZE,
+            addressing: P::ADDRESSING,
+        };
+        let in_flight = Arc::new(InFlight::default());
+        let slots: &Slots<JOBS> = Box::leak(Box::new(Slots::new()));
+        let vms = Vms::new(platform, Arc::clone(&in_flight));
+        Self {
+            shared: Shared {
+                wire: Arc::clone(&wire),
+                slots,
+                in_flight,
+                injector: Injector::new(options.faults),
+                isa: options.isa,
+                epoch: Instant::now(),
+            },
+            cores: Cores::new(options.cores),
+            helm: Mutex::new(Helm {
+                wire,
+                server: Server::new(device, vms, slots),
+                tell,
+                greeted: false,
+                over: false,
+            }),
+            // Other cores don't wait for a job of this one, and who hangs does so alone.
+            patience: u32::from(options.cores == 1 && options.faults.hang.is_none()),
+        }
+    }
+
+    fn work(&self) {
+        let at_helm = Cell::new(None);
+        loop {
+            let mut helm = at_helm.take().unwrap_or_else(|| self.take_helm());
+            let Some(task) = helm.next_job() else {
+                return;
+            };
+            let given = self.cores.give(&self.shared, task);
+            at_helm.set(Some(helm));
+            let Some(task) = given else {
+                continue;
+            };
+            let patience = Cell::new(self.patience);
+            let hand_over = || match patience.get() {
+                0 => drop(at_helm.take()),
+                left => patience.set(left - 1),
+            };
+            if self.patience == 0 {
+                hand_over();
+            }
+            self.cores.run(&self.shared, task, hand_over);
+        }
+    }
+
+    fn take_helm(&self) -> MutexGuard<'_, Helm<P>> {
+        self.helm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<P: Platform> Helm<P> {
+    /// Takes messages until one brings a job; [`None`] when the device is gone.
+    fn next_job(&mut self) -> Option<Task<P::Space>> {
+        while !self.over {
+            match self.take_message() {
+                Ok(Some(task)) => return Some(task),
+                Ok(None) => {}
+                Err(error) => self.end(Err(error)),
+            }
+        }
+        None
+    }
+
+    fn take_message(&mut self) -> Result<Option<Task<P::Space>>, Error> {
+        let mut buffer = [0; MAX_MESSAGE];
+        let Some(message) = self.wire.receive(&mut buffer)? else {
+            info!("the device is gone");
+            self.end(Ok(()));
+            return Ok(None);
+        };
+        match self.server.handle(message) {
+            Ok(Action::Nothing) => {}
+            Ok(Action::Reply(reply)) => {
+                self.wire.send(reply.as_bytes())?;
+                if !self.greeted && self.server.is_online() {
+                    self.greeted = true;
+                    self.wire.settle()?;
+                    let _ = self.tell.send(Event::Online);
+                }
+            }
+            Ok(Action::Start(job)) => {
+                return Ok(Some((job, self.server.memory().space(job.vm()))));
+            }
+            Err(error) => {
+                error!(%error, "the driver broke the protocol: waiting for its HELLO");
+                self.wire.send(Frame::new(&error.fault()).as_bytes())?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn end(&mut self, result: Result<(), Error>) {
+        self.over = true;
+        self.server.cancel_all();
+        let _ = self.tell.send(Event::End(result));
+    }
 }

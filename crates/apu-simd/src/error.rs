@@ -87,10 +87,10 @@ pub enum Error {
         length: usize,
     },
     /// A thread for a core can't be started.
-    #[error("core {core} can't be started: {reason}")]
+    #[error("thread {number} can't be started: {reason}")]
     Thread {
-        /// Index of the core.
-        core: u32,
+        /// Which of them.
+        number: u32,
         /// The system's error.
         reason: std::io::Error,
     },

@@ -108,7 +108,7 @@ impl Running {
         let server = thread::Builder::new()
             .name("server".into())
             .spawn(move || serve(wire, platform, &options, online))
-            .map_err(|reason| Error::Thread { core: 0, reason })?;
+            .map_err(|reason| Error::Thread { number: 0, reason })?;
         Ok(Self {
             link,
             server: Some(server),

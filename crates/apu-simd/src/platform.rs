@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use std::ops::Range;
 
 /// One way to get from the device addresses of a VM to memory.
-pub trait Platform: 'static {
+pub trait Platform: Send + 'static {
     /// The memory of one VM.
     type Space: AddressSpace + Send + Sync + 'static;
 

@@ -14,8 +14,8 @@ use crate::jobs;
 
 const NUMBERS: [usize; 4] = [1, 4, 16, 64];
 const TIME: Duration = Duration::from_millis(1500);
-/// Jobs between two looks at the clock.
-const BATCH: u32 = 64;
+/// Batches between two looks at the clock.
+const BATCHES: u32 = 2;
 
 /// So many clients.
 #[derive(Serialize)]
@@ -85,13 +85,14 @@ fn at_once(device: &Path, number: usize) -> Result<Vec<f64>> {
 /// One client.
 pub fn run(bench: &Bench, milliseconds: u64) -> Result<()> {
     let null = bench.load(&Program::nothing(bench.device.target))?;
-    jobs::many(bench, &null, 1)?;
+    let syncobjs = jobs::syncobjs(bench, jobs::DEPTH)?;
+    jobs::many(bench, &syncobjs, &null, 1)?;
     println!("ready");
     stdin().read_line(&mut String::new())?;
     let (begin, mut done) = (Instant::now(), 0);
     while begin.elapsed() < Duration::from_millis(milliseconds) {
-        jobs::many(bench, &null, BATCH)?;
-        done += BATCH;
+        jobs::many(bench, &syncobjs, &null, BATCHES)?;
+        done += BATCHES * jobs::BATCH;
     }
     println!("{done}");
     Ok(())

@@ -38,6 +38,8 @@ enum Role {
         /// Where they go
         to: i32,
     },
+    /// Measures null jobs alone, which is what to take a profile of
+    Jobs,
     /// Runs jobs from a line on standard input on, for so many milliseconds
     Client {
         /// How long
@@ -69,6 +71,7 @@ fn main() -> Result<()> {
         Some(Role::Transport { transport, model }) => {
             print(&transport::measure(transport, &model)?)
         }
+        Some(Role::Jobs) => print(&jobs::measure(&bench(&device)?)?),
         None => {
             let report = Report {
                 jobs: jobs::measure(&bench(&device)?)?,
