@@ -56,7 +56,8 @@ pub(crate) use reaper::Reaper;
 /// must not allocate with reclaim nor take a lock that is held over such an allocation elsewhere.
 /// Lockdep checks that.
 ///
-/// A job is dropped in process context, after it has finished, by a worker of its scheduler.
+/// A job is dropped in process context, after it has finished. Who runs and drops jobs is for
+/// [`Context`] to say; if others than workers do, dropping is in the fence signalling path, too.
 pub trait JobOps: Send + Sized + 'static {
     /// Starts the job on the engine `core` of its scheduler. The job has finished when the returned
     /// fence is signalled; an error finishes it at once.
@@ -94,6 +95,16 @@ impl Priority {
     }
 }
 
+/// In whose context jobs are run and dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// A worker's.
+    Worker,
+    /// That of whoever pushes a job or has ended one, who calls [`Scheduler::run_now`] then; a
+    /// worker's when that can't be, as for a job that has waited for a fence.
+    Caller,
+}
+
 /// A scheduler, which feeds one engine.
 ///
 /// It must not be dropped by one of its own jobs.
@@ -129,8 +140,8 @@ impl<J: JobOps> Scheduler<J> {
     };
 
     /// Creates the scheduler of engine `core`. Jobs of up to `credits` credits in sum are on the
-    /// engine at once; `timeout`, in milliseconds, is how often the oldest one is asked about its
-    /// time.
+    /// engine at once, started in `context`; `timeout`, in milliseconds, is how often the oldest
+    /// one is asked about its time.
     ///
     /// Fails with [`EINVAL`] if `credits` or `timeout` isn't positive: a scheduler without credits
     /// never runs a job, and a job without a timeout may never signal its fence.
@@ -140,6 +151,7 @@ impl<J: JobOps> Scheduler<J> {
         core: u32,
         credits: u32,
         timeout: Delta,
+        context: Context,
     ) -> Result<Arc<Self>> {
         let timeout = u32::try_from(timeout.as_millis()).map_err(|_| EINVAL)?;
         if credits == 0 || timeout == 0 {
@@ -154,6 +166,7 @@ impl<J: JobOps> Scheduler<J> {
             hang_limit: 0,
             timeout: msecs_to_jiffies(timeout).try_into()?,
             score: ptr::null_mut(),
+            direct: context == Context::Caller,
             name: name.as_char_ptr(),
             dev: parent.as_raw(),
         };
@@ -176,6 +189,17 @@ impl<J: JobOps> Scheduler<J> {
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Frees the jobs that have finished and runs the next one, so that neither has to wait for a
+    /// worker. To be called after the fence of a job was signalled, where sleeping and dropping
+    /// jobs is allowed.
+    ///
+    /// In [`Context::Caller`], without this call the same happens only when the scheduler's time
+    /// has passed the next time.
+    pub fn run_now(&self) {
+        // SAFETY: By the type invariant; the caller's reference keeps the scheduler.
+        unsafe { bindings::drm_sched_run_now(self.inner.get()) };
     }
 }
 
@@ -439,7 +463,8 @@ impl<J: JobOps> Job<J> {
         to_result(unsafe { bindings::drm_sched_job_add_dependency(self.0.base(), fence) })
     }
 
-    /// Queues the job.
+    /// Queues the job. In [`Context::Caller`] it, or another one, is run before this returns, if
+    /// that can be now.
     ///
     /// Before, `publish` gets its finished fence: that is signalled when the job has finished, with
     /// the error if it failed. `publish` is in the fence signalling path, as [`JobOps::run`] is,
@@ -459,7 +484,8 @@ impl<J: JobOps> Job<J> {
         // SAFETY: `s_fence` was allocated by drm_sched_job_init(), its `finished` was initialised
         // when the job was armed, and the job holds a reference to it.
         publish(unsafe { Fence::from_raw(&raw mut (*(*job.base()).s_fence).finished) });
-        // SAFETY: The job is armed. From here it belongs to the scheduler, which frees it.
+        // SAFETY: The job is armed. From here it belongs to the scheduler, which frees it. The
+        // schedulers stay as long as `entity`.
         unsafe { bindings::drm_sched_entity_push_job(job.base()) };
     }
 }
@@ -601,7 +627,7 @@ mod tests {
     }
 
     impl Bench {
-        fn new(timeout: Delta) -> Result<Self> {
+        fn new(timeout: Delta, context: Context) -> Result<Self> {
             let device = faux::Registration::new(c"drm-sched-test", None)?;
             Ok(Self {
                 engine: Engine::new()?,
@@ -611,13 +637,20 @@ mod tests {
                     0,
                     1,
                     timeout,
+                    context,
                 )?,
                 _device: device,
             })
         }
 
         fn patient() -> Result<Self> {
-            Self::new(Delta::from_millis(10_000))
+            Self::new(Delta::from_millis(10_000), Context::Caller)
+        }
+
+        fn end(&self, index: usize, result: Result) -> Result {
+            self.engine.end(index, result)?;
+            self.scheduler.run_now();
+            Ok(())
         }
 
         fn entity(&self, priority: Priority) -> Result<Entity<TestJob>> {
@@ -644,10 +677,36 @@ mod tests {
         bench.engine.until(|state| state.started == 1)?;
         assert_eq!(finished.status(), None);
 
-        bench.engine.end(0, Ok(()))?;
+        bench.end(0, Ok(()))?;
         finished.wait_interruptible_timeout(patience())?;
         assert_eq!(finished.status(), Some(Ok(())));
         bench.engine.until(|state| state.dropped == 1)
+    }
+
+    #[test]
+    fn a_job_that_waits_for_nothing_is_run_when_it_is_pushed() -> Result {
+        let bench = Bench::patient()?;
+        let entity = bench.entity(Priority::Normal)?;
+
+        let finished = push(bench.job(&entity, 0)?)?;
+        assert_eq!(bench.engine.state.lock().started, 1);
+        bench.end(0, Ok(()))?;
+        finished.wait_interruptible_timeout(patience())
+    }
+
+    #[test]
+    fn workers_run_jobs_without_being_told_of_the_end_of_one() -> Result {
+        let bench = Bench::new(Delta::from_millis(10_000), Context::Worker)?;
+        let entity = bench.entity(Priority::Normal)?;
+
+        let _first = push(bench.job(&entity, 0)?)?;
+        let last = push(bench.job(&entity, 1)?)?;
+        for index in 0..2 {
+            bench.engine.until(|state| state.started == index + 1)?;
+            bench.engine.end(index, Ok(()))?;
+        }
+        last.wait_interruptible_timeout(patience())?;
+        bench.engine.until(|state| state.dropped == 2)
     }
 
     #[test]
@@ -657,7 +716,7 @@ mod tests {
 
         let finished = push(bench.job(&entity, 0)?)?;
         bench.engine.until(|state| state.started == 1)?;
-        bench.engine.end(0, Err(EFAULT))?;
+        bench.end(0, Err(EFAULT))?;
         finished.wait_interruptible_timeout(patience())?;
         assert_eq!(finished.status(), Some(Err(EFAULT)));
         Ok(())
@@ -689,14 +748,14 @@ mod tests {
         let first = push(bench.job(&free, 2)?)?;
         bench.engine.until(|state| state.started == 1)?;
         assert_eq!(bench.engine.state.lock().order[0], 2);
-        bench.engine.end(0, Ok(()))?;
+        bench.end(0, Ok(()))?;
         first.wait_interruptible_timeout(patience())?;
         assert_eq!(bench.engine.state.lock().started, 1);
 
         // It waits for the end of the other, not for its success.
         gate.signal(Err(ECANCELED));
         bench.engine.until(|state| state.started == 2)?;
-        bench.engine.end(1, Ok(()))?;
+        bench.end(1, Ok(()))?;
         last.wait_interruptible_timeout(patience())?;
         assert_eq!(last.status(), Some(Ok(())));
         Ok(())
@@ -714,7 +773,7 @@ mod tests {
         let _third = push(bench.job(&high, 3)?)?;
         for index in 0..3 {
             bench.engine.until(|state| state.started == index + 1)?;
-            bench.engine.end(index, Ok(()))?;
+            bench.end(index, Ok(()))?;
         }
         assert_eq!(bench.engine.state.lock().order[..3], [1, 3, 2]);
         bench.engine.until(|state| state.dropped == 3)
@@ -735,7 +794,7 @@ mod tests {
 
     #[test]
     fn a_job_that_is_stopped_for_its_time_is_freed() -> Result {
-        let bench = Bench::new(Delta::from_millis(20))?;
+        let bench = Bench::new(Delta::from_millis(20), Context::Caller)?;
         let entity = bench.entity(Priority::Normal)?;
         let mut job = TestJob::new(&bench.engine, 0)?;
         job.stop_on_timeout = true;
@@ -748,13 +807,13 @@ mod tests {
 
     #[test]
     fn a_job_that_is_not_stopped_for_its_time_is_asked_again() -> Result {
-        let bench = Bench::new(Delta::from_millis(20))?;
+        let bench = Bench::new(Delta::from_millis(20), Context::Caller)?;
         let entity = bench.entity(Priority::Normal)?;
 
         let finished = push(bench.job(&entity, 0)?)?;
         bench.engine.until(|state| state.asked == 3)?;
         assert_eq!(finished.status(), None);
-        bench.engine.end(0, Ok(()))?;
+        bench.end(0, Ok(()))?;
         finished.wait_interruptible_timeout(patience())?;
         assert_eq!(finished.status(), Some(Ok(())));
         bench.engine.until(|state| state.dropped == 1)
@@ -766,7 +825,7 @@ mod tests {
             engine,
             scheduler,
             _device: device,
-        } = Bench::patient()?;
+        } = Bench::new(Delta::from_millis(20), Context::Caller)?;
         let entity = Entity::new(Priority::Normal, slice::from_ref(&scheduler), OWNER)?;
         let running = push(Job::new(&entity, 1, 0, TestJob::new(&engine, 1)?)?)?;
         let queued = push(Job::new(&entity, 1, 0, TestJob::new(&engine, 2)?)?)?;
@@ -797,7 +856,8 @@ mod tests {
         let parent = bench._device.as_ref().as_ref();
         for (credits, timeout) in [(0, 1), (1, 0), (1, -1)] {
             let timeout = Delta::from_millis(timeout);
-            let scheduler = Scheduler::<TestJob>::new(parent, c"idle", 0, credits, timeout);
+            let scheduler =
+                Scheduler::<TestJob>::new(parent, c"idle", 0, credits, timeout, Context::Worker);
             assert_eq!(scheduler.err(), Some(EINVAL));
         }
         Ok(())

@@ -30,6 +30,7 @@ use crate::{
     drm::{
         self,
         sched::{
+            Context,
             Entity,
             JobOps,
             Priority,
@@ -272,7 +273,7 @@ fn push<D: Driver>(
 }
 
 fn new_entity<D: Driver>(vm: &Vm<D>) -> Result<Entity<BindJob<D>>> {
-    let scheduler = Scheduler::new(&vm.device.parent, D::INFO.name, 0, 1, TICK)?;
+    let scheduler = Scheduler::new(&vm.device.parent, D::INFO.name, 0, 1, TICK, Context::Worker)?;
     let schedulers = slice::from_ref(&scheduler);
     Entity::new(Priority::Normal, schedulers, owner::<D>())
 }

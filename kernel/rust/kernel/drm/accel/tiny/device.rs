@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     device,
-    drm::sched::Scheduler,
+    drm::sched::{
+        Context,
+        Scheduler, //
+    },
     page::PAGE_SIZE,
     prelude::*,
     sync::{
@@ -46,7 +49,7 @@ pub struct Device<D: Driver> {
     #[pin]
     driver: D,
     pub(super) parent: ARef<device::Device>,
-    schedulers: KVec<Arc<Scheduler<Job<D>>>>,
+    pub(super) schedulers: KVec<Arc<Scheduler<Job<D>>>>,
     last_job: Atomic<u64>,
     #[pin]
     pub(super) spaces: Mutex<Spaces<D>>,
@@ -106,7 +109,7 @@ impl<D: Driver> Device<D> {
     fn new_schedulers(parent: &device::Device, cores: u32) -> Result<KVec<Arc<Scheduler<Job<D>>>>> {
         let mut schedulers = KVec::new();
         for core in 0..cores {
-            let scheduler = Scheduler::new(parent, D::INFO.name, core, 1, TICK)?;
+            let scheduler = Scheduler::new(parent, D::INFO.name, core, 1, TICK, Context::Caller)?;
             schedulers.push(scheduler, GFP_KERNEL)?;
         }
         Ok(schedulers)

@@ -207,7 +207,7 @@ impl<D: Driver> Running<D> {
     }
 
     /// Tells queue and waiters how the job ended. Not under any lock.
-    pub(super) fn end(self, outcome: Outcome) {
+    fn end(self, outcome: Outcome) {
         let result = match (self.cancelled, outcome.verdict()) {
             (Some(cancelled), _) => Err(cancelled.error),
             (None, Ok(())) => {
@@ -244,17 +244,25 @@ impl<D: Driver> Running<D> {
 impl<D: Driver> Device<D> {
     /// Tells that a job has ended. [`ENOENT`] when it isn't running: it has ended before.
     pub fn complete(&self, id: JobId, outcome: Outcome) -> Result {
-        let running = self.engine.lock().take(id).ok_or(ENOENT)?;
-        running.end(outcome);
+        let (core, running) = self.engine.lock().take(id).ok_or(ENOENT)?;
+        self.end(core, running, outcome);
         Ok(())
     }
 
     /// Tells that the job on `core` has ended, for a device that knows no names of jobs. [`ENOENT`]
     /// when none is there.
     pub fn complete_on(&self, core: u32, outcome: Outcome) -> Result {
-        let running = leave(self.engine.lock().seat(core)?);
-        running.ok_or(ENOENT)?.end(outcome);
+        let running = leave(self.engine.lock().seat(core)?).ok_or(ENOENT)?;
+        self.end(core as usize, running, outcome);
         Ok(())
+    }
+
+    /// Ends a job, and gives its core the next one.
+    pub(super) fn end(&self, core: usize, running: Running<D>, outcome: Outcome) {
+        running.end(outcome);
+        if let Some(scheduler) = self.schedulers.get(core) {
+            scheduler.run_now();
+        }
     }
 
     /// Hands a job to the device.
@@ -328,11 +336,12 @@ impl<D: Driver> Engine<D> {
         self.running().find(|running| running.id == id)
     }
 
-    fn take(&mut self, id: JobId) -> Option<Running<D>> {
-        let mut seats = self.seats.iter_mut();
+    /// Takes a job off its core, and tells which that was.
+    fn take(&mut self, id: JobId) -> Option<(usize, Running<D>)> {
         let runs =
-            |seat: &&mut Option<Running<D>>| seat.as_ref().is_some_and(|running| running.id == id);
-        leave(seats.find(runs)?)
+            |seat: &Option<Running<D>>| seat.as_ref().is_some_and(|running| running.id == id);
+        let core = self.seats.iter().position(runs)?;
+        Some((core, leave(self.seats.get_mut(core)?)?))
     }
 
     /// Takes all jobs off their cores.

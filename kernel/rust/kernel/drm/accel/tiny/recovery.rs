@@ -94,13 +94,16 @@ impl<D: Driver> Device<D> {
             engine.losses += 1;
             engine.online = None;
             D::reset(self);
-            (Crash::of(&mut engine, reason), engine.take_all())
+            let crash = Crash::of(&mut engine, reason);
+            (crash, engine.take_all())
         };
         if let Some(crash) = crash {
             crash.report();
         }
-        for running in seats.into_iter().flatten() {
-            running.end(outcome);
+        for (core, running) in seats.into_iter().enumerate() {
+            if let Some(running) = running {
+                self.end(core, running, outcome);
+            }
         }
     }
 }
