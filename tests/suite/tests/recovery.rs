@@ -15,6 +15,7 @@ use suite::accel::core_dump;
 use suite::accel::daemon::Hardware;
 use suite::device;
 use suite::inference::run;
+use suite::kernel_log::KernelLog;
 use suite::skip::or_skip;
 
 fn with_hardware(test: &str, body: impl FnOnce(&Hardware, &Client)) {
@@ -207,4 +208,22 @@ fn a_job_that_hangs_leaves_a_core_dump() {
             assert!(dump.contains(part), "no {part:?} in:\n{dump}");
         }
     });
+}
+
+#[test]
+fn administrators_are_told_of_hardware_that_fails() {
+    with_hardware(
+        "administrators_are_told_of_hardware_that_fails",
+        |hardware, client| {
+            let _hanging = hardware.start(&["--hang-after-runs=0"]);
+            let mut context = client.load().unwrap();
+            let mut log = KernelLog::from_now();
+            assert!(client.run(&mut context).is_err());
+            // The job is over its time; then the hardware doesn't heed its cancellation.
+            log.wait_for(&[
+                "device wedged, but no recovery needed",
+                "device wedged, needs recovery",
+            ]);
+        },
+    );
 }

@@ -68,6 +68,7 @@ const PARTS: &[Part] = &[
     part(Kind::Abstraction, "DRM scheduler", &["rust/kernel/drm/sched.rs", "rust/kernel/drm/sched"]),
     part(Kind::Abstraction, "syncobjs", &["rust/kernel/drm/syncobj.rs", "rust/helpers/drm_syncobj.c"]),
     part(Kind::Abstraction, "DRM printers", &["rust/kernel/drm/print.rs"]),
+    part(Kind::Abstraction, "wedged devices", &["rust/kernel/drm/wedge.rs"]),
     part(Kind::Abstraction, "core dumps", &["rust/kernel/devcoredump.rs", "rust/helpers/devcoredump.c"]),
     part(Kind::Abstraction, "rpmsg", &["rust/kernel/rpmsg.rs"]),
     part(Kind::Abstraction, "remoteproc", &["rust/kernel/remoteproc.rs", "rust/kernel/remoteproc", "rust/helpers/remoteproc.c"]),

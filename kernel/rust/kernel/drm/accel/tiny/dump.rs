@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     devcoredump::Dump,
-    drm,
+    drm::{
+        self,
+        wedge::Recovery, //
+    },
     fmt::{
         self,
         Write, //
@@ -36,6 +39,7 @@ use crate::{
 pub(super) struct Crash<D: Driver> {
     device: ARef<drm::Device<D>>,
     reason: &'static str,
+    recovery: Recovery,
     seats: [Option<Seat>; MAX_CORES],
 }
 
@@ -54,7 +58,11 @@ pub(super) struct Seat {
 
 impl<D: Driver> Crash<D> {
     /// What the jobs on the cores are; nothing is to be told when there are none.
-    pub(super) fn of(engine: &mut Engine<D>, reason: &'static str) -> Option<Self> {
+    pub(super) fn of(
+        engine: &mut Engine<D>,
+        reason: &'static str,
+        recovery: Recovery,
+    ) -> Option<Self> {
         let device = engine.running().next()?.device();
         let seats = engine
             .seats
@@ -63,24 +71,26 @@ impl<D: Driver> Crash<D> {
         Some(Self {
             device,
             reason,
+            recovery,
             seats,
         })
     }
 
-    /// Has the dump written, if there is memory at hand.
+    /// Has the dump written and user space told, if there is memory at hand.
     pub(super) fn report(self) {
         let _ = workqueue::system_long().try_spawn(GFP_NOWAIT, move || self.publish());
     }
 
     fn publish(&self) {
         // The parent has gone, or goes no further as long as this is held.
-        let Ok(_registered) = registered(&self.device) else {
+        let Ok(registered) = registered(&self.device) else {
             return;
         };
         let mut dump = Dump::new();
         // One that is cut off is better than none.
         let _ = self.write(&mut dump);
         dump.publish(&self.device.parent);
+        let _ = registered.wedged_event(self.recovery);
     }
 
     fn write(&self, dump: &mut Dump) -> fmt::Result {

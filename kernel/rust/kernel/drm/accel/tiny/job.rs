@@ -26,7 +26,8 @@ use crate::{
     },
     drm::{
         self,
-        sched::JobOps, //
+        sched::JobOps,
+        wedge::Recovery, //
     },
     prelude::*,
     sync::{
@@ -309,7 +310,11 @@ impl<D: Driver> Device<D> {
         if running.cancelled.is_none() {
             running.queue.fail(QueueState::TimedOut, Report::default());
             running.cancel(self, ETIMEDOUT);
-            let crash = Crash::of(&mut engine, "a job ran longer than its timeout");
+            let crash = Crash::of(
+                &mut engine,
+                "a job ran longer than its timeout",
+                Recovery::None,
+            );
             drop(engine);
             if let Some(crash) = crash {
                 crash.report();

@@ -12,7 +12,10 @@ use super::{
     Outcome,
     Report, //
 };
-use crate::prelude::*;
+use crate::{
+    drm::wedge::Recovery,
+    prelude::*, //
+};
 use core::ops::Range;
 
 /// What a device that answers says of itself.
@@ -94,7 +97,7 @@ impl<D: Driver> Device<D> {
             engine.losses += 1;
             engine.online = None;
             D::reset(self);
-            let crash = Crash::of(&mut engine, reason);
+            let crash = Crash::of(&mut engine, reason, Recovery::Unknown);
             (crash, engine.take_all())
         };
         if let Some(crash) = crash {
