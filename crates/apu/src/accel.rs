@@ -269,6 +269,7 @@ impl Backend for Accel {
             op: state.op,
             address: state.address,
             jobs_done: state.jobs_done,
+            device_ns: state.device_ns,
         })
     }
 

@@ -44,6 +44,8 @@ pub(crate) struct QueueReport {
     pub op: u32,
     pub address: u64,
     pub jobs_done: u64,
+    /// Time of the device that all jobs took together, in nanoseconds; 0 if it doesn't tell.
+    pub device_ns: u64,
 }
 
 /// Values of [`QueueReport::state`] (`enum drm_apu_queue_state`).

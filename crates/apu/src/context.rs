@@ -158,6 +158,16 @@ impl Context {
         })
     }
 
+    /// Time of the device that all runs took together, by the device's own clock; none when it has
+    /// not told. It begins anew after a failed run.
+    ///
+    /// # Errors
+    /// [`Error::Call`].
+    pub fn device_time(&self) -> Result<Option<Duration>> {
+        let queue = self.session.as_ref().and_then(|it| it.queue.as_ref());
+        queue.map_or(Ok(None), Queue::device_time)
+    }
+
     fn session(&mut self) -> Result<&mut Session> {
         match self.session {
             Some(ref mut session) => Ok(session),

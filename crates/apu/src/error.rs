@@ -344,6 +344,7 @@ mod tests {
         op: NO_OP,
         address: 0,
         jobs_done: 0,
+        device_ns: 0,
     };
 
     fn message(report: QueueReport) -> String {

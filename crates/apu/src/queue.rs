@@ -111,6 +111,16 @@ impl Queue {
         })
     }
 
+    /// Time of the device that the jobs of this queue took together, by the device's own clock; none
+    /// when it has not told. In-process there is no device.
+    ///
+    /// # Errors
+    /// [`Error::Call`].
+    pub fn device_time(&self) -> Result<Option<Duration>> {
+        let ns = self.backend().queue_report(self.shared.id)?.device_ns;
+        Ok((ns > 0).then_some(Duration::from_nanos(ns)))
+    }
+
     fn backend(&self) -> &dyn crate::backend::Backend {
         self.shared.vm.backend()
     }

@@ -26,6 +26,8 @@ struct Report {
     init: Init,
     first_inference_us: f64,
     inference: Statistics,
+    /// Mean time of an inference on the device, by the device's own clock, if it has one.
+    device_mean_us: Option<f64>,
 }
 
 /// From the file's bytes to a context that is ready.
@@ -62,7 +64,10 @@ pub fn run(args: &Bench, console: &Console) -> Result<(), Error> {
     for _ in 0..args.warmup_runs {
         context.run_in_place().map_err(&device_error)?;
     }
+    let before = context.device_time().map_err(&device_error)?;
     let times = measure(&mut context, args.runs.get(), console).map_err(&device_error)?;
+    let after = context.device_time().map_err(&device_error)?;
+    let on_device = |after: Duration| after.saturating_sub(before.unwrap_or_default());
 
     let model = context.model();
     let (program, device) = (model.program(), model.device());
@@ -83,6 +88,7 @@ pub fn run(args: &Bench, console: &Console) -> Result<(), Error> {
             total_us: micros(compile + load),
         },
         first_inference_us: micros(first_time),
+        device_mean_us: after.map(|after| micros(on_device(after)) / times.len() as f64),
         inference: Statistics::of(times),
     };
     if args.json {
@@ -163,6 +169,7 @@ fn print(report: &Report) -> Result<(), Error> {
         num_threads,
         init,
         inference,
+        device_mean_us,
         ..
     } = report;
     let isa = isa
@@ -200,6 +207,9 @@ fn print(report: &Report) -> Result<(), Error> {
         inference.runs,
         report.warmup_runs,
     )?;
+    if let Some(mean) = device_mean_us {
+        writeln!(out, "on device  mean {}, by its own clock", millis(*mean))?;
+    }
     Ok(())
 }
 

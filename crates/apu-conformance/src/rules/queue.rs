@@ -9,7 +9,7 @@ use crate::rule::{Area::Queue as AREA, Rule};
 use crate::uapi::{
     PRIORITY_HIGH, PRIORITY_REALTIME, QUEUE_OK, QueueCreate, QueueDestroy, QueueGetState,
 };
-use crate::unproven::{Succeeds, same};
+use crate::unproven::{Succeeds, holds, same};
 
 fn create(t: &Bench, change: impl FnOnce(&mut QueueCreate)) -> Result<(), Errno> {
     let mut queue = t.queue();
@@ -191,6 +191,29 @@ pub(super) const RULES: &[Rule] = &[
             let done =
                 [t.queue_id, other].map(|queue| t.state_of(queue).map(|state| state.jobs_done));
             same("jobs_done of both", done, [Ok(3), Ok(0)])
+        },
+    ),
+    Rule::kept(
+        AREA,
+        "tells_when_its_last_job_ran",
+        "drm_apu_queue_get_state.start_ns",
+        "start_ns and end_ns are those of the last job, by a clock that goes on, and device_ns is their sum",
+        |t| {
+            let run = || {
+                t.ends(t.submit(|_| ()).succeeds("SUBMIT")?)?;
+                t.state()
+            };
+            let (first, second) = (run()?, run()?);
+            let took = |state: &QueueGetState| state.end_ns.saturating_sub(state.start_ns);
+            let times = [first.start_ns, first.end_ns, second.start_ns, second.end_ns];
+            holds(first.start_ns > 0 && times.is_sorted(), || {
+                format!("two jobs one after the other ran at {times:?}")
+            })?;
+            same(
+                "device_ns after each",
+                (first.device_ns, second.device_ns),
+                (took(&first), took(&first) + took(&second)),
+            )
         },
     ),
 ];

@@ -90,7 +90,7 @@ uapi! {
     #[ioctl(read_write, COMMAND + 0x07, "QUEUE_GET_STATE")]
     struct QueueGetState {
         queue_id: u32, state: u32, status: u32, detail: u32, op: u32, pad: u32,
-        address: u64, jobs_done: u64,
+        address: u64, jobs_done: u64, start_ns: u64, end_ns: u64, device_ns: u64,
     }
     struct Sync { handle: u32, flags: u32, point: u64, }
     struct Run {
@@ -126,7 +126,7 @@ const _: () = {
     assert!(size_of::<QueueCreate>() == 32);
     assert!(offset_of!(QueueCreate, queue_id) == 24);
     assert!(size_of::<QueueDestroy>() == 8);
-    assert!(size_of::<QueueGetState>() == 40);
+    assert!(size_of::<QueueGetState>() == 64);
     assert!(offset_of!(QueueGetState, address) == 24);
     assert!(size_of::<Sync>() == 16);
     assert!(size_of::<Run>() == 32);

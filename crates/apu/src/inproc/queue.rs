@@ -39,6 +39,7 @@ impl Queue {
             op: NO_OP,
             address: 0,
             jobs_done: 0,
+            device_ns: 0,
         };
         Self {
             space,
@@ -236,5 +237,6 @@ fn stopped(error: &Error, jobs_done: u64) -> QueueReport {
         op: error.op(),
         address: error.address(),
         jobs_done,
+        device_ns: 0,
     }
 }

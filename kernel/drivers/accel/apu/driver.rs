@@ -265,7 +265,7 @@ impl drm::Driver for Apu {
 
     const INFO: drm::DriverInfo = drm::DriverInfo {
         major: 1,
-        minor: 2,
+        minor: 3,
         patchlevel: 0,
         name: c"apu",
         desc: c"APU accelerator",

@@ -250,6 +250,9 @@ pub(crate) fn queue_get_state(
     args.op = info.report.op;
     args.address = info.report.address;
     args.jobs_done = info.jobs_done;
+    args.start_ns = info.last.start_ns;
+    args.end_ns = info.last.end_ns;
+    args.device_ns = info.device_ns;
     Ok(0)
 }
 

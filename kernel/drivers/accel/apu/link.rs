@@ -37,6 +37,7 @@ use crate::{
 use kernel::{
     drm::accel::tiny::{
         Device,
+        JobTime,
         Online,
         Outcome,
         Report, //
@@ -314,5 +315,12 @@ fn done(device: &Device<Apu>, done: Done) -> Result {
         status::DEVICE_ERROR => Outcome::Lost(report),
         _ => return Err(EPROTO),
     };
-    device.complete(done.job, outcome).map_err(|_| EPROTO)
+    if done.end_ns < done.start_ns {
+        return Err(EPROTO);
+    }
+    let time = JobTime {
+        start_ns: done.start_ns,
+        end_ns: done.end_ns,
+    };
+    device.complete(done.job, outcome, time).map_err(|_| EPROTO)
 }

@@ -10,6 +10,7 @@
  * 1.1: DRM_APU_PRIORITY_REALTIME; limits of memory and of jobs in &struct drm_apu_query_device.
  * 1.2: DRM_APU_VM_BIND_ASYNC, DRM_APU_VM_BIND_NOREPLACE, DRM_IOCTL_APU_VM_GET_STATE;
  *      DRM_APU_DEVICE_BIND_ASYNC and &drm_apu_query_device.max_pending_binds.
+ * 1.3: &drm_apu_queue_get_state.start_ns, .end_ns and .device_ns.
  */
 #ifndef _UAPI_APU_ACCEL_H_
 #define _UAPI_APU_ACCEL_H_
@@ -454,6 +455,15 @@ struct drm_apu_queue_get_state {
 
 	/** @jobs_done: Output: jobs of this queue that ended well. */
 	__u64 jobs_done;
+
+	/** @start_ns: Output: when the last job that ended began, by the device's clock. */
+	__u64 start_ns;
+
+	/** @end_ns: Output: when it ended, by the same clock. */
+	__u64 end_ns;
+
+	/** @device_ns: Output: time of the device that all jobs of this queue took together. */
+	__u64 device_ns;
 };
 
 /** DRM_APU_SYNC_TIMELINE - &drm_apu_sync.point counts; else the syncobj is binary. */

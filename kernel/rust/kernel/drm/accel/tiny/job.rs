@@ -81,6 +81,15 @@ impl Default for Report {
     }
 }
 
+/// When a job ran, by the device's clock. All 0 if the device doesn't tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JobTime {
+    /// When it began, in nanoseconds.
+    pub start_ns: u64,
+    /// When it ended, not before that.
+    pub end_ns: u64,
+}
+
 /// How a job ended.
 #[derive(Clone, Copy)]
 pub enum Outcome {
@@ -244,8 +253,9 @@ impl<D: Driver> Running<D> {
 
 impl<D: Driver> Device<D> {
     /// Tells that a job has ended. [`ENOENT`] when it isn't running: it has ended before.
-    pub fn complete(&self, id: JobId, outcome: Outcome) -> Result {
+    pub fn complete(&self, id: JobId, outcome: Outcome, time: JobTime) -> Result {
         let (core, running) = self.engine.lock().take(id).ok_or(ENOENT)?;
+        running.queue.took(time);
         self.end(core, running, outcome);
         Ok(())
     }

@@ -65,6 +65,7 @@ pub use self::{
     file::File,
     job::{
         JobId,
+        JobTime,
         Outcome,
         Report, //
     },

@@ -3,7 +3,10 @@
 //! Queues: jobs that start and end in order, and what stopped them.
 
 use super::{
-    job::Job,
+    job::{
+        Job,
+        JobTime, //
+    },
     usage::Usage,
     vm::Vm,
     Device,
@@ -89,6 +92,10 @@ pub struct QueueInfo {
     pub report: Report,
     /// Jobs that ended well.
     pub jobs_done: u64,
+    /// When the last job ran that the device told of.
+    pub last: JobTime,
+    /// Time of the device that all jobs took together, in nanoseconds.
+    pub device_ns: u64,
 }
 
 struct Status {
@@ -127,6 +134,8 @@ impl<D: Driver> Queue<D> {
                         state: QueueState::Ok,
                         report: Report::default(),
                         jobs_done: 0,
+                        last: JobTime::default(),
+                        device_ns: 0,
                     },
                     closed: false,
                     jobs: 0,
@@ -179,6 +188,15 @@ impl<D: Driver> Queue<D> {
     /// Counts a job that ended well.
     pub(super) fn job_done(&self) {
         self.status.lock().info.jobs_done += 1;
+    }
+
+    /// Keeps when a job ran.
+    pub(super) fn took(&self, time: JobTime) {
+        let info = &mut self.status.lock().info;
+        info.last = time;
+        info.device_ns = info
+            .device_ns
+            .saturating_add(time.end_ns.saturating_sub(time.start_ns));
     }
 
     /// Counts a job in, or fails with [`EAGAIN`] when too many wait.
