@@ -227,3 +227,26 @@ fn administrators_are_told_of_hardware_that_fails() {
         },
     );
 }
+
+#[test]
+fn debugfs_shows_what_runs_where() {
+    with_hardware("debugfs_shows_what_runs_where", |hardware, _| {
+        let folder = Path::new("/sys/kernel/debug/apu.apu-sim");
+        let shows = |file: &str, part: &str| {
+            let text = std::fs::read_to_string(folder.join(file)).unwrap();
+            assert!(text.contains(part), "no {part:?} in {file}:\n{text}");
+        };
+        let hanging = hardware.start(&["--hang-after-runs=1"]);
+        let bench = Bench::new(Node::open(Path::new(&device::name())).unwrap()).unwrap();
+        bench.works(1).unwrap();
+        let hangs = bench.submit(|_| ()).unwrap();
+        shows("cores", "core 0: job ");
+        shows("queues", ": Normal, Ok, 1 jobs done in ");
+        shows("queues", " us, 1 queued, timeout 5000 ms\n");
+        shows("vms", "BO offset 0x0, Some(ReadWrite)\n");
+        shows("driver", " ago, out, 432 bytes: 41 50 55 31 07 00 ");
+        drop(hanging);
+        bench.ends(hangs).unwrap();
+        shows("queues", ": Normal, DeviceLost, 1 jobs done in ");
+    });
+}

@@ -26,7 +26,6 @@ use crate::{
 };
 use core::ops::Range;
 use kernel::{
-    devcoredump::Dump,
     device::{
         self,
         Bound,
@@ -250,8 +249,8 @@ impl Driver for Apu {
         self.link.cut();
     }
 
-    fn dump(&self, dump: &mut Dump) -> fmt::Result {
-        self.link.history.write(dump)
+    fn dump(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.link.history.write(out)
     }
 }
 

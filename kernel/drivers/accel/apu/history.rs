@@ -3,7 +3,6 @@
 //! The last messages in both directions, for whoever looks into a failure.
 
 use kernel::{
-    devcoredump::Dump,
     fmt::{
         self,
         Write, //
@@ -82,10 +81,10 @@ impl History {
     }
 
     /// Writes all, the oldest one first.
-    pub(crate) fn write(&self, dump: &mut Dump) -> fmt::Result {
-        writeln!(dump, "messages:")?;
+    pub(crate) fn write(&self, out: &mut dyn Write) -> fmt::Result {
+        writeln!(out, "messages:")?;
         for record in (0..LENGTH).filter_map(|age| self.oldest(age)) {
-            record.write(dump)?;
+            record.write(out)?;
         }
         Ok(())
     }
@@ -98,21 +97,21 @@ impl History {
 }
 
 impl Record {
-    fn write(&self, dump: &mut Dump) -> fmt::Result {
+    fn write(&self, out: &mut dyn Write) -> fmt::Result {
         let direction = match self.direction {
             Direction::Out => "out",
             Direction::In => "in",
         };
         let start = self.start.get(..self.length).unwrap_or(&self.start);
         write!(
-            dump,
+            out,
             "  {} us ago, {direction}, {} bytes:",
             self.at.elapsed().as_micros_ceil(),
             self.length
         )?;
         for byte in start {
-            write!(dump, " {byte:02x}")?;
+            write!(out, " {byte:02x}")?;
         }
-        writeln!(dump)
+        writeln!(out)
     }
 }

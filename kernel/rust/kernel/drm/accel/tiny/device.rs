@@ -8,6 +8,7 @@ use super::{
         JobId,
         Running, //
     },
+    queue::Standing,
     vm::Space,
     Driver,
     Online, //
@@ -53,6 +54,9 @@ pub struct Device<D: Driver> {
     last_job: Atomic<u64>,
     #[pin]
     pub(super) spaces: Mutex<Spaces<D>>,
+    /// Of all living queues.
+    #[pin]
+    pub(super) queues: Mutex<KVec<Arc<Standing>>>,
     #[pin]
     pub(super) engine: Mutex<Engine<D>>,
 }
@@ -98,6 +102,7 @@ impl<D: Driver> Device<D> {
                 limit: 0,
                 last_id: 0,
             }),
+            queues <- new_mutex!(KVec::new()),
             engine <- new_mutex!(Engine {
                 online: None,
                 losses: 0,

@@ -10,7 +10,6 @@ use super::{
     JobId, //
 };
 use crate::{
-    devcoredump::Dump,
     device::Bound,
     drm,
     fmt,
@@ -143,8 +142,9 @@ pub trait Driver:
     /// Cuts the device off: from now on it must reach no memory, and what it says is ignored.
     fn reset(&self);
 
-    /// Adds to a core dump what this driver knows of the time before a failure. May sleep.
-    fn dump(&self, _dump: &mut Dump) -> fmt::Result {
+    /// Adds to a core dump, or to what debugfs shows, what this driver knows of the past. It may
+    /// sleep.
+    fn dump(&self, _out: &mut dyn fmt::Write) -> fmt::Result {
         Ok(())
     }
 }

@@ -64,10 +64,7 @@ impl<D: Driver> Crash<D> {
         recovery: Recovery,
     ) -> Option<Self> {
         let device = engine.running().next()?.device();
-        let seats = engine
-            .seats
-            .each_ref()
-            .map(|seat| seat.as_ref().map(Running::seat));
+        let seats = engine.seats();
         Some(Self {
             device,
             reason,
@@ -96,12 +93,7 @@ impl<D: Driver> Crash<D> {
     fn write(&self, dump: &mut Dump) -> fmt::Result {
         writeln!(dump, "driver: {}", D::INFO.name.to_str().unwrap_or(""))?;
         writeln!(dump, "reason: {}", self.reason)?;
-        for (core, seat) in self.seats.iter().enumerate() {
-            if let Some(seat) = seat {
-                write!(dump, "core {core}: ")?;
-                seat.write(dump)?;
-            }
-        }
+        write_seats(&self.seats, dump)?;
         let device: &Device<D> = &self.device;
         for space in device.spaces.lock().list.iter() {
             space.write(dump)?;
@@ -110,8 +102,27 @@ impl<D: Driver> Crash<D> {
     }
 }
 
+impl<D: Driver> Engine<D> {
+    /// What the jobs on the cores are.
+    pub(super) fn seats(&self) -> [Option<Seat>; MAX_CORES] {
+        let seats = self.seats.each_ref();
+        seats.map(|seat| seat.as_ref().map(Running::seat))
+    }
+}
+
+/// Writes what runs on each core.
+pub(super) fn write_seats(seats: &[Option<Seat>], out: &mut dyn Write) -> fmt::Result {
+    for (core, seat) in seats.iter().enumerate() {
+        if let Some(seat) = seat {
+            write!(out, "core {core}: ")?;
+            seat.write(out)?;
+        }
+    }
+    Ok(())
+}
+
 impl Seat {
-    fn write(&self, dump: &mut Dump) -> fmt::Result {
+    fn write(&self, dump: &mut dyn Write) -> fmt::Result {
         writeln!(
             dump,
             "job {} on vm {}, {} ms of {} ms{}",

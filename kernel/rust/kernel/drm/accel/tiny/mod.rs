@@ -28,6 +28,7 @@
 mod bind;
 mod bind_queue;
 mod bo;
+mod debug;
 mod device;
 mod driver;
 mod dump;

@@ -22,6 +22,10 @@ use crate::{
             Reaper, //
         }, //
     },
+    fmt::{
+        self,
+        Write, //
+    },
     module::this_module,
     prelude::*,
     sync::{
@@ -105,13 +109,64 @@ struct Status {
     jobs: usize,
 }
 
-/// A queue of jobs on a VM. The entity goes before the VM.
+/// How a queue does, as the queue itself and the device's table hold it.
 #[pin_data]
+pub(super) struct Standing {
+    vm: u32,
+    priority: Priority,
+    timeout: Delta,
+    #[pin]
+    status: SpinLock<Status>,
+}
+
+impl Standing {
+    fn new(vm: u32, config: &QueueConfig) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                vm,
+                priority: config.priority,
+                timeout: config.timeout,
+                status <- new_spinlock!(Status {
+                    info: QueueInfo {
+                        state: QueueState::Ok,
+                        report: Report::default(),
+                        jobs_done: 0,
+                        last: JobTime::default(),
+                        device_ns: 0,
+                    },
+                    closed: false,
+                    jobs: 0,
+                }),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// One line about it.
+    pub(super) fn write(&self, out: &mut dyn Write) -> fmt::Result {
+        let (info, jobs) = {
+            let status = self.status.lock();
+            (status.info, status.jobs)
+        };
+        writeln!(
+            out,
+            "queue on vm {}: {:?}, {:?}, {} jobs done in {} us, {jobs} queued, timeout {} ms",
+            self.vm,
+            self.priority,
+            info.state,
+            info.jobs_done,
+            info.device_ns / 1000,
+            self.timeout.as_millis()
+        )
+    }
+}
+
+/// A queue of jobs on a VM. The entity goes before the VM.
+#[pin_data(PinnedDrop)]
 pub(super) struct Queue<D: Driver> {
     entity: Entity<Job<D>>,
     pub(super) timeout: Delta,
-    #[pin]
-    status: SpinLock<Status>,
+    standing: Arc<Standing>,
     reaper: Arc<Reaper>,
     pub(super) vm: Arc<Vm<D>>,
     pub(super) usage: Arc<Usage>,
@@ -125,27 +180,22 @@ impl<D: Driver> Queue<D> {
             let schedulers = vm.device.schedulers(config.core_mask)?;
             Entity::new(config.priority.into(), &schedulers, owner)?
         };
-        Arc::pin_init(
+        let standing = Standing::new(vm.number(), &config)?;
+        let queue = Arc::pin_init(
             pin_init!(Self {
                 entity,
                 timeout: config.timeout,
-                status <- new_spinlock!(Status {
-                    info: QueueInfo {
-                        state: QueueState::Ok,
-                        report: Report::default(),
-                        jobs_done: 0,
-                        last: JobTime::default(),
-                        device_ns: 0,
-                    },
-                    closed: false,
-                    jobs: 0,
-                }),
+                standing,
                 reaper,
                 vm,
                 usage,
             }),
             GFP_KERNEL_ACCOUNT,
-        )
+        )?;
+        let mut queues = queue.device().queues.lock();
+        queues.push(queue.standing.clone(), GFP_KERNEL_ACCOUNT)?;
+        drop(queues);
+        Ok(queue)
     }
 
     pub(super) fn device(&self) -> &Device<D> {
@@ -158,18 +208,18 @@ impl<D: Driver> Queue<D> {
 
     /// How the queue does.
     pub(super) fn info(&self) -> QueueInfo {
-        self.status.lock().info
+        self.standing.status.lock().info
     }
 
     /// Jobs that have not been freed.
     pub(super) fn queued(&self) -> usize {
-        self.status.lock().jobs
+        self.standing.status.lock().jobs
     }
 
     /// Fails with [`ECANCELED`] when the queue takes no more jobs, or its VM is unusable.
     pub(super) fn check(&self) -> Result {
         self.vm.binds.check()?;
-        let status = self.status.lock();
+        let status = self.standing.status.lock();
         if status.closed || status.info.state != QueueState::Ok {
             return Err(ECANCELED);
         }
@@ -178,7 +228,7 @@ impl<D: Driver> Queue<D> {
 
     /// Stops the queue; the first reason stays.
     pub(super) fn fail(&self, state: QueueState, report: Report) {
-        let info = &mut self.status.lock().info;
+        let info = &mut self.standing.status.lock().info;
         if info.state == QueueState::Ok {
             info.state = state;
             info.report = report;
@@ -187,12 +237,12 @@ impl<D: Driver> Queue<D> {
 
     /// Counts a job that ended well.
     pub(super) fn job_done(&self) {
-        self.status.lock().info.jobs_done += 1;
+        self.standing.status.lock().info.jobs_done += 1;
     }
 
     /// Keeps when a job ran.
     pub(super) fn took(&self, time: JobTime) {
-        let info = &mut self.status.lock().info;
+        let info = &mut self.standing.status.lock().info;
         info.last = time;
         info.device_ns = info
             .device_ns
@@ -201,7 +251,7 @@ impl<D: Driver> Queue<D> {
 
     /// Counts a job in, or fails with [`EAGAIN`] when too many wait.
     pub(super) fn job_enters(&self) -> Result {
-        let mut status = self.status.lock();
+        let mut status = self.standing.status.lock();
         if status.jobs >= D::LIMITS.queued_jobs {
             return Err(EAGAIN);
         }
@@ -211,12 +261,12 @@ impl<D: Driver> Queue<D> {
 
     /// Counts a job out.
     pub(super) fn job_leaves(&self) {
-        self.status.lock().jobs -= 1;
+        self.standing.status.lock().jobs -= 1;
     }
 
     /// Ends all its jobs: what runs is cancelled, what waits fails when its turn comes.
     pub(super) fn close(&self) {
-        self.status.lock().closed = true;
+        self.standing.status.lock().closed = true;
         self.device().cancel_jobs_of(self);
     }
 
@@ -227,6 +277,14 @@ impl<D: Driver> Queue<D> {
         if let Some(last) = Arc::into_unique_or_drop(self) {
             reaper.reap(Arc::from(last));
         }
+    }
+}
+
+#[pinned_drop]
+impl<D: Driver> PinnedDrop for Queue<D> {
+    fn drop(self: Pin<&mut Self>) {
+        let mut queues = self.device().queues.lock();
+        queues.retain(|other| !Arc::ptr_eq(other, &self.standing));
     }
 }
 

@@ -3,6 +3,7 @@
 //! From the state of a device to a node that can be opened, and back.
 
 use super::{
+    debug::Files,
     Device,
     Driver, //
 };
@@ -15,12 +16,16 @@ use crate::{
 };
 
 /// A device that user space knows.
-struct Registered<D: Driver>(drm::Registration<'static, D>);
+struct Registered<D: Driver> {
+    /// Those who look for faults can do without.
+    _files: Option<Files<D>>,
+    registration: drm::Registration<'static, D>,
+}
 
 impl<D: Driver> Drop for Registered<D> {
     /// The jobs end before the node goes.
     fn drop(&mut self) {
-        self.0.device().lose();
+        self.registration.device().lose();
     }
 }
 
@@ -42,8 +47,12 @@ where
         // been unbound. If that fails it is dropped at once.
         let registration =
             unsafe { drm::Registration::new(bound, device, pin_init::init_zeroed::<()>(), 0)? };
-        let device = registration.device().into();
-        devres::register(parent, Registered(registration), GFP_KERNEL)?;
+        let device: ARef<drm::Device<D>> = registration.device().into();
+        let registered = Registered {
+            _files: Files::new(&device).ok(),
+            registration,
+        };
+        devres::register(parent, registered, GFP_KERNEL)?;
         Ok(device)
     }
 }

@@ -24,7 +24,6 @@ use super::{
     Driver, //
 };
 use crate::{
-    devcoredump::Dump,
     drm::{
         self,
         gem::shmem,
@@ -264,8 +263,8 @@ impl<D: Driver> Space<D> {
         }
     }
 
-    /// Writes what is mapped into a core dump.
-    pub(super) fn write(&self, dump: &mut Dump) -> fmt::Result {
+    /// Writes what is mapped.
+    pub(super) fn write(&self, dump: &mut dyn Write) -> fmt::Result {
         writeln!(dump, "vm {}: {:#x?}", self.id, self.va)?;
         let Ok((mappings, _)) = self.snapshot() else {
             return Ok(());
