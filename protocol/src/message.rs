@@ -17,6 +17,8 @@
 //! How device addresses become memory is the device's to say ([`HelloAck::addressing`]): it is told
 //! of every mapping, or it walks page tables, or something outside of it translates.
 //!
+//! From version 2 on the firmware may send a [`Log`] at any time after [`HelloAck`].
+//!
 //! A later [`Hello`] is a reset: the firmware forgets all VMs and jobs, and no [`Done`] of an
 //! earlier job comes after the new [`HelloAck`].
 
@@ -32,11 +34,13 @@ pub const MAX_MESSAGE: usize = 496;
 /// Oldest protocol version that this source speaks.
 pub const VERSION_MIN: u32 = 1;
 /// Newest protocol version that this source speaks.
-pub const VERSION_MAX: u32 = 1;
+pub const VERSION_MAX: u32 = 2;
 /// Most segments that one job can name.
 pub const MAX_SEGMENTS: usize = 24;
 /// Bytes of a target name, zero padded.
 pub const TARGET_NAME: usize = 32;
+/// Bytes of a line of the firmware's log, zero padded.
+pub const LOG_TEXT: usize = 112;
 
 /// Starts every message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -77,6 +81,8 @@ pub mod kind {
     pub const DONE: u16 = 0x103;
     /// [`super::Fault`].
     pub const FAULT: u16 = 0x104;
+    /// [`super::Log`].
+    pub const LOG: u16 = 0x105;
 }
 
 /// Host to firmware: the versions that the host speaks.
@@ -320,6 +326,30 @@ pub struct Fault {
     pub kind: u32,
 }
 
+/// Values of [`Log::level`].
+pub mod log_level {
+    /// Something failed.
+    pub const ERROR: u32 = 0;
+    /// A job or a message was not as it should be.
+    pub const WARNING: u32 = 1;
+    /// What happens anyway.
+    pub const INFO: u32 = 2;
+}
+
+/// Firmware to host, from version 2: a line for whoever looks into a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Log {
+    /// When, by the clock of [`Done::start_ns`].
+    pub time_ns: u64,
+    /// One of [`log_level`].
+    pub level: u32,
+    /// Zero.
+    pub pad: u32,
+    /// UTF-8, zero padded.
+    pub text: [u8; LOG_TEXT],
+}
+
 // Sizes and offsets are the contract: a change here is a new protocol version.
 const _: () = {
     use core::mem::{offset_of, size_of};
@@ -344,5 +374,6 @@ const _: () = {
     assert!(size_of::<Done>() == 48);
     assert!(offset_of!(Done, start_ns) == 32);
     assert!(size_of::<Fault>() == 8);
+    assert!(size_of::<Log>() == 16 + LOG_TEXT);
     assert!(size_of::<Header>() + size_of::<Run>() <= MAX_MESSAGE);
 };

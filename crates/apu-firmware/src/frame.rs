@@ -1,7 +1,7 @@
 //! Framing: bytes to typed messages and back.
 
 use apu_proto::message::{
-    Cancel, Done, Fault, Header, Hello, HelloAck, MAGIC, MAX_MESSAGE, Map, Run, Sync, SyncAck,
+    Cancel, Done, Fault, Header, Hello, HelloAck, Log, MAGIC, MAX_MESSAGE, Map, Run, Sync, SyncAck,
     Unmap, VmCreate, VmDestroy, kind, status,
 };
 use core::mem::size_of;
@@ -128,6 +128,7 @@ bodies! {
     SyncAck = SYNC_ACK,
     Done = DONE,
     Fault = FAULT,
+    Log = LOG,
 }
 
 /// One message ready to send.

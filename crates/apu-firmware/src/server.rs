@@ -92,6 +92,7 @@ pub struct Server<'s, M, const VMS: usize, const JOBS: usize> {
     /// Living VMs; 0 is a free place.
     vms: [u32; VMS],
     state: State,
+    version: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,7 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
             jobs: [0; JOBS],
             vms: [0; VMS],
             state: State::New,
+            version: 0,
         }
     }
 
@@ -163,8 +165,9 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
         let newest = VERSION_MAX.min(hello.version_max);
         let common = newest >= VERSION_MIN.max(hello.version_min);
         self.state = if common { State::Greeted } else { State::New };
+        self.version = if common { newest } else { 0 };
         Action::Reply(Frame::new(&HelloAck {
-            version: if common { newest } else { 0 },
+            version: self.version,
             version_min: VERSION_MIN,
             version_max: VERSION_MAX,
             core_count: self.device.core_count,
@@ -182,6 +185,11 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
     /// What it was given to map memory with.
     pub fn memory(&self) -> &M {
         &self.memory
+    }
+
+    /// The version that was agreed on, or 0.
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     /// Whether a version is agreed on and nothing has failed since.

@@ -3,10 +3,13 @@
 use crate::Error;
 use crate::inject::{Injector, hostile_messages};
 use crate::wire::Wire;
+use apu_firmware::frame::Frame;
 use apu_firmware::memory::AddressSpace;
 use apu_firmware::{Alone, Job, Slots};
 use apu_kernels::Isa;
+use apu_proto::message::{LOG_TEXT, Log, log_level};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tracing::{debug, error, info};
@@ -49,9 +52,29 @@ pub struct Shared {
     pub isa: Isa,
     /// When the device's clock was 0.
     pub epoch: Instant,
+    /// Whether the driver takes lines of a log.
+    pub logs: AtomicBool,
 }
 
 impl Shared {
+    /// Sends a line of the log, as far as it fits, if the driver takes any.
+    pub fn log(&self, level: u32, line: &str) {
+        if !self.logs.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut text = [0; LOG_TEXT];
+        for (to, from) in text.iter_mut().zip(line.bytes()) {
+            *to = from;
+        }
+        let log = Log {
+            time_ns: self.now_ns(),
+            level,
+            pad: 0,
+            text,
+        };
+        report(self.wire.send(Frame::new(&log).as_bytes()));
+    }
+
     fn now_ns(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
@@ -133,7 +156,11 @@ fn run(shared: &Shared, job: &Job, space: Option<&impl AddressSpace>, before_ope
             let end = shared.now_ns();
             match &result {
                 Ok(()) => debug!(job = job.id(), vm = job.vm(), ns = end - start, "done"),
-                Err(error) => info!(job = job.id(), vm = job.vm(), %error, "failed"),
+                Err(error) => {
+                    info!(job = job.id(), vm = job.vm(), %error, "failed");
+                    let line = format!("job {} on vm {}: {error}", job.id(), job.vm());
+                    shared.log(log_level::WARNING, &line);
+                }
             }
             job.done(&result, start..end)
         }

@@ -9,9 +9,10 @@ use crate::wire::Wire;
 use apu_firmware::frame::Frame;
 use apu_firmware::{Action, Device, Server, Slots};
 use apu_kernels::Isa;
-use apu_proto::message::MAX_MESSAGE;
+use apu_proto::message::{MAX_MESSAGE, log_level};
 use std::cell::Cell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -111,6 +112,7 @@ impl<P: Platform> Crew<P> {
                 injector: Injector::new(options.faults),
                 isa: options.isa,
                 epoch: Instant::now(),
+                logs: AtomicBool::new(false),
             },
             cores: Cores::new(options.cores),
             helm: Mutex::new(Helm {
@@ -129,7 +131,7 @@ impl<P: Platform> Crew<P> {
         let at_helm = Cell::new(None);
         loop {
             let mut helm = at_helm.take().unwrap_or_else(|| self.take_helm());
-            let Some(task) = helm.next_job() else {
+            let Some(task) = helm.next_job(&self.shared) else {
                 return;
             };
             let given = self.cores.give(&self.shared, task);
@@ -156,9 +158,9 @@ impl<P: Platform> Crew<P> {
 
 impl<P: Platform> Helm<P> {
     /// Takes messages until one brings a job; [`None`] when the device is gone.
-    fn next_job(&mut self) -> Option<Task<P::Space>> {
+    fn next_job(&mut self, shared: &Shared) -> Option<Task<P::Space>> {
         while !self.over {
-            match self.take_message() {
+            match self.take_message(shared) {
                 Ok(Some(task)) => return Some(task),
                 Ok(None) => {}
                 Err(error) => self.end(Err(error)),
@@ -167,7 +169,7 @@ impl<P: Platform> Helm<P> {
         None
     }
 
-    fn take_message(&mut self) -> Result<Option<Task<P::Space>>, Error> {
+    fn take_message(&mut self, shared: &Shared) -> Result<Option<Task<P::Space>>, Error> {
         let mut buffer = [0; MAX_MESSAGE];
         let Some(message) = self.wire.receive(&mut buffer)? else {
             info!("the device is gone");
@@ -178,6 +180,13 @@ impl<P: Platform> Helm<P> {
             Ok(Action::Nothing) => {}
             Ok(Action::Reply(reply)) => {
                 self.wire.send(reply.as_bytes())?;
+                let logs = self.server.version() >= 2;
+                if shared.logs.swap(logs, Ordering::Relaxed) != logs {
+                    shared.log(
+                        log_level::INFO,
+                        concat!("apu-simd ", env!("CARGO_PKG_VERSION")),
+                    );
+                }
                 if !self.greeted && self.server.is_online() {
                     self.greeted = true;
                     self.wire.settle()?;

@@ -244,6 +244,8 @@ fn debugfs_shows_what_runs_where() {
         shows("queues", ": Normal, Ok, 1 jobs done in ");
         shows("queues", " us, 1 queued, timeout 5000 ms\n");
         shows("vms", "BO offset 0x0, Some(ReadWrite)\n");
+        shows("driver", "firmware log:\n");
+        shows("driver", " us, info: apu-simd ");
         shows("driver", " ago, out, 432 bytes: 41 50 55 31 07 00 ");
         drop(hanging);
         bench.ends(hangs).unwrap();

@@ -7,7 +7,8 @@
 //! * [`link`]: one connection to the firmware, from greeting to loss.
 //! * [`envelope`]: messages on their way; [`message`] is the protocol itself, one source for kernel
 //!   and firmware.
-//! * [`history`]: the last messages, for core dumps.
+//! * [`history`] and [`log`]: the last messages and the firmware's last words, for core dumps and
+//!   debugfs.
 //! * [`transport`]: what carries messages; [`sim`] is a process that plays the device, [`rpmsg`] a
 //!   remote processor.
 //! * [`memory`]: how the device reaches pages: by [`tokens`], by a [`page_table`] as [`pte`] has
@@ -21,6 +22,7 @@ mod ioctl;
 #[cfg(CONFIG_IOMMU_API)]
 mod iommu;
 mod link;
+mod log;
 mod memory;
 #[allow(
     dead_code,

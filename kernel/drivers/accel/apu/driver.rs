@@ -250,6 +250,7 @@ impl Driver for Apu {
     }
 
     fn dump(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.link.log.write(out)?;
         self.link.history.write(out)
     }
 }

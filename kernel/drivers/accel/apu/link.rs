@@ -16,6 +16,7 @@ use crate::{
         Direction,
         History, //
     },
+    log::Lines,
     memory::Memory,
     message::{
         kind,
@@ -70,6 +71,8 @@ pub(crate) struct Link {
     transport: Arc<dyn Transport>,
     #[pin]
     pub(crate) history: History,
+    #[pin]
+    pub(crate) log: Lines,
     memory: Arc<dyn Memory>,
     #[pin]
     state: Mutex<State>,
@@ -101,6 +104,7 @@ impl Link {
         pin_init!(Self {
             transport,
             history <- History::new(),
+            log <- Lines::new(),
             memory,
             state <- new_mutex!(State {
                 connection: 0,
@@ -140,6 +144,11 @@ impl Link {
             Phase::Online(ack) => Some(*ack),
             _ => None,
         }
+    }
+
+    /// The version that is spoken, or 0.
+    fn version(&self) -> u32 {
+        self.greeting().map_or(0, |ack| ack.version)
     }
 
     /// The connection that messages are for now, or [`ENODEV`].
@@ -209,6 +218,10 @@ impl Link {
             kind::HELLO_ACK => self.hello_ack(device, parse(body)?),
             kind::SYNC_ACK => self.sync_ack(parse(body)?),
             kind::DONE => done(device, parse(body)?),
+            kind::LOG if self.version() >= 2 => {
+                self.log.add(parse(body)?);
+                Ok(())
+            }
             kind::FAULT => {
                 let fault: Fault = parse(body)?;
                 pr_err!(
