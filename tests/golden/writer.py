@@ -119,7 +119,8 @@ def _operator(model, index, operator, inputs, outputs):
     result = schema.OperatorT()
     result.opcodeIndex = _code(model, operator)
     result.inputs, result.outputs = [index[t] for t in inputs], [index[t] for t in outputs]
-    result.intermediates = [index[t] for t in operator.intermediates]
+    if operator.intermediates:
+        result.intermediates = [index[t] for t in operator.intermediates]
     if operator.custom is not None:
         result.customOptions = np.frombuffer(operator.options, np.uint8)
     elif operator.options is not None:

@@ -10,6 +10,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 /// A model, its inputs for several runs, and the outputs that it must have.
+#[derive(PartialEq, Eq)]
 pub struct Case {
     /// "KIND/NN".
     pub name: String,
@@ -31,6 +32,7 @@ impl Case {
 }
 
 /// The tensors of all runs, one after the other.
+#[derive(PartialEq, Eq)]
 pub struct Stack {
     /// Tensors in it.
     pub runs: usize,

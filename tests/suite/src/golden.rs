@@ -65,6 +65,24 @@ pub fn failures_in(folder: &Path, numerics: Numerics) -> Vec<String> {
         .collect()
 }
 
+/// The stored cases that the archives in a folder have otherwise or not at all.
+pub fn unlike_in(drawn: &Path) -> Vec<String> {
+    let unlike = |path: PathBuf| {
+        let name = path.file_name().expect("an archive has a name");
+        let mut drawn = Archive::open(&drawn.join(name));
+        let mut stored = Archive::open(&path);
+        let kinds = stored.kinds().into_iter();
+        let unlike = kinds.flat_map(|kind| {
+            let (stored, drawn) = (stored.cases(&kind), drawn.cases(&kind));
+            let unlike = stored.into_iter().filter(|case| !drawn.contains(case));
+            unlike.map(|case| case.name).collect::<Vec<_>>()
+        });
+        let named = unlike.map(|case| format!("{}: {case}", name.display()));
+        named.collect::<Vec<_>>()
+    };
+    archives_in(&folder()).flat_map(unlike).collect()
+}
+
 fn failures_of(path: &Path, numerics: Numerics) -> Vec<String> {
     let mut archive = Archive::open(path);
     let kinds = archive.kinds();

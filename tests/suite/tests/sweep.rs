@@ -8,6 +8,8 @@ use suite::litert::LiteRt;
 use suite::skip::or_skip;
 
 const SEED: &str = "1";
+/// The script's own.
+const STORED_SEED: &str = "20";
 
 #[test]
 fn every_operator_equals_litert_on_fresh_cases() {
@@ -17,6 +19,17 @@ fn every_operator_equals_litert_on_fresh_cases() {
 #[test]
 fn every_operator_equals_xnnpack_on_fresh_cases() {
     sweep(Numerics::Xnnpack);
+}
+
+#[test]
+fn the_script_makes_the_stored_vectors_again() {
+    or_skip("the script makes the stored vectors again", || {
+        let folder = tempfile::tempdir().expect("a folder for the cases");
+        LiteRt::find()?.draw_cases(STORED_SEED, Numerics::Tflite, folder.path());
+        let unlike = golden::unlike_in(folder.path());
+        assert!(unlike.is_empty(), "{}", unlike.join("\n"));
+        Ok(())
+    });
 }
 
 fn sweep(numerics: Numerics) {
