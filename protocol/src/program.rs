@@ -715,8 +715,8 @@ pub struct ArgMax {
     pub inner: u32,
 }
 
-/// BATCH_MATMUL of int8: `output[i, j] = Σ (a[i, k] − za)(b[j, k] − zb)`, rescaled as a convolution's
-/// sum. The rows of b are the columns of the product's second factor.
+/// BATCH_MATMUL: `output[i, j] = Σ (a[i, k] − za)(b[j, k] − zb)`, rescaled as a convolution's sum. The
+/// rows of b are the columns of the product's second factor.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[allow(missing_docs)]
@@ -735,9 +735,14 @@ pub struct BatchMatmul {
     pub a_zero_point: i32,
     pub b_zero_point: i32,
     pub output_zero_point: i32,
+    /// With [`Rounding::EVEN`] the bits of an f32 factor.
     pub multiplier: i32,
-    /// Positive to the left.
+    /// Positive to the left; 0 with such a factor.
     pub shift: i32,
+    /// Int8 or Int16; of the latter zero points are 0.
+    pub dtype: u32,
+    /// [`Rounding::AWAY`], which int16 takes for what it has alone, or for int8 [`Rounding::EVEN`].
+    pub rounding: u32,
 }
 
 /// SELECT and SELECT_V2.
@@ -911,7 +916,7 @@ const _: () = {
     assert!(size_of::<ResizeBilinear>() == 44);
     assert!(size_of::<Reduce>() == 36);
     assert!(size_of::<ArgMax>() == 24);
-    assert!(size_of::<BatchMatmul>() == 52);
+    assert!(size_of::<BatchMatmul>() == 60);
     assert!(size_of::<Select>() == 40);
     assert!(size_of::<Cast>() == 12);
     assert!(size_of::<FloatFunction>() == 8);

@@ -58,13 +58,14 @@ OPERATORS = {
     | {f"v2_{k}": (layout.padv2, k, layout.PAD) for k in [*BYTES, "float32"]},
     "mean": {k: (layout.mean, k, layout.MEAN) for k in QUANTISED},
     "unary": {f"{b.lower()}_{k}": (unary.unary, (b, k), []) for b, k in unary.KINDS},
-    "binary": {f"{b.lower()}_{k}": (binary.binary, (b, k), binary.SHAPES) for b, k in binary.KINDS},
+    "binary": {f"{b.lower()}_{k}": (binary.binary, (b, k), binary.SHAPES) for b, k in binary.KINDS}
+    | {f"{b.lower()}_int16_shifted": (binary.shifted, b, []) for b in ("ADD", "SUB")},
     "moves": {f"{name}_int8": (function, "int8", []) for name, function in moves.FUNCTIONS.items()}
     | {f"{name}_int32": (moves.FUNCTIONS[name], "int32", []) for name in ("concatenation", "strided_slice", "gather")}
     | {"concatenation_rescaled_uint8": (moves.concatenation_rescaled, "uint8", [])},
     "resize_bilinear": {k: (moves.resize_bilinear, k, []) for k in [*BYTES, "int16", "float32"]},
     "transpose_conv": {k: (convolution.transpose_conv, k, []) for k in WEIGHTED},
-    "batch_matmul": {"int8": (matrices.batch_matmul, "int8", [])},
+    "batch_matmul": {k: (matrices.batch_matmul, k, []) for k in ("int8", "int16")},
     "reductions": {f"{b.lower()}_{k}": (glue.reduction, (b, k), []) for b, k in glue.REDUCTIONS}
     | {f"add_n_{k}": (glue.add_n, k, []) for k in ("float32", "int32")}
     | {f"{b.lower()}_{k}": (glue.search, (b, k), []) for b, k in glue.SEARCHES},
@@ -79,10 +80,9 @@ OPERATORS = {
 }
 
 
-# XNNPACK's float32 isn't the same on every processor, of BATCH_MATMUL it takes some only, and
-# LiteRT's optimised kernels for int16 are others yet.
+# XNNPACK's float32 isn't the same on every processor, and LiteRT's optimised kernels for int16 are others
+# yet.
 UNLIKE = {
-    "batch_matmul": ["int8"],
     "quantize": ["float32_to_int16"],
     "wide": ["fully_connected_per_tensor"],
     "resize_bilinear": ["float32"],

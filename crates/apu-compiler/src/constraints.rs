@@ -258,6 +258,21 @@ pub const CONSTRAINTS: &[Constraint] = &[
         broken: operands::storage,
     },
     Constraint {
+        name: "numerics",
+        operators: &[
+            Opcode::ELU,
+            Opcode::EXP,
+            Opcode::GELU,
+            Opcode::LOG,
+            Opcode::LOGISTIC,
+            Opcode::LOG_SOFTMAX,
+            Opcode::SOFTMAX,
+            Opcode::TANH,
+        ],
+        needed: "a quantised type: of float32 LiteRT's answer is up to the machine's C library, or for xnnpack its processor",
+        broken: support::transcendental,
+    },
+    Constraint {
         name: "types",
         operators: ARITHMETIC_OF_BYTES,
         needed: "activations that are all int8 or all uint8",
@@ -331,8 +346,8 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "types",
         operators: &[Opcode::BATCH_MATMUL],
-        needed: "int8 inputs and an int8 output",
-        broken: |site| operands::one_type_of(site, &[Element::INT8]),
+        needed: "inputs and an output that are all int8 or all int16",
+        broken: |site| operands::one_type_of(site, &[Element::INT8, Element::INT16]),
     },
     Constraint {
         name: "types",
@@ -535,7 +550,6 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "numerics",
         operators: &[
-            Opcode::BATCH_MATMUL,
             Opcode::FULLY_CONNECTED,
             Opcode::LEAKY_RELU,
             Opcode::LOGISTIC,
@@ -696,6 +710,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
         name: "wide quantisation",
         operators: &[
             Opcode::AVERAGE_POOL_2D,
+            Opcode::BATCH_MATMUL,
             Opcode::LEAKY_RELU,
             Opcode::MAX_POOL_2D,
             Opcode::MEAN,
@@ -719,8 +734,8 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "scales",
         operators: &[Opcode::ADD, Opcode::SUB],
-        needed: "for int16 a scale that is no power of two, or TFLite might shift in place of rescaling",
-        broken: quantisation::powers_of_two,
+        needed: "for int16 whose scales are all powers of two, and pot_scale_int16: one input in the output's steps, the other in none larger, and for ADD inputs of one shape",
+        broken: quantisation::shifted,
     },
     Constraint {
         name: "quotient",

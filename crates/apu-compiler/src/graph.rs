@@ -237,9 +237,15 @@ pub enum Options {
         shuffled: bool,
         keep_num_dims: bool,
     },
-    /// ADD, SUB, MUL, DIV and L2_NORMALIZATION.
+    /// MUL, DIV and L2_NORMALIZATION.
     Fused {
         activation: Activation,
+    },
+    /// ADD and SUB.
+    Sum {
+        activation: Activation,
+        /// `pot_scale_int16`: int16 is shifted instead of rescaled where scales are powers of two.
+        shifted: bool,
     },
     Softmax {
         beta: f32,

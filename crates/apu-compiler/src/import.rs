@@ -269,8 +269,10 @@ fn import_options(options: OperatorOptions) -> Options {
             keep_num_dims: o.keep_num_dims(),
         },
         OperatorOptions::Softmax(o) => Options::Softmax { beta: o.beta() },
-        OperatorOptions::Add(o) => fused(o.activation()),
-        OperatorOptions::Sub(o) => fused(o.activation()),
+        OperatorOptions::Add(o) | OperatorOptions::Sub(o) => Options::Sum {
+            activation: Activation(o.activation()),
+            shifted: o.pot_scale_int16(),
+        },
         OperatorOptions::Mul(o) => fused(o.activation()),
         OperatorOptions::Div(o) => fused(o.activation()),
         OperatorOptions::L2Norm(o) => fused(o.activation()),

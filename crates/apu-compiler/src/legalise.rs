@@ -178,7 +178,7 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         }
         Opcode::RESIZE_BILINEAR => resize::bilinear(site).map(one),
         opcode if constraints::is_moving(opcode) => moves::lower(site),
-        opcode if constraints::is_broadcasting(opcode) => elementwise::binary(site).map(one),
+        opcode if constraints::is_broadcasting(opcode) => elementwise::binary(site),
         Opcode::NEG | Opcode::SQUARE => elementwise::product(site).map(one),
         _ if unscaled(site) => elementwise::clamped(site).map(one),
         _ => lookup::lookup(site).map(one),

@@ -119,6 +119,13 @@ pub(crate) fn activation_range(
     Some((least, largest))
 }
 
+/// The exponent of a scale that is nearly a power of two (`CheckedLog2`).
+pub(crate) fn exponent(scale: f32) -> Option<i32> {
+    let log2 = libm::logf(scale) * (1.0 / std::f32::consts::LN_2);
+    let exponent = log2.round();
+    ((log2 - exponent).abs() < 1e-3).then_some(exponent as i32)
+}
+
 /// The three multipliers of a function of two inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BinaryScales {

@@ -177,6 +177,10 @@ tables! {
     FusedOptions {
         activation: i8 = 0, 0;
     }
+    SumOptions {
+        activation: i8 = 0, 0;
+        pot_scale_int16: bool = 1, true;
+    }
     ConcatenationOptions {
         axis: i32 = 0, 0;
         activation: i8 = 1, 0;
@@ -247,13 +251,13 @@ pub(crate) enum OperatorOptions<'a> {
     FullyConnected(FullyConnectedOptions<'a>),
     Softmax(SoftmaxOptions<'a>),
     Concatenation(ConcatenationOptions<'a>),
-    Add(FusedOptions<'a>),
+    Add(SumOptions<'a>),
     L2Norm(FusedOptions<'a>),
     ResizeBilinear(ResizeBilinearOptions<'a>),
     SpaceToDepth(BlockOptions<'a>),
     Mul(FusedOptions<'a>),
     Gather(GatherOptions<'a>),
-    Sub(FusedOptions<'a>),
+    Sub(SumOptions<'a>),
     Div(FusedOptions<'a>),
     StridedSlice(StridedSliceOptions<'a>),
     TransposeConv(TransposeConvOptions<'a>),
@@ -312,13 +316,13 @@ options! {
     8 => FullyConnected(FullyConnectedOptions),
     9 => Softmax(SoftmaxOptions),
     10 => Concatenation(ConcatenationOptions),
-    11 => Add(FusedOptions),
+    11 => Add(SumOptions),
     12 => L2Norm(FusedOptions),
     15 => ResizeBilinear(ResizeBilinearOptions),
     19 => SpaceToDepth(BlockOptions),
     21 => Mul(FusedOptions),
     23 => Gather(GatherOptions),
-    28 => Sub(FusedOptions),
+    28 => Sub(SumOptions),
     29 => Div(FusedOptions),
     32 => StridedSlice(StridedSliceOptions),
     49 => TransposeConv(TransposeConvOptions),

@@ -10,7 +10,7 @@ type Read = fn(&Node) -> Option<Options>;
 
 const ROWS: &[(Opcode, Read)] = &[
     (Opcode::ABS, nothing),
-    (Opcode::ADD, |node| node.params().map(fused)),
+    (Opcode::ADD, |node| node.params().map(sum)),
     (Opcode::ADD_N, nothing),
     (Opcode::ARG_MAX, nothing),
     (Opcode::ARG_MIN, nothing),
@@ -99,7 +99,7 @@ const ROWS: &[(Opcode, Read)] = &[
     (Opcode::SQUARED_DIFFERENCE, nothing),
     (Opcode::SQUEEZE, nothing),
     (Opcode::STRIDED_SLICE, strided_slice),
-    (Opcode::SUB, |node| node.params().map(fused)),
+    (Opcode::SUB, |node| node.params().map(sum)),
     (Opcode::SUM, nothing),
     (Opcode::SVDF, |node| node.params().map(svdf)),
     (Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM, |node| {
@@ -133,6 +133,13 @@ fn nothing(_: &Node) -> Option<Options> {
 fn fused(params: params::Fused) -> Options {
     Options::Fused {
         activation: activation(params.activation),
+    }
+}
+
+fn sum(params: params::Sum) -> Options {
+    Options::Sum {
+        activation: activation(params.activation),
+        shifted: params.pot_scale_int16 != 0,
     }
 }
 

@@ -121,6 +121,22 @@ impl Rescale {
         rounding_up_divide_by_pot(self.high_mul(x), self.right)
     }
 
+    /// `x` times the factor cut to a multiplier of 16 bits, with ties up: TFLite's
+    /// MultiplyByQuantizedMultiplier of 64 bits. Shifts above 14 count as 14.
+    #[inline(always)]
+    pub const fn apply_wide(self, x: i64) -> i64 {
+        let multiplier = if self.multiplier < 0x7fff_0000 {
+            (self.multiplier + (1 << 15)) >> 16
+        } else {
+            0x7fff
+        };
+        let left = if self.left > 14 { 14 } else { self.left };
+        let right = 15 + self.right - left;
+        x.wrapping_mul(multiplier as i64)
+            .wrapping_add(1 << (right - 1))
+            >> right
+    }
+
     #[inline(always)]
     const fn high_mul(self, x: i32) -> i32 {
         doubling_high_mul(x.wrapping_shl(self.left), self.multiplier)

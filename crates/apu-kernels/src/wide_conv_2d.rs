@@ -3,7 +3,7 @@
 use crate::{
     Error, Isa, Sizes,
     limits::{agree, bytes, exactly, within},
-    requant::Ties,
+    requant::{Rescale, Ties},
     window::{Pixel, Window},
 };
 use apu_proto::program;
@@ -119,15 +119,7 @@ impl Channel {
             let scale = f64::from_bits(u64::from(high) << 32 | u64::from(low));
             return libm::round(sum as f64 * scale) as i64;
         }
-        let multiplier = (low as i32).max(0);
-        let reduced = if multiplier < 0x7fff_0000 {
-            (multiplier + (1 << 15)) >> 16
-        } else {
-            0x7fff
-        };
-        let right = 15 - (high as i32).clamp(-31, 14);
-        let product = sum.wrapping_mul(reduced.into());
-        product.wrapping_add(1 << (right - 1)) >> right
+        Rescale::from_words(low as i32, high as i32).apply_wide(sum)
     }
 }
 

@@ -76,9 +76,14 @@ params! {
     Softmax of 25 {
         beta: f32,
     }
-    /// ADD, MUL, SUB and DIV.
-    Fused of 0 | 18 | 41 | 42 {
+    /// MUL and DIV.
+    Fused of 18 | 42 {
         activation: i32,
+    }
+    /// ADD and SUB.
+    Sum of 0 | 41 {
+        activation: i32,
+        pot_scale_int16: u8,
     }
     /// CONCATENATION.
     Concatenation of 2 {

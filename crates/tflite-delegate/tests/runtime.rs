@@ -153,7 +153,7 @@ fn null_in_a_graph_is_nothing() {
     runtime.look(|graph| {
         let node = graph.node(1).unwrap();
         assert_eq!((node.inputs().count(), node.outputs().count()), (0, 0));
-        assert!(node.params::<params::Fused>().is_none() && node.custom_name().is_none());
+        assert!(node.params::<params::Sum>().is_none() && node.custom_name().is_none());
         let tensor = graph.tensors().get(1).unwrap();
         assert_eq!((tensor.name().as_ref(), tensor.shape()), ("", &[][..]));
         assert!(tensor.bytes().is_none() && tensor.quantization().is_none());

@@ -56,6 +56,21 @@ def binary(rng, kind, fixed):
     return case(rng, operator, [a, b], [result], **p)
 
 
+def shifted(rng, builtin, fixed):
+    """int16 in steps of about powers of two, which LiteRT shifts: one input like the output, the other in smaller steps."""
+    p = dict(shapes=drawn_shapes(rng), output=-int(rng.integers(8, 15)), shifts=[0, int(rng.integers(0, 16))]) | fixed
+    if builtin == "ADD":  # which LiteRT then doesn't broadcast
+        p["shapes"][1] = p["shapes"][0]
+    if rng.random() < 0.5:
+        p["shifts"].reverse()
+    steps = [2.0 ** (p["output"] - shift) * (1 + rng.uniform(-6e-4, 6e-4)) for shift in (*p["shifts"], 0)]
+    a, b = [Tensor(name, shape, "int16", float(np.float32(step))) for name, shape, step in zip("ab", p["shapes"], steps)]
+    result = Tensor("output", np.broadcast_shapes(a.shape, b.shape), "int16", float(np.float32(steps[2])))
+    p |= dict(activation=activation(rng))
+    table = options(FUSED[builtin](), fusedActivationFunction=ACTIVATIONS[p["activation"]], potScaleInt16=True)
+    return case(rng, Operator(builtin, 4, table), [a, b], [result], **p)
+
+
 def operand(rng, name, shape, dtype):
     if dtype == "int16":
         return Tensor(name, shape, dtype, log_uniform(rng, 1e-4, 1e-3), 0)

@@ -46,9 +46,7 @@ operators! {
     transpose_conv {
         int8_per_channel, int8_per_tensor, uint8,
     }
-    batch_matmul {
-        int8,
-    }
+    batch_matmul { int8, int16 }
     reductions {
         sum_int8, sum_uint8, sum_float32, sum_int32, reduce_max_int8, reduce_max_uint8,
         reduce_max_int16, reduce_max_float32, reduce_max_int32, reduce_min_int8, reduce_min_uint8,
@@ -80,7 +78,7 @@ operators! {
         leaky_relu_int16, logistic_int16, tanh_int16,
     }
     binary {
-        add_int16, add_float32, add_int32, add_int64, sub_int8, sub_uint8, sub_int16, sub_float32,
+        add_int16, add_int16_shifted, sub_int16_shifted, add_float32, add_int32, add_int64, sub_int8, sub_uint8, sub_int16, sub_float32,
         sub_int32, sub_int64, mul_int8, mul_uint8, mul_int16, mul_float32, mul_int32, mul_int64,
         div_int8, div_uint8, div_float32, div_int32, floor_div_float32, floor_div_int32, floor_mod_float32,
         floor_mod_int32, floor_mod_int64, minimum_int8, minimum_uint8, minimum_int16,

@@ -2,7 +2,7 @@
 
 use super::Site;
 use crate::{
-    graph::{Element, Tensor},
+    graph::{Element, Opcode, Tensor},
     requantise::BinaryScales,
 };
 
@@ -119,15 +119,20 @@ pub(super) fn wide_zero_points(site: &Site) -> Option<String> {
         .map(|(tensor, zero_point)| format!("{} with a zero point of {zero_point}", tensor.label()))
 }
 
-/// LiteRT has arithmetic of its own for these, if an attribute says so.
-pub(super) fn powers_of_two(site: &Site) -> Option<String> {
-    let scales: Vec<f32> = site
-        .activations()
-        .filter_map(|t| Some(t.per_tensor()?.0))
-        .collect();
-    let is_power = |scale: &f32| scale.is_normal() && scale.to_bits().trailing_zeros() >= 23;
-    let shifted = site.output()?.element == Element::INT16 && scales.iter().all(is_power);
-    shifted.then(|| format!("scales {scales:?}"))
+/// What TFLite takes where it shifts; of two inputs of an ADD it then takes one shape only.
+pub(super) fn shifted(site: &Site) -> Option<String> {
+    let shifts = site.shifts()?;
+    let [a, b] = [site.input(0)?, site.input(1)?];
+    let one_shape = site.operator.opcode == Opcode::SUB || a.shape == b.shape;
+    let fits = shifts.contains(&0) && shifts.iter().all(|shift| (-15..=0).contains(shift));
+    let scale = |tensor: &Tensor| tensor.per_tensor().map_or(0.0, |(scale, _)| scale);
+    let scales = [scale(a), scale(b), scale(site.output()?)];
+    (!fits || !one_shape).then(|| {
+        format!(
+            "scales {scales:?} for shapes {:?} and {:?}",
+            a.shape, b.shape
+        )
+    })
 }
 
 /// The shifts of the quotient's fixed point must stay within 32 bits, whatever is divided.

@@ -4,6 +4,7 @@ use super::{LIMITS, Refusal, support::kind};
 use crate::{
     Numerics,
     graph::{Activation, Element, Graph, Opcode, Operator, Options, Sliding, Tensor, TensorId},
+    requantise,
 };
 
 /// An operator in its graph.
@@ -98,11 +99,27 @@ impl<'a> Site<'a> {
             | Options::Pool2d { activation, .. }
             | Options::FullyConnected { activation, .. }
             | Options::Fused { activation }
+            | Options::Sum { activation, .. }
             | Options::Concatenation { activation, .. }
             | Options::TransposeConv { activation, .. }
             | Options::Svdf { activation, .. } => activation,
             _ => Activation(0),
         }
+    }
+
+    /// By how many bits TFLite shifts the inputs of a sum of int16 to the left in place of rescaling them;
+    /// `None` where it doesn't.
+    pub fn shifts(&self) -> Option<[i32; 2]> {
+        let Options::Sum { shifted: true, .. } = self.operator.options else {
+            return None;
+        };
+        let exponent = |tensor: &Tensor| match tensor.element {
+            Element::INT16 => requantise::exponent(tensor.per_tensor()?.0),
+            _ => None,
+        };
+        let output = exponent(self.output()?)?;
+        let shift = |index| Some(exponent(self.input(index)?)? - output);
+        Some([shift(0)?, shift(1)?])
     }
 
     /// How the window moves, and its height and width. `None` without the attributes of the

@@ -230,7 +230,6 @@ pub(super) fn numerics(site: &Site) -> Option<String> {
     let element = site.activations_in().next()?.element;
     let unlike = match site.operator.opcode {
         Opcode::TRANSPOSE_CONV => element.range8().is_some() && !xnnpack::takes(site),
-        Opcode::BATCH_MATMUL => true,
         Opcode::FULLY_CONNECTED | Opcode::LEAKY_RELU => element == Element::INT16,
         Opcode::LOGISTIC | Opcode::TANH => {
             let scale = site.input(0)?.per_tensor()?.0;
@@ -240,6 +239,12 @@ pub(super) fn numerics(site: &Site) -> Option<String> {
         _ => element == Element::FLOAT32,
     };
     (site.numerics == Numerics::Xnnpack && unlike).then(|| element.name().into())
+}
+
+/// No two C libraries need round these alike, nor two processors' approximations.
+pub(super) fn transcendental(site: &Site) -> Option<String> {
+    let input = site.input(0)?;
+    (input.element == Element::FLOAT32).then(|| input.element.name().into())
 }
 
 pub(super) fn activation(site: &Site) -> Option<String> {

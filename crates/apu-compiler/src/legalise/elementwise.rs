@@ -3,14 +3,16 @@
 use apu_kernels::elementwise;
 use apu_proto::program::{Elementwise, Function, OP_RANK, Rounding, opcode};
 
-use super::{Operand, Record, dtype, quantisation, ratio_out_of_range, record, six, xnnpack};
+use super::{
+    Operand, Record, dtype, quantisation, ratio_out_of_range, record, scale, six, xnnpack,
+};
 use crate::{
     constraints::{LIMITS, Refusal, Site},
     graph::{Element, Opcode, Tensor},
     requantise::{self, BinaryScales},
 };
 
-pub(super) fn binary(site: &Site) -> Result<Record, Refusal> {
+pub(super) fn binary(site: &Site) -> Result<Vec<Record>, Refusal> {
     let (a, b) = (site.need_input(0)?, site.need_input(1)?);
     let plain = plain(
         site,
@@ -21,8 +23,35 @@ pub(super) fn binary(site: &Site) -> Result<Record, Refusal> {
         Some(range) => quantised(site, plain, range)?,
         None => unscaled(site, plain)?,
     };
-    let b = Operand::Read(site.input_id(1)?);
-    elementwise(site, &params, b)
+    let mut records = Vec::new();
+    let operands = [
+        in_output_steps(site, 0, &mut records)?,
+        in_output_steps(site, 1, &mut records)?,
+    ];
+    records.push(elementwise(site, &params, operands)?);
+    Ok(records)
+}
+
+/// An input as it is, or shifted to the steps of the output.
+fn in_output_steps(
+    site: &Site,
+    index: usize,
+    records: &mut Vec<Record>,
+) -> Result<Operand, Refusal> {
+    let shift = site.shifts().map_or(0, |shifts| shifts[index]);
+    let from = Operand::Read(site.input_id(index)?);
+    if shift == 0 {
+        return Ok(from);
+    }
+    let size = site.need_input(index)?.bytes();
+    let to = || Operand::Temporary { index, size };
+    records.push(scale::shift(
+        site,
+        site.need_input(index)?,
+        shift,
+        [from, to()],
+    )?);
+    Ok(to())
 }
 
 /// NEG as a product with −1, which is exact for floats too, and SQUARE as one with itself.
@@ -33,7 +62,8 @@ pub(super) fn product(site: &Site) -> Result<Record, Refusal> {
         _ => (Operand::Packed(minus_one(a.element)), [0; OP_RANK]),
     };
     let plain = plain(site, Function::MUL, [strides(a)?, b_stride])?;
-    elementwise(site, &unscaled(site, plain)?, b)
+    let a = Operand::Read(site.input_id(0)?);
+    elementwise(site, &unscaled(site, plain)?, [a, b])
 }
 
 /// ADD_N: one input after the other is added to the first.
@@ -82,7 +112,8 @@ pub(super) fn clamped(site: &Site) -> Result<Record, Refusal> {
         clamp_max: bits(largest),
         ..plain(site, Function::MAXIMUM, [strides; 2])?
     };
-    elementwise(site, &params, Operand::Read(site.input_id(0)?))
+    let input = Operand::Read(site.input_id(0)?);
+    elementwise(site, &params, [input.clone(), input])
 }
 
 fn minus_one(element: Element) -> Vec<u8> {
@@ -93,12 +124,8 @@ fn minus_one(element: Element) -> Vec<u8> {
     }
 }
 
-fn elementwise(site: &Site, params: &Elementwise, b: Operand) -> Result<Record, Refusal> {
-    let operands = [
-        Operand::Read(site.input_id(0)?),
-        b,
-        Operand::Write(site.output_id()?),
-    ];
+fn elementwise(site: &Site, params: &Elementwise, [a, b]: [Operand; 2]) -> Result<Record, Refusal> {
+    let operands = [a, b, Operand::Write(site.output_id()?)];
     let sizes = elementwise::sizes(params);
     record(site, opcode::ELEMENTWISE, params, sizes, operands, 0)
 }
@@ -195,6 +222,10 @@ fn quantised(site: &Site, plain: Elementwise, range: (i32, i32)) -> Result<Eleme
         return Ok(even(params, [a_scale, b_scale, output_scale]));
     }
     let wide = a.element == Element::INT16;
+    let (a_scale, b_scale) = match site.shifts() {
+        Some(_) => (output_scale, output_scale),
+        None => (a_scale, b_scale),
+    };
     let scales = match plain.function {
         Function::MUL => BinaryScales::product(a_scale, b_scale, output_scale),
         Function::DIV => BinaryScales::quotient(a_scale, b_scale, output_scale),

@@ -4,8 +4,9 @@ use apu_kernels::batch_matmul;
 use apu_proto::program::{BatchMatmul, opcode};
 
 use super::{
-    Operand, Record, quantisation, ratio_out_of_range, record, size,
+    Operand, Record, dtype, quantisation, ratio_out_of_range, record, rounding, size,
     strided::{Side, Transfer, Walk, copy},
+    xnnpack,
 };
 use crate::{
     constraints::{ARGUMENTS, Refusal, Site},
@@ -123,10 +124,14 @@ fn params(site: &Site, a: &Factor, b: &Factor) -> Result<BatchMatmul, Refusal> {
     let (a_scale, a_zero_point) = quantisation(site.need_input(0)?)?;
     let (b_scale, b_zero_point) = quantisation(site.need_input(1)?)?;
     let (output_scale, output_zero_point) = quantisation(output)?;
-    let ratio = requantise::product_ratio(a_scale, b_scale, output_scale);
-    let [multiplier, shift] = Multiplier::new(ratio)
-        .ok_or_else(|| ratio_out_of_range(site))?
-        .words();
+    let factor = match xnnpack::takes(site) {
+        true => xnnpack::factor(a_scale, b_scale, output_scale),
+        false => {
+            let ratio = requantise::product_ratio(a_scale, b_scale, output_scale);
+            Multiplier::new(ratio).map(Multiplier::words)
+        }
+    };
+    let [multiplier, shift] = factor.ok_or_else(|| ratio_out_of_range(site))?;
     Ok(BatchMatmul {
         batch,
         a_broadcast,
@@ -139,6 +144,8 @@ fn params(site: &Site, a: &Factor, b: &Factor) -> Result<BatchMatmul, Refusal> {
         output_zero_point,
         multiplier,
         shift,
+        dtype: dtype(output),
+        rounding: rounding(site),
     })
 }
 

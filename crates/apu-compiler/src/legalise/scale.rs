@@ -1,7 +1,7 @@
 //! Changes of type and scale: QUANTIZE and DEQUANTIZE.
 
 use apu_kernels::{dequantize, quantize};
-use apu_proto::program::{Dequantize, Quantize, opcode};
+use apu_proto::program::{Dequantize, Quantize, Rounding, opcode};
 
 use super::{
     Operand, Record, dtype, quantisation, quantisation_or_unit, ratio_out_of_range, record,
@@ -54,6 +54,29 @@ pub(super) fn quantize(site: &Site) -> Result<Record, Refusal> {
         operands,
         0,
     )
+}
+
+/// Shifts int16 by so many bits to the left, which may be below 0, with ties away from zero.
+pub(super) fn shift(
+    site: &Site,
+    input: &Tensor,
+    shift: i32,
+    operands: [Operand; 2],
+) -> Result<Record, Refusal> {
+    let params = Quantize {
+        input_dtype: dtype(input),
+        output_dtype: dtype(input),
+        count: size("elements", input.count())?,
+        input_zero_point: 0,
+        output_zero_point: 0,
+        // A product with this, rounded, is what it was.
+        multiplier: i32::MAX,
+        shift,
+        scale: 0,
+        rounding: Rounding::AWAY,
+    };
+    let sizes = quantize::sizes(&params);
+    record(site, opcode::QUANTIZE, &params, sizes, operands, 0)
 }
 
 /// What turns a quantised tensor into real numbers.

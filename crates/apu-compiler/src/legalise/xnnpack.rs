@@ -28,6 +28,10 @@ fn taken(site: &Site) -> Option<bool> {
             convolved(site) && weighted(site)
         }
         Opcode::FULLY_CONNECTED => weighted(site),
+        Opcode::BATCH_MATMUL => {
+            let (_, zero_point) = site.input(1)?.per_tensor()?;
+            input.element == Element::INT8 && zero_point == 0
+        }
         Opcode::MEAN | Opcode::RESIZE_BILINEAR | Opcode::SUM => input.element.range8().is_some(),
         Opcode::ADD | Opcode::SUB => {
             let both = [ratio(input)?, ratio(site.input(1)?)?];
