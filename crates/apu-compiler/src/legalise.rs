@@ -15,6 +15,7 @@ mod plain;
 mod pool;
 mod recurrent;
 mod reductions;
+mod requantisation;
 mod resize;
 mod rows;
 mod scale;
@@ -164,6 +165,7 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         Opcode::QUANTIZE if !unscaled(site) && xnnpack::takes(site) => {
             lookup::lookup(site).map(one)
         }
+        Opcode::QUANTIZE if requantisation::is_optimised(site) => requantisation::quantize(site),
         Opcode::QUANTIZE => scale::quantize(site).map(one),
         Opcode::DEQUANTIZE => scale::dequantize(site).map(one),
         Opcode::PAD | Opcode::PADV2 => pad::pad(site).map(one),

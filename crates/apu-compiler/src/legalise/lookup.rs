@@ -58,25 +58,31 @@ pub(super) fn rescaled(site: &Site, index: usize) -> Result<(Record, Operand), R
     let bias = -input_zero_point as f32 * scale;
     let function =
         |x: i32| ((x as f32 * scale + bias).round() as i32).saturating_add(output_zero_point);
-    let params = Lookup {
-        count: size("elements", input.count())?,
-        index_size: 1,
-        entry_size: 1,
-    };
     let to = || Operand::Temporary {
         index,
         size: input.count(),
     };
-    let operands = [
-        Operand::Read(site.input_id(index)?),
-        Operand::Packed(table(input.element, (0, 255), &function)),
-        to(),
-    ];
+    let table = table(input.element, (0, 255), &function);
+    let from = Operand::Read(site.input_id(index)?);
+    Ok((of_bytes(site, input.count(), from, table, to())?, to()))
+}
+
+/// A table of 256 bytes, looked up for so many of them.
+pub(super) fn of_bytes(
+    site: &Site,
+    count: u64,
+    from: Operand,
+    table: Vec<u8>,
+    to: Operand,
+) -> Result<Record, Refusal> {
+    let params = Lookup {
+        count: size("elements", count)?,
+        index_size: 1,
+        entry_size: 1,
+    };
+    let operands = [from, Operand::Packed(table), to];
     let sizes = lookup::sizes(&params);
-    Ok((
-        record(site, opcode::LOOKUP, &params, sizes, operands, 0)?,
-        to(),
-    ))
+    record(site, opcode::LOOKUP, &params, sizes, operands, 0)
 }
 
 /// The table for a quantised input.
@@ -149,7 +155,8 @@ fn range(site: &Site) -> Result<(i32, i32), Refusal> {
 }
 
 /// The values of a function in the order of the stored bytes, or of the stored pairs of bytes.
-fn table(element: Element, range: (i32, i32), function: &dyn Fn(i32) -> i32) -> Vec<u8> {
+/// The values of a function for all that an element can be.
+pub(super) fn table(element: Element, range: (i32, i32), function: &dyn Fn(i32) -> i32) -> Vec<u8> {
     let value = |x: i32| function(x).max(range.0).min(range.1);
     match element {
         Element::INT16 => (0..=u16::MAX)

@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
-use apu_kernels::{copy, lookup};
-use apu_proto::program::{Lookup, opcode};
+use apu_kernels::copy;
+use apu_proto::program::opcode;
 
-use super::{Operand, Record, record, size};
+use super::{Operand, Record, lookup, record, size};
 use crate::{
     constraints::{ARGUMENTS, Refusal, Site},
     graph::{Operator, TensorId},
@@ -107,20 +107,13 @@ impl<'s> States<'s> {
         to: Operand,
         added: i32,
     ) -> Result<Record, Refusal> {
-        let count = size("bytes of a state", state.part.end - state.part.start)?;
+        let count = state.part.end - state.part.start;
         if added == 0 {
-            let sizes = Ok(copy::sizes(count));
+            let sizes = Ok(copy::sizes(size("bytes of a state", count)?));
             return record(self.site, opcode::COPY, &(), sizes, [from, to], 0);
         }
         let table = (0..=u8::MAX).map(|byte| byte.wrapping_add(added as u8));
-        let operands = [from, Operand::Packed(table.collect()), to];
-        let params = Lookup {
-            count,
-            index_size: 1,
-            entry_size: 1,
-        };
-        let sizes = lookup::sizes(&params);
-        record(self.site, opcode::LOOKUP, &params, sizes, operands, 0)
+        lookup::of_bytes(self.site, count, from, table.collect(), to)
     }
 }
 
