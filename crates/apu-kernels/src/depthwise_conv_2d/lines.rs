@@ -124,7 +124,8 @@ pub(super) struct Block {
 }
 
 /// The lines of a tile: for each output row and each group of kernel rows the columns, for each of
-/// those one word a channel.
+/// those one word a channel. Vectors of them don't cross cache lines.
+#[repr(align(64))]
 pub(super) struct Lines {
     words: [MaybeUninit<u32>; ROOM + SLACK],
 }
