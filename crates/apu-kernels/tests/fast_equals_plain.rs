@@ -267,6 +267,23 @@ proptest! {
     }
 
     #[test]
+    fn each_pair_of_bytes_has_its_sum(
+        dtype in byte(), offsets in offsets(), zero_point in 0..256, inputs in prop::array::uniform2(input_factor()),
+        output in (1 << 30..i32::MAX, -22..-12i32),
+    ) {
+        let shape = [1, 1, 1, 1, 1, 1 << 16];
+        let [a_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
+        let p = program::Elementwise {
+            function: program::Function::ADD, dtype, a_zero_point, b_zero_point: least(dtype) + zero_point, output_zero_point, left_shift: 20,
+            a_multiplier: inputs[0].0, a_shift: inputs[0].1, b_multiplier: inputs[1].0, b_shift: inputs[1].1,
+            output_multiplier: output.0, output_shift: output.1, clamp_min, clamp_max,
+            shape, a_stride: [1; OP_RANK], b_stride: [1; OP_RANK], rounding: 0,
+        };
+        let (a, b): (Vec<u8>, Vec<u8>) = (0..=u16::MAX).map(|pair| ((pair >> 8) as u8, pair as u8)).unzip();
+        same_on_all(1 << 16, |isa, output| elementwise::run(isa, &p, &a, &b, output).unwrap());
+    }
+
+    #[test]
     fn pool_2d(window in window(12, 150), dtype in byte(), offsets in offsets(), max in any::<bool>(), seed in any::<u64>()) {
         let window = Window { out_c: window.in_c, dilation_h: 1, dilation_w: 1, ..window };
         let window = Window {

@@ -30,6 +30,9 @@ pub(super) fn add(byte: Byte, scalars: &Scalars, operands: Operands<'_>) {
         output,
         ..
     } = operands;
+    // The term that costs less comes first; a sum is the same either way.
+    let swaps = halves(&scalars.b);
+    let scalars = if swaps { &scalars.swapped() } else { scalars };
     let (left, right) = (Term::new(byte, &scalars.a), Term::new(byte, &scalars.b));
     let clamp = Clamp {
         min: scalars.min,
@@ -38,17 +41,20 @@ pub(super) fn add(byte: Byte, scalars: &Scalars, operands: Operands<'_>) {
     let factor = rescale(scalars.output);
     let sum = Sum {
         flip: _mm512_set1_epi8(byte.flip() as i8),
+        near: Near::new(byte, scalars),
         factor: Folded::new(&factor, byte, scalars.output_zero_point),
         finish: Finish::new(byte, scalars.output_zero_point, clamp),
     };
     for (row, output) in output.chunks_exact_mut(frame.columns()).enumerate() {
         let [a_start, b_start] = frame.starts(row);
-        let (a, b) = (&a[a_start..], &b[b_start..]);
-        // The term that costs less comes first; a sum is the same either way.
-        match (left.halves, right.halves) {
-            (true, _) => sum.row::<true>([&left, &right], [a, b], output),
-            (_, true) => sum.row::<true>([&right, &left], [b, a], output),
-            _ => sum.row::<false>([&left, &right], [a, b], output),
+        let mut inputs = [&a[a_start..], &b[b_start..]];
+        if swaps {
+            inputs.reverse();
+        }
+        if left.halves {
+            sum.row::<true>([&left, &right], inputs, output);
+        } else {
+            sum.row::<false>([&left, &right], inputs, output);
         }
     }
 }
@@ -60,14 +66,19 @@ fn rescale(factor: requant::Rescale) -> Rescale {
     Rescale::from_words(_mm512_set1_epi32(multiplier), _mm512_set1_epi32(shift))
 }
 
+/// Whether an input's factor is a half: that with the larger scale has it, and both do if their
+/// scales are the same.
+fn halves(input: &Input) -> bool {
+    input.rescale.words() == (1 << 30, 0) && input.left_shift > 0
+}
+
 /// An input in the scale that both share.
 struct Term {
     /// Of bytes taken as unsigned.
     zero_point: __m512i,
     left_shift: __m512i,
     rescale: Rescale,
-    /// Whether the factor is a half: the input with the larger scale has it, and both do if their
-    /// scales are the same.
+    /// See [`halves`].
     halves: bool,
     /// One less than `left_shift`, which does what the factor does if that is a half.
     halving_shift: __m512i,
@@ -77,7 +88,7 @@ impl Term {
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn new(byte: Byte, input: &Input) -> Self {
-        let halves = input.rescale.words() == (1 << 30, 0) && input.left_shift > 0;
+        let halves = halves(input);
         let left_shift = input.left_shift as i32;
         Self {
             zero_point: _mm512_set1_epi32(input.zero_point - byte.min()),
@@ -101,9 +112,81 @@ impl Term {
     }
 }
 
+/// Bits of a [`Near`] sum below its point.
+const FRACTION: u32 = 21;
+/// What a [`Near`] sum may be wrong by: 255 steps, as each input has up to 255 times a factor that
+/// is wrong by a half, and 160 for what the exact one rounds on its way. In steps of the output
+/// that is 2.5 · 2⁻¹⁵: one for each input and a half for the product, before the last shift.
+const ERROR: i32 = 512;
+
+/// The sum by one factor for each input, which needs no more than 32 bits and is right but close to
+/// a tie.
+struct Near {
+    a: __m512i,
+    b: __m512i,
+    /// Zero points, and what rounds: a half and [`ERROR`].
+    start: __m512i,
+}
+
+impl Near {
+    /// Unless factors are too large.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn new(byte: Byte, scalars: &Scalars) -> Option<Self> {
+        let (output, output_shift) = scalars.output.words();
+        // This bounds `ERROR`.
+        if output_shift > -15 {
+            return None;
+        }
+        let factor = |input: &Input| {
+            let (multiplier, shift) = input.rescale.words();
+            let point = input.left_shift as i32 + shift + output_shift + FRACTION as i32;
+            let drop = 62 - point;
+            if shift > 0 || !(1..=62).contains(&drop) {
+                return None;
+            }
+            let product = i64::from(multiplier) * i64::from(output);
+            i32::try_from((product + (1 << (drop - 1))) >> drop).ok()
+        };
+        let (a, b) = (factor(&scalars.a)?, factor(&scalars.b)?);
+        // Differences are at most 255: then a sum with the output's zero point has 32 bits.
+        if a.checked_add(b)? > 3 << FRACTION {
+            return None;
+        }
+        let zero_point = |input: &Input| input.zero_point - byte.min();
+        let output_zero_point = scalars.output_zero_point - byte.min() - 128;
+        let start = (output_zero_point << FRACTION) + (1 << (FRACTION - 1)) + ERROR;
+        let start = start - a * zero_point(&scalars.a) - b * zero_point(&scalars.b);
+        Some(Self {
+            a: _mm512_set1_epi32(a),
+            b: _mm512_set1_epi32(b),
+            start: _mm512_set1_epi32(start),
+        })
+    }
+
+    /// The rounded sums, with the zero point; none if one may be wrong.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn sums(&self, a: [__m128i; 4], b: [__m128i; 4]) -> Option<[__m512i; 4]> {
+        let fraction = _mm512_set1_epi32((1 << FRACTION) - 2 * ERROR);
+        let mut sums = [self.start; 4];
+        let mut close = 0;
+        for (sum, (a, b)) in sums.iter_mut().zip(a.into_iter().zip(b)) {
+            let a = _mm512_mullo_epi32(_mm512_cvtepu8_epi32(a), self.a);
+            let b = _mm512_mullo_epi32(_mm512_cvtepu8_epi32(b), self.b);
+            *sum = _mm512_add_epi32(*sum, _mm512_add_epi32(a, b));
+            // Where the fraction is less than twice the error, a tie is near.
+            close |= _mm512_testn_epi32_mask(*sum, fraction);
+            *sum = _mm512_srai_epi32::<FRACTION>(*sum);
+        }
+        (close == 0).then_some(sums)
+    }
+}
+
 /// What is the same for all elements.
 struct Sum {
     flip: __m512i,
+    near: Option<Near>,
     factor: Folded,
     finish: Finish,
 }
@@ -119,6 +202,10 @@ impl Sum {
         for (output, (a, b)) in output.chunks_mut(AT_ONCE).zip(inputs) {
             let a = quarters(_mm512_xor_si512(load_64(a, self.flip), self.flip));
             let b = quarters(_mm512_xor_si512(load_64(b, self.flip), self.flip));
+            if let Some(sums) = self.near.as_ref().and_then(|near| near.sums(a, b)) {
+                store_64(output, self.finish.folded_4x16(sums));
+                continue;
+            }
             let mut sums = [_mm512_setzero_si512(); 4];
             for (sum, (a, b)) in sums.iter_mut().zip(a.into_iter().zip(b)) {
                 let (a, b) = (terms[0].of::<HALVES>(a), terms[1].of::<false>(b));

@@ -192,6 +192,16 @@ impl Quantised {
 }
 
 impl Scalars {
+    /// The same with the inputs the other way round.
+    #[cfg(target_arch = "x86_64")]
+    pub fn swapped(self) -> Self {
+        Self {
+            a: self.b,
+            b: self.a,
+            ..self
+        }
+    }
+
     #[inline(always)]
     fn product(&self, a: i32, b: i32) -> i32 {
         (a - self.a.zero_point).wrapping_mul(b - self.b.zero_point)
