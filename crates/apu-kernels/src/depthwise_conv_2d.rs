@@ -6,6 +6,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod lines;
+#[cfg(target_arch = "x86_64")]
+mod places;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod strips;

@@ -3,18 +3,16 @@
 
 use super::{
     DepthwiseConv2d,
-    lines::{Block, Grid, Lines, MAX_POSITIONS, ROWS, Tile},
+    lines::{Block, Grid, Lines, ROWS},
+    places::{AT_ONCE, Places},
 };
 use crate::{
     channel_table::ChannelTable,
     requant::Ties,
-    window::Window,
     x86::avx512::{Even, Finish, Folded, Rescale, Rounds, load_32, load_words, quarters, store_16},
 };
 use core::{arch::x86_64::*, mem::MaybeUninit};
 
-/// Output positions worked on at once.
-const AT_ONCE: usize = 4;
 /// Most steps of a kernel: those of a 5x5 window, in two parts.
 const MAX_STEPS: usize = 20;
 /// Most vectors of a block.
@@ -52,22 +50,10 @@ pub(super) fn run(
         table,
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };
-    let mut lines = Lines::new();
-    let mut places = Places::new();
-    for block in grid.blocks() {
-        let mut kernels = [const { None }; MAX_VECTORS];
-        for (index, kernel) in kernels.iter_mut().enumerate() {
-            if index * 16 < block.channels {
-                *kernel = Some(Kernel::new(&convolution, block, index * 16));
-            }
-        }
-        for tile in grid.tiles() {
-            lines.fill(conv, &grid, block, &tile, input);
-            places.set(&conv.window, &grid, block, &tile);
-            for kernel in kernels.iter().flatten() {
-                convolution.multiply(kernel, &places, lines.words(), output);
-            }
-        }
+    if conv.window.kernel_w * grid.groups <= 3 {
+        convolution.run::<6>(input, output);
+    } else {
+        convolution.run::<MAX_STEPS>(input, output);
     }
 }
 
@@ -81,142 +67,140 @@ struct Convolution<'a> {
 }
 
 impl Convolution<'_> {
+    /// Everything, with at most `N` steps.
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn run<const N: usize>(&self, input: &[u8], output: &mut [u8]) {
+        let (conv, grid) = (self.conv, &self.grid);
+        let mut lines = Lines::new();
+        let mut places = Places::new();
+        for block in grid.blocks() {
+            let mut kernels = [const { None }; MAX_VECTORS];
+            for (index, kernel) in kernels.iter_mut().enumerate() {
+                if index * 16 < block.channels {
+                    *kernel = Some(Kernel::<N>::new(self, block, index * 16));
+                }
+            }
+            for tile in grid.tiles() {
+                lines.fill(conv, grid, block, &tile, input);
+                places.set(&conv.window, grid, block, &tile);
+                for kernel in kernels.iter().flatten() {
+                    self.multiply(kernel, &places, lines.words(), output);
+                }
+            }
+        }
+    }
+
     /// One vector of channels of all positions of a tile.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn multiply(
+    fn multiply<const N: usize>(
         &self,
-        kernel: &Kernel,
+        kernel: &Kernel<N>,
         places: &Places,
         words: &[MaybeUninit<u32>],
         output: &mut [u8],
+    ) {
+        let finish = self.finish;
+        let place = (kernel, places, words);
+        match kernel.factors {
+            Factors::Up(folded) => {
+                self.multiply_by(place, output, move |sums| {
+                    finish.folded_4x16(rounded::<false>(&folded, sums))
+                });
+            }
+            Factors::Away(folded) => {
+                self.multiply_by(place, output, move |sums| {
+                    finish.folded_4x16(rounded::<true>(&folded, sums))
+                });
+            }
+            ref other => self.multiply_by(place, output, |sums| other.bytes(&finish, sums)),
+        }
+    }
+
+    /// As [`Self::multiply`], with what makes bytes of sums.
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn multiply_by<const N: usize>(
+        &self,
+        (kernel, places, words): (&Kernel<N>, &Places, &[MaybeUninit<u32>]),
+        output: &mut [u8],
+        bytes: impl Fn([__m512i; AT_ONCE]) -> __m512i,
     ) {
         assert!(words.len() >= places.furthest + kernel.furthest + 16);
-        match kernel.steps {
-            // The weights of a 3x3 window stay in registers.
-            3 => self.multiply_steps::<3>(kernel, places, words, output),
-            _ => self.multiply_steps::<MAX_STEPS>(kernel, places, words, output),
+        let place = (kernel, places, words);
+        // The weights of a 3x3 window stay in registers.
+        match (kernel.steps, self.grid.rows) {
+            (3, 2) => multiply_steps::<N, 3, 2>(place, output, bytes),
+            (3, _) => multiply_steps::<N, 3, 1>(place, output, bytes),
+            (_, 2) => multiply_steps::<N, N, 2>(place, output, bytes),
+            _ => multiply_steps::<N, N, 1>(place, output, bytes),
         }
     }
+}
 
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn multiply_steps<const STEPS: usize>(
-        &self,
-        kernel: &Kernel,
-        places: &Places,
-        words: &[MaybeUninit<u32>],
-        output: &mut [u8],
-    ) {
-        let weights = kernel.weights;
-        let offsets = kernel.offsets;
-        let output = &mut output[kernel.first..];
-        let whole = places.channels >= kernel.first + 16;
-        let count = places.count;
-        for places in places.list[..count.next_multiple_of(AT_ONCE)]
-            .as_chunks::<AT_ONCE>()
-            .0
-        {
-            let mut sums = [kernel.start; AT_ONCE];
-            for step in 0..STEPS.min(kernel.steps) {
-                for (sum, place) in sums.iter_mut().zip(places) {
-                    // SAFETY: the furthest place and step leave room for a vector, which is of a
-                    // column of the tile and so has been written.
-                    let taps = unsafe {
-                        let at = place.line as usize + offsets[step];
-                        _mm512_loadu_si512(words.as_ptr().add(at).cast())
-                    };
-                    *sum = _mm512_dpbusd_epi32(*sum, taps, weights[step]);
+/// `STEPS` or fewer steps of a kernel, for `ROWS` rows of the output at once.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn multiply_steps<const N: usize, const STEPS: usize, const ROWS: usize>(
+    (kernel, places, words): (&Kernel<N>, &Places, &[MaybeUninit<u32>]),
+    output: &mut [u8],
+    bytes: impl Fn([__m512i; AT_ONCE]) -> __m512i,
+) {
+    let (start, weights, offsets) = (kernel.start, kernel.weights, kernel.offsets);
+    let output = &mut output[places.output + kernel.first..];
+    let whole = places.channels >= kernel.first + 16;
+    let count = places.count.next_multiple_of(AT_ONCE);
+    assert!(!whole || output.len() >= places.last + 16);
+    for places in places.list[..count].as_chunks::<AT_ONCE>().0 {
+        let mut sums = [[start; AT_ONCE]; ROWS];
+        for step in 0..STEPS.min(kernel.steps) {
+            for (index, place) in places.iter().enumerate() {
+                // SAFETY: the furthest place and step leave room for a vector, which is of a
+                // column of the tile and so has been written.
+                let taps = unsafe {
+                    let at = place.line as usize + offsets[step];
+                    _mm512_loadu_si512(words.as_ptr().add(at).cast())
+                };
+                // The rows of the window below are the second, the third and the fourth.
+                let mut weights = weights[step];
+                for sums in &mut sums {
+                    sums[index] = _mm512_dpbusd_epi32(sums[index], taps, weights);
+                    weights = _mm512_slli_epi32::<8>(weights);
                 }
             }
-            let quarters = quarters(kernel.factors.bytes(&self.finish, sums));
+        }
+        // The first row comes last: where there is no second one, that is stored in its place.
+        for (row, sums) in sums.into_iter().enumerate().rev() {
+            let quarters = quarters(bytes(sums));
             for (bytes, place) in quarters.into_iter().zip(places) {
-                let start = place.output as usize;
-                let size = if whole {
-                    16
+                let start = place.output as usize + row * place.below as usize;
+                if whole {
+                    // SAFETY: the last of all places has room for a vector.
+                    unsafe { _mm_storeu_si128(output.as_mut_ptr().add(start).cast(), bytes) };
                 } else {
-                    place.channels as usize - kernel.first
-                };
-                store_16(&mut output[start..][..size.min(16)], bytes);
+                    let size = place.channels as usize - kernel.first;
+                    store_16(&mut output[start..][..size.min(16)], bytes);
+                }
             }
         }
-    }
-}
-
-/// Where the positions of a tile are.
-struct Places {
-    /// What is behind the last position repeats it.
-    list: [Place; MAX_POSITIONS + AT_ONCE],
-    count: usize,
-    /// The largest `line`.
-    furthest: usize,
-    /// The smallest `channels`.
-    channels: usize,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Place {
-    /// Where the first tap of the window is in the lines.
-    line: u32,
-    /// Where the first channel of the block is in the output.
-    output: u32,
-    /// Channels from there on that belong to the block and to the row.
-    channels: u32,
-}
-
-impl Places {
-    fn new() -> Self {
-        Self {
-            list: [Place::default(); MAX_POSITIONS + AT_ONCE],
-            count: 0,
-            furthest: 0,
-            channels: 0,
-        }
-    }
-
-    fn set(&mut self, window: &Window, grid: &Grid, block: Block, tile: &Tile) {
-        let across = tile.x.len();
-        let pixel_step = window.stride_w * grid.repeat * grid.width;
-        let mut places = self.list.iter_mut();
-        for (row, y) in tile.y.clone().enumerate() {
-            let line = row * grid.groups * grid.pitch;
-            let output = (tile.batch * window.out_h + y) * window.out_w * window.out_c;
-            let row_end = output + window.out_w * window.out_c;
-            for (index, place) in places.by_ref().take(across).enumerate() {
-                let x = (tile.x.start + index) * grid.repeat;
-                let output = output + x * window.out_c + block.channel;
-                let channels = (block.channels * grid.repeat).min(row_end - output);
-                *place = Place {
-                    line: (line + index * pixel_step) as u32,
-                    output: output as u32,
-                    channels: channels as u32,
-                };
-                self.channels = channels;
-            }
-        }
-        self.count = tile.y.len() * across;
-        let last = self.list[self.count - 1];
-        self.list[self.count..][..AT_ONCE].fill(last);
-        self.furthest = last.line as usize;
     }
 }
 
 /// A vector of channels: what its sums begin with, what is added to them, how they are rescaled.
-struct Kernel {
+struct Kernel<const N: usize> {
     /// The first channel within the block.
     first: usize,
     start: __m512i,
     /// Four weights of a kernel column each.
-    weights: [__m512i; MAX_STEPS],
+    weights: [__m512i; N],
     /// Where their taps are, from the first one on.
-    offsets: [usize; MAX_STEPS],
+    offsets: [usize; N],
     steps: usize,
     /// The largest offset.
     furthest: usize,
     factors: Factors,
 }
 
-impl Kernel {
+impl<const N: usize> Kernel<N> {
     /// The channels from `first` on of a block.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
@@ -226,8 +210,8 @@ impl Kernel {
         let mut kernel = Self {
             first,
             start: lanes.words(convolution.table.bias),
-            weights: [_mm512_setzero_si512(); MAX_STEPS],
-            offsets: [0; MAX_STEPS],
+            weights: [_mm512_setzero_si512(); N],
+            offsets: [0; N],
             steps: 0,
             furthest: 0,
             factors: lanes.factors(convolution),
@@ -365,35 +349,37 @@ enum Factors {
     Even(Even),
 }
 
+/// Sums times their factors, with the zero point.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn rounded<const AWAY: bool>(folded: &Folded, mut sums: [__m512i; AT_ONCE]) -> [__m512i; AT_ONCE] {
+    let rounds = Rounds::<AWAY>::new();
+    for sum in &mut sums {
+        *sum = rounds.apply(folded, *sum);
+    }
+    sums
+}
+
 impl Factors {
     /// The bytes of sixteen channels of four positions.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn bytes(&self, finish: &Finish, mut sums: [__m512i; AT_ONCE]) -> __m512i {
         match self {
-            Self::Up(folded) => {
-                for sum in &mut sums {
-                    *sum = Rounds::<false>::new().apply(folded, *sum);
-                }
-            }
-            Self::Away(folded) => {
-                for sum in &mut sums {
-                    *sum = Rounds::<true>::new().apply(folded, *sum);
-                }
-            }
+            Self::Up(folded) => finish.folded_4x16(rounded::<false>(folded, sums)),
+            Self::Away(folded) => finish.folded_4x16(rounded::<true>(folded, sums)),
             Self::Any(factors) => {
                 for sum in &mut sums {
                     *sum = factors.apply(*sum);
                 }
-                return finish.bytes_4x16(sums);
+                finish.bytes_4x16(sums)
             }
             Self::Even(factors) => {
                 for sum in &mut sums {
                     *sum = factors.apply(*sum);
                 }
-                return finish.bytes_4x16(sums);
+                finish.bytes_4x16(sums)
             }
         }
-        finish.folded_4x16(sums)
     }
 }

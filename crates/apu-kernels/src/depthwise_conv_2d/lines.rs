@@ -28,6 +28,8 @@ pub(super) struct Grid {
     pub repeat: usize,
     /// Groups of [`ROWS`] kernel rows.
     pub groups: usize,
+    /// Output rows that are computed from one line: two, if four rows of the input are all they need.
+    pub rows: usize,
     /// Words of a column in a line, that is channels of a block.
     pub width: usize,
     /// Words of a line.
@@ -57,16 +59,22 @@ impl Grid {
         let most = (room / window.stride_w + 1) / repeat;
         let wide = most.clamp(1, MAX_POSITIONS).min(across);
         let pitch = columns(&window, wide * repeat) * width;
-        let high = (ROOM / (groups * pitch)).min(MAX_POSITIONS / wide).max(1);
+        let lines = match wide < across {
+            true => 1,
+            false => (ROOM / (groups * pitch)).min(MAX_POSITIONS / wide).max(1),
+        };
+        let overlap = (window.stride_h, window.dilation_h) == (1, 1) && window.kernel_h < ROWS;
+        let rows = 1 + usize::from(overlap);
         Self {
             window,
             repeat,
             groups,
+            rows,
             width,
             pitch,
             across,
             wide,
-            high: if wide < across { 1 } else { high },
+            high: lines * rows,
         }
     }
 
@@ -123,7 +131,7 @@ pub(super) struct Block {
     pub channels: usize,
 }
 
-/// The lines of a tile: for each output row and each group of kernel rows the columns, for each of
+/// The lines of a tile: for each output row, or each two, and each group of kernel rows the columns, for each of
 /// those one word a channel. Vectors of them don't cross cache lines.
 #[repr(align(64))]
 pub(super) struct Lines {
@@ -171,7 +179,8 @@ impl Lines {
         let padding = [conv.input_zero_point as u8; MAX_WIDTH];
         let edge = MaybeUninit::new(u32::from_ne_bytes([padding[0] ^ conv.byte.flip(); ROWS]));
         let [left, right, end] = [left, left + inside, columns].map(|column| column * grid.width);
-        for (index, y) in tile.y.clone().enumerate() {
+        let kernel_h = window.kernel_h + grid.rows - 1;
+        for (index, y) in tile.y.clone().step_by(grid.rows).enumerate() {
             let pixel = Pixel {
                 batch: tile.batch,
                 y,
@@ -179,7 +188,7 @@ impl Lines {
             };
             for group in 0..grid.groups {
                 let mut rows = [Row::padding(&padding); ROWS];
-                for (row, kernel_y) in rows.iter_mut().zip(group * ROWS..window.kernel_h) {
+                for (row, kernel_y) in rows.iter_mut().zip(group * ROWS..kernel_h) {
                     if let Some(y) = window.row(pixel, kernel_y) {
                         *row = pieces.row(&input[window.at(tile.batch, y, 0)..]);
                     }
