@@ -14,9 +14,7 @@ use core::ops::Range;
 /// Most pixels of a run.
 pub(super) const MAX_RUN: usize = 192;
 /// Fewest pixels of an output row that are worth a run of their own, or else all are unfolded.
-const MIN_RUN: usize = 6;
-/// The same where that is cheap.
-const MIN_NARROW_RUN: usize = 12;
+const MIN_RUN: usize = 5;
 /// Bytes of a run that are to stay in the nearest cache.
 const NEAR: usize = 24 << 10;
 
@@ -69,12 +67,7 @@ pub(super) fn each_run(
         }
         return;
     }
-    let shortest = if narrow::takes(conv) {
-        MIN_NARROW_RUN
-    } else {
-        MIN_RUN
-    };
-    if ring::takes(conv) && conv.window.out_w >= shortest {
+    if ring::takes(conv) && conv.window.out_w >= MIN_RUN {
         in_ring(conv, input, Ring::new(conv, scratch), &mut multiply);
     } else {
         unfolded(conv, input, scratch, &mut multiply);
