@@ -1,7 +1,7 @@
 //! Runtimes that take turns with one model: ours, and those that `tests/bench/contender.py` knows.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -13,9 +13,15 @@ const SCRIPT: &str = "tests/bench/contender.py";
 /// Inferences before those that count, where a process is there for one turn alone.
 const WARM_UP: &str = "3";
 
+/// A program for the command.
+pub struct Ours<'a> {
+    apu: &'a Path,
+    program: PathBuf,
+}
+
 /// What `apu bench --json` tells of some inferences.
 #[derive(Deserialize)]
-pub struct Ours {
+pub struct Turn {
     /// Multiply-accumulates of one.
     pub macs: u64,
     inference: Inference,
@@ -26,18 +32,29 @@ struct Inference {
     p50_us: f64,
 }
 
-impl Ours {
+impl<'a> Ours<'a> {
+    /// Compiles a model to the file `program`.
+    pub fn compile(apu: &'a Path, model: &Path, numerics: &str, program: PathBuf) -> Result<Self> {
+        let mut compile = Command::new(apu);
+        compile.arg("compile").arg(model);
+        compile.args(["--numerics", numerics, "--output"]);
+        command::run(compile.arg(&program))?;
+        Ok(Self { apu, program })
+    }
+
     /// Runs this many inferences.
-    pub fn turn(apu: &Path, model: &Path, runs: u32) -> Result<Self> {
-        let mut bench = Command::new(apu);
+    pub fn turn(&self, runs: u32) -> Result<Turn> {
+        let mut bench = Command::new(self.apu);
         bench
             .arg("bench")
-            .arg(model)
+            .arg(&self.program)
             .args(["--json", "--device=in-process", "--warmup-runs", WARM_UP])
             .args(["--runs", &runs.to_string()]);
         serde_json::from_str(&command::output(&mut bench)?).context("reading `apu bench --json`")
     }
+}
 
+impl Turn {
     /// The median, in microseconds.
     pub fn median_us(&self) -> f64 {
         self.inference.p50_us

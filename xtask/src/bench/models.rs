@@ -22,6 +22,8 @@ use crate::{setup, workspace};
 const FOLDERS: [&str; 2] = ["models", "../shared/models"];
 /// The runtimes beside ours, as `tests/bench/contender.py` calls them.
 const OTHERS: [&str; 4] = ["litert-xnnpack", "litert-plain", "openvino", "onnxruntime"];
+/// What `apu compile --numerics` takes.
+const NUMERICS: [&str; 2] = ["tflite", "xnnpack"];
 /// About what a turn should take, in microseconds.
 const TURN_US: f64 = 100_000.0;
 
@@ -31,6 +33,9 @@ pub struct Models {
     /// Rounds in which each runtime has a turn
     #[arg(long, default_value = "11", value_name = "N")]
     rounds: u32,
+    /// Whose numbers ours are: tflite, or xnnpack as litert-xnnpack's
+    #[arg(long, default_value = NUMERICS[0], value_name = "NUMERICS", value_parser = NUMERICS)]
+    numerics: String,
     /// Only beside this runtime; may be given more than once
     #[arg(long, value_name = "RUNTIME", value_parser = OTHERS)]
     beside: Vec<String>,
@@ -52,7 +57,7 @@ pub fn main(arguments: &Models) -> Result<ExitCode> {
     if !arguments.beside.is_empty() {
         runtimes.retain(|runtime| arguments.beside.iter().any(|wanted| wanted == runtime));
     }
-    let report = measure(arguments.rounds.max(1), &runtimes, &models)?;
+    let report = measure(arguments, &runtimes, &models)?;
     let mut out = stdout().lock();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
@@ -78,8 +83,10 @@ fn all_models() -> Vec<PathBuf> {
     models
 }
 
-fn measure(rounds: u32, runtimes: &[&'static str], models: &[PathBuf]) -> Result<Report> {
+fn measure(arguments: &Models, runtimes: &[&'static str], models: &[PathBuf]) -> Result<Report> {
+    let rounds = arguments.rounds.max(1);
     let apu = workspace::build_release(&["apu-cli"])?.join("apu");
+    let programs = tempfile::tempdir()?;
     // The Python that the tests have anyway does for LiteRT, and is a tenth as large.
     let python = if runtimes.iter().all(|runtime| runtime.starts_with("litert")) {
         setup::litert()?
@@ -91,7 +98,9 @@ fn measure(rounds: u32, runtimes: &[&'static str], models: &[PathBuf]) -> Result
     let mut measured = Vec::new();
     for model in models {
         progress.detail(&format!("measuring {}", model.display()));
-        measured.push(Match::new(&apu, &python, runtimes, model)?.play(rounds, &mut peaks)?);
+        let ours = programs.path().join("model.apu");
+        let ours = Ours::compile(&apu, model, &arguments.numerics, ours)?;
+        measured.push(Match::new(ours, &python, runtimes, model)?.play(rounds, &mut peaks)?);
     }
     let peak = peaks.median();
     for model in &mut measured {
@@ -101,6 +110,7 @@ fn measure(rounds: u32, runtimes: &[&'static str], models: &[PathBuf]) -> Result
     let mean = |&runtime| Some((runtime, geometric_mean(runtime, &measured)?));
     Ok(Report {
         rounds,
+        numerics: arguments.numerics.clone(),
         geometric_means: runtimes.iter().filter_map(mean).collect(),
         peak,
         models: measured,
@@ -109,14 +119,14 @@ fn measure(rounds: u32, runtimes: &[&'static str], models: &[PathBuf]) -> Result
 
 /// All runtimes with one model.
 struct Match<'a> {
-    apu: &'a Path,
+    ours: Ours<'a>,
     model: &'a Path,
     others: Vec<(&'static str, contender::Other, Greeting)>,
 }
 
 impl<'a> Match<'a> {
     fn new(
-        apu: &'a Path,
+        ours: Ours<'a>,
         python: &Path,
         runtimes: &[&'static str],
         model: &'a Path,
@@ -126,18 +136,22 @@ impl<'a> Match<'a> {
             Ok((runtime, other, greeting))
         };
         let others = runtimes.iter().map(start).collect::<Result<_>>()?;
-        Ok(Self { apu, model, others })
+        Ok(Self {
+            ours,
+            model,
+            others,
+        })
     }
 
     fn play(self, rounds: u32, peaks: &mut Peaks) -> Result<Model> {
-        let warm_up = Ours::turn(self.apu, self.model, 5)?;
+        let warm_up = self.ours.turn(5)?;
         let runs = (TURN_US / warm_up.median_us()).clamp(5.0, 1000.0) as u32;
         let mut ours = Vec::new();
         let mut theirs = vec![Vec::new(); self.others.len()];
         let mut others = self.others;
         for _ in 0..rounds {
             peaks.measure()?;
-            ours.push(Ours::turn(self.apu, self.model, runs)?.median_us());
+            ours.push(self.ours.turn(runs)?.median_us());
             for ((_, other, greeting), times) in others.iter_mut().zip(&mut theirs) {
                 if let Greeting::Version(_) = greeting {
                     times.push(other.turn(runs)?);

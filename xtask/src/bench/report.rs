@@ -12,6 +12,8 @@ use super::peak::Peak;
 pub struct Report {
     /// Rounds that counted.
     pub rounds: u32,
+    /// Whose numbers ours are.
+    pub numerics: String,
     /// How many times as long as ours another runtime takes, over all models that it took.
     pub geometric_means: BTreeMap<&'static str, f64>,
     /// What one thread of the machine can do, where it was measured.
@@ -111,6 +113,7 @@ impl fmt::Display for Report {
 
 impl Report {
     fn notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Numerics: {}.", self.numerics)?;
         match &self.peak {
             Some(Peak {
                 isa,
