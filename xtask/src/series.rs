@@ -32,6 +32,9 @@ pub struct Series {
     /// Also builds the kernel after every patch, with clippy; takes an hour or so
     #[arg(long)]
     build: bool,
+    /// With --build: only after the Nth patch and those behind it
+    #[arg(long, requires = "build", default_value_t = 1, value_name = "N")]
+    from: usize,
     /// A Linux 7.3 source tree instead of Debian's source package
     #[arg(long, value_name = "DIR")]
     kernel_src: Option<PathBuf>,
@@ -49,7 +52,7 @@ pub fn main(series: &Series) -> Result<ExitCode> {
     let patches = cut(&manifest, &tree, &overlay, &output)?;
     let mut tally = check::series(&tree, &overlay, &patches)?;
     if series.build {
-        tally = tally + builds::every_patch(&manifest, &tree, &overlay)?;
+        tally = tally + builds::every_patch(&manifest, &tree, &overlay, series.from)?;
     }
     println!("{}", output.display());
     println!(

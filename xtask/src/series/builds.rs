@@ -15,8 +15,14 @@ use crate::progress::Progress;
 use crate::setup;
 use crate::test::tally::Tally;
 
-/// Builds after one patch, after two, and so on. What an earlier one compiled is kept.
-pub fn every_patch(manifest: &Manifest, tree: &Tree, overlay: &Overlay) -> Result<Tally> {
+/// Builds after patch `from` (the first is 1), after the next one, and so on. What an earlier one
+/// compiled is kept.
+pub fn every_patch(
+    manifest: &Manifest,
+    tree: &Tree,
+    overlay: &Overlay,
+    from: usize,
+) -> Result<Tally> {
     let _lock = Lock::take("kernel")?;
     let tools = setup::kernel_tools()?;
     let objects = cache::dir()?
@@ -28,8 +34,11 @@ pub fn every_patch(manifest: &Manifest, tree: &Tree, overlay: &Overlay) -> Resul
         tools: &tools,
     };
     let mut tally = Tally::default();
-    for (number, overlay) in prefixes(manifest, overlay)?.iter().enumerate() {
-        let what = format!("builds after patch {}", number + 1);
+    for (number, overlay) in (1..)
+        .zip(&prefixes(manifest, overlay)?)
+        .skip(from.saturating_sub(1))
+    {
+        let what = format!("builds after patch {number}");
         let progress = Progress::start(&what);
         tree.prepare(overlay)?;
         let built = build(&make, &progress);

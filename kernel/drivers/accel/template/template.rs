@@ -107,22 +107,22 @@ impl tiny::Driver for Template {
     }
 
     /// Write PTEs.
-    fn map(&self, table: &mut Self::Vm, part: tiny::Part<'_, Self>, _: &mut ()) -> Result {
-        let flags = VALID | u64::from(part.mapping.writable()) * WRITABLE;
+    fn map(&self, table: &mut Self::Vm, part: tiny::Part<'_, Self>, (): &mut ()) -> Result {
+        let flags = VALID | (u64::from(part.mapping.writable()) * WRITABLE);
         for (index, page) in entries(part.va).zip(part.mapping.addresses(part.offset)) {
             io_write!(table, [try: index], page | flags);
         }
         Ok(())
     }
 
-    fn unmap(&self, table: &mut Self::Vm, va: Range<u64>, _: &mut ()) -> Result {
+    fn unmap(&self, table: &mut Self::Vm, va: Range<u64>, (): &mut ()) -> Result {
         for index in entries(va) {
             io_write!(table, [try: index], 0);
         }
         Ok(())
     }
 
-    fn flush(&self, _table: &mut Self::Vm, _: &mut ()) -> Result {
+    fn flush(&self, _table: &mut Self::Vm, (): &mut ()) -> Result {
         let registers = self.registers.try_access().ok_or(ENODEV)?;
         registers.write_reg(INVALIDATE::zeroed().with_all(true));
         Ok(())
