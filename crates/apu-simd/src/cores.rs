@@ -8,9 +8,10 @@ use apu_firmware::memory::AddressSpace;
 use apu_firmware::{Alone, Job, Slots};
 use apu_kernels::Isa;
 use apu_proto::message::{LOG_TEXT, Log, log_level};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tracing::{debug, error, info};
 
@@ -26,15 +27,15 @@ pub struct InFlight {
 
 impl InFlight {
     fn add(&self, change: isize) {
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = self.count.lock();
         *count = count.saturating_add_signed(change);
         self.changed.notify_all();
     }
 
     /// Returns when there are none.
     pub fn wait_for_none(&self) {
-        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.changed.wait_while(count, |count| *count > 0));
+        let mut count = self.count.lock();
+        self.changed.wait_while(&mut count, |count| *count > 0);
     }
 }
 
@@ -139,7 +140,7 @@ impl<S: AddressSpace> Cores<S> {
     /// The server takes no job for a core that isn't there.
     fn lock(&self, core: usize) -> Option<MutexGuard<'_, Core<S>>> {
         let core = self.0.get(core)?;
-        Some(core.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(core.lock())
     }
 }
 

@@ -18,6 +18,7 @@
 pub use crate::mapped::Covered;
 use crate::mapped::Mapped;
 use apu_firmware::memory::{AddressFault, AddressSpace, MAX_RANGES, Ranges, Reach, View, overlap};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap, mmap_anonymous, mremap_fixed, munmap};
@@ -26,7 +27,6 @@ use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr::{NonNull, null_mut};
 use std::slice;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// An address space of the device.
 ///
@@ -252,17 +252,17 @@ impl Space {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn wait_while<'s>(
         &self,
-        state: MutexGuard<'s, State>,
+        mut state: MutexGuard<'s, State>,
         condition: impl Fn(&State) -> bool,
     ) -> MutexGuard<'s, State> {
         self.changed
-            .wait_while(state, |state| condition(state))
-            .unwrap_or_else(PoisonError::into_inner)
+            .wait_while(&mut state, |state| condition(state));
+        state
     }
 }
 
