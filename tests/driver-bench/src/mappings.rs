@@ -70,6 +70,8 @@ fn fill(bench: &Bench, indices: std::ops::Range<u64>) -> Result<()> {
     let ops: Vec<VmBindOp> = indices.map(|index| op(bench, index)).collect();
     for ops in ops.chunks(bench.device.max_bind_ops as usize) {
         bind(bench, ops)?;
+        // An unmap waits until the device has done all before, which it must within seconds.
+        map_and_unmap(bench, MANY + 9)?;
     }
     Ok(())
 }
@@ -77,18 +79,19 @@ fn fill(bench: &Bench, indices: std::ops::Range<u64>) -> Result<()> {
 /// Microseconds of a bind and an unbind.
 fn one_more(bench: &Bench) -> Result<f64> {
     microseconds(COUNT, || {
-        for index in 0..u64::from(COUNT) {
-            let map = op(bench, MANY + 10 + index);
-            let unmap = VmBindOp {
-                kind: BIND_UNMAP,
-                bo_handle: 0,
-                ..map
-            };
-            bind(bench, &[map])?;
-            bind(bench, &[unmap])?;
-        }
-        Ok(())
+        (0..u64::from(COUNT)).try_for_each(|index| map_and_unmap(bench, MANY + 10 + index))
     })
+}
+
+fn map_and_unmap(bench: &Bench, index: u64) -> Result<()> {
+    let map = op(bench, index);
+    let unmap = VmBindOp {
+        kind: BIND_UNMAP,
+        bo_handle: 0,
+        ..map
+    };
+    bind(bench, &[map])?;
+    bind(bench, &[unmap])
 }
 
 fn bind(bench: &Bench, ops: &[VmBindOp]) -> Result<()> {
