@@ -21,6 +21,7 @@ mod history;
 mod ioctl;
 #[cfg(CONFIG_IOMMU_API)]
 mod iommu;
+mod last;
 mod link;
 mod log;
 mod memory;

@@ -2,23 +2,20 @@
 
 //! The last messages in both directions, for whoever looks into a failure.
 
+use crate::last::Last;
 use kernel::{
     fmt::{
         self,
         Write, //
     },
-    new_spinlock,
     prelude::*,
-    sync::SpinLock,
     time::{
         Instant,
         Monotonic, //
     }, //
 };
 
-/// Messages that are remembered.
-const LENGTH: usize = 32;
-/// Bytes of each: the header, and of the body what names a VM, a job, or a status.
+/// Bytes of each message: the header, and of the body what names a VM, a job, or a status.
 const START: usize = 32;
 
 /// Which way a message went.
@@ -42,22 +39,12 @@ struct Record {
 #[pin_data]
 pub(crate) struct History {
     #[pin]
-    ring: SpinLock<Ring>,
-}
-
-struct Ring {
-    records: [Option<Record>; LENGTH],
-    next: usize,
+    last: Last<Record>,
 }
 
 impl History {
     pub(crate) fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
-            ring <- new_spinlock!(Ring {
-                records: [None; LENGTH],
-                next: 0,
-            }),
-        })
+        pin_init!(Self { last <- Last::new() })
     }
 
     /// Remembers a message, and forgets the oldest one. In the fence signalling path.
@@ -66,33 +53,21 @@ impl History {
         for (to, from) in start.iter_mut().zip(message) {
             *to = *from;
         }
-        let record = Record {
+        self.last.add(Record {
             direction,
             at: Instant::now(),
             length: message.len(),
             start,
-        };
-        let mut ring = self.ring.lock();
-        let next = ring.next;
-        if let Some(oldest) = ring.records.get_mut(next) {
-            *oldest = Some(record);
-        }
-        ring.next = (next + 1) % LENGTH;
+        });
     }
 
     /// Writes all, the oldest one first.
     pub(crate) fn write(&self, out: &mut dyn Write) -> fmt::Result {
         writeln!(out, "messages:")?;
-        for record in (0..LENGTH).filter_map(|age| self.oldest(age)) {
+        for record in self.last.iter() {
             record.write(out)?;
         }
         Ok(())
-    }
-
-    /// The message that is followed by `LENGTH - 1 - index` others.
-    fn oldest(&self, index: usize) -> Option<Record> {
-        let ring = self.ring.lock();
-        *ring.records.get((ring.next + index) % LENGTH)?
     }
 }
 
