@@ -16,6 +16,10 @@ use kernel::{
         self,
         Bound, //
     },
+    dma::{
+        Device as _,
+        DmaMask, //
+    },
     io::{
         mem::IoMem,
         register,
@@ -344,6 +348,12 @@ impl platform::Driver for ApuRproc<'_> {
         part: Option<&'bound Part>,
     ) -> impl PinInit<ApuRproc<'bound>, Error> + 'bound {
         pin_init::pin_init_scope(move || {
+            // The IOMMU takes memory from anywhere, in pieces of any size.
+            // SAFETY: Nothing has been mapped for DMA yet.
+            unsafe {
+                pdev.dma_set_mask(DmaMask::new::<64>())?;
+                pdev.dma_set_max_seg_size(u32::MAX);
+            }
             let dev = pdev.as_ref();
             let firmware = dev.fwnode().ok_or(ENODEV)?;
             let firmware = firmware

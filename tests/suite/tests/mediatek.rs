@@ -13,7 +13,7 @@ use suite::command::Apu;
 use suite::device;
 use suite::emulator::{Event, Processor, Record, has_driver};
 use suite::kernel_log::KernelLog;
-use suite::skip::or_skip;
+use suite::skip::{Skip, or_skip};
 
 use Event::{Clock, Power, Read, Write};
 
@@ -213,6 +213,49 @@ fn wait_for_recovery(log: &mut KernelLog, kind: &str) {
         "handling crash #",
         "remote processor 29180000.npu is now up",
     ]);
+}
+
+/// Bytes of buffers that are mapped for the core's DMA, where the kernel keeps account of that.
+fn mapped_for_dma() -> Result<u64, Skip> {
+    const ACCOUNT: &str = "/sys/kernel/debug/dma-api/dump";
+    let account = fs::read_to_string(ACCOUNT)
+        .map_err(|error| Skip(format!("{ACCOUNT}: {error}; that is of the debug kernel")))?;
+    let buffers = account.lines().filter(|line| {
+        line.contains(" 29180000.npu scatter-gather ") && line.contains(" DMA_BIDIRECTIONAL ")
+    });
+    let size = |line: &str| {
+        let field = line
+            .split_whitespace()
+            .find_map(|field| field.strip_prefix("L="));
+        u64::from_str_radix(field.unwrap(), 16).unwrap()
+    };
+    Ok(buffers.map(size).sum())
+}
+
+/// The core isn't coherent: its device tree says nothing else.
+#[test]
+fn what_the_core_reaches_is_mapped_for_its_dma_and_not_longer_than_it_lives() {
+    let test = "what_the_core_reaches_is_mapped_for_its_dma_and_not_longer_than_it_lives";
+    with_processor(test, |_, processor| {
+        or_skip(test, || {
+            let hardware = Hardware::take()?;
+            processor.start().unwrap();
+            let _firmware = hardware.start(&["--core", part().name]);
+            let client = Client::of(&device::online());
+            let before = mapped_for_dma()?;
+            let mut context = client.load().unwrap();
+            client.run(&mut context).unwrap();
+            let during = mapped_for_dma()?;
+            assert_eq!(before, 0);
+            assert!(during > 0);
+            drop((context, client));
+            // The last job is freed by a worker.
+            while mapped_for_dma()? > 0 {
+                std::thread::yield_now();
+            }
+            Ok(())
+        });
+    });
 }
 
 #[test]

@@ -170,13 +170,13 @@ impl Driver for Apu {
         self.link.sync(vm.connection, sync, false)
     }
 
-    fn share(&self, _parent: &device::Device<Bound>, range: BoRange<Self>) -> Result<Mapping> {
+    fn share(&self, parent: &device::Device<Bound>, range: BoRange<Self>) -> Result<Mapping> {
         let pages = Pages::pin(range)?;
         let quarantine = self.memory.quarantine().cloned();
         let reachable = quarantine.map(|place| Reachable::new(pages.clone(), place));
         Ok(Mapping {
             _reachable: reachable.transpose()?,
-            token: self.memory.share(pages.clone())?,
+            token: self.memory.share(parent, pages.clone())?,
             pages,
             memory: self.memory.clone(),
         })

@@ -75,7 +75,13 @@ impl Memory for Iommu {
         Ok(KBox::new(part, GFP_KERNEL_ACCOUNT)?)
     }
 
-    fn share(&self, _pages: Arc<Pages>) -> Result<Option<u64>> {
+    fn dma_device(&self) -> Option<&Device> {
+        Some(self.0.owner())
+    }
+
+    fn share(&self, parent: &Device<Bound>, pages: Arc<Pages>) -> Result<Option<u64>> {
+        // The IOMMU only says where the pages are.
+        pages.map_for_dma(parent)?;
         // The device address says it all.
         Ok(Some(0))
     }

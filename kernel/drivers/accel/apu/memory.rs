@@ -9,6 +9,10 @@ use crate::{
 };
 use core::ops::Range;
 use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
     drm::{
         accel::tiny::{
             BoData,
@@ -58,10 +62,15 @@ pub(crate) trait Memory: Send + Sync {
     /// Makes the host's side of an empty address space.
     fn vm_create(&self) -> Result<KBox<dyn Space>>;
 
+    /// The device that reaches the pages, if it isn't the parent of the DRM device.
+    fn dma_device(&self) -> Option<&Device> {
+        None
+    }
+
     /// Makes pages known to the device before they are mapped, if it works that way: returns the
-    /// token that MAP messages carry.
-    fn share(&self, pages: Arc<Pages>) -> Result<Option<u64>> {
-        let _ = pages;
+    /// token that MAP messages carry. `parent` is that of the DRM device.
+    fn share(&self, parent: &Device<Bound>, pages: Arc<Pages>) -> Result<Option<u64>> {
+        let _ = (parent, pages);
         Ok(None)
     }
 
@@ -116,6 +125,11 @@ impl Pages {
     /// Whether the device may write.
     pub(crate) fn writable(&self) -> bool {
         self.range.writable()
+    }
+
+    /// Maps the whole object for DMA.
+    pub(crate) fn map_for_dma(&self, parent: &Device<Bound>) -> Result {
+        self.range.map_for_dma(parent).map(|_| ())
     }
 
     /// The pinned pages of the whole object.

@@ -83,8 +83,11 @@ fn bring_up(channel: &rpmsg::Device<Bound>) -> Result {
         watchdog: Watchdog::of(parent),
     };
     let wire = Arc::new(wire, GFP_KERNEL)?;
-    let state = tiny::Device::new(parent, CORES, Apu::new(wire, memory));
+    let state = tiny::Device::new(parent, CORES, Apu::new(wire, memory.clone()));
     let device = drm::UnregisteredDevice::<Apu>::new(parent, state)?;
+    if let Some(processor) = memory.dma_device() {
+        device.set_dma_device(processor);
+    }
     let device = tiny::Device::<Apu>::register(parent, device)?;
     let inbox = Arc::pin_init(Inbox::new(device.clone()), GFP_KERNEL)?;
     // What was made last goes first: when the node goes, nothing arrives any more and nothing is
@@ -104,7 +107,10 @@ fn memory_of(processor: &Device<Bound>, quarantine: &Arc<Quarantine>) -> Result<
     if let Some(iommu) = crate::iommu::Iommu::of(processor)? {
         return Ok(Arc::new(iommu, GFP_KERNEL)?);
     }
-    let _ = processor;
+    if processor.is_dma_coherent() == Some(false) {
+        dev_err!(processor, "without an IOMMU, DMA must be coherent\n");
+        return Err(EOPNOTSUPP);
+    }
     Ok(Arc::new(PageTables(quarantine.clone()), GFP_KERNEL)?)
 }
 

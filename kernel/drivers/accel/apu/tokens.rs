@@ -13,6 +13,10 @@ use crate::{
 };
 use core::ops::Range;
 use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
     new_mutex,
     prelude::*,
     rbtree::RBTree,
@@ -68,7 +72,7 @@ impl Memory for Tokens {
         Ok(KBox::new(Told, GFP_KERNEL_ACCOUNT)?)
     }
 
-    fn share(&self, pages: Arc<Pages>) -> Result<Option<u64>> {
+    fn share(&self, _parent: &Device<Bound>, pages: Arc<Pages>) -> Result<Option<u64>> {
         let mut shares = self.shares.lock();
         let number = shares.unused();
         shares

@@ -18,6 +18,7 @@ use crate::{
     page::PAGE_SIZE,
     prelude::*,
     sync::{
+        aref::ARef,
         Arc,
         Mutex, //
     },
@@ -139,6 +140,7 @@ unsafe impl<T: crate::drm::gem::DriverObject> Pages for crate::drm::gem::shmem::
 /// While `state` has a domain, that is a paging domain that lives.
 #[pin_data]
 pub struct Window {
+    owner: ARef<Device>,
     range: Range<u64>,
     #[pin]
     state: Mutex<State>,
@@ -163,12 +165,13 @@ impl Window {
     /// Ancestors must not take the address space from under a device that is bound, which those
     /// that make such devices don't.
     pub fn of_ancestor(dev: &Device<Bound>, range: Range<u64>) -> Result<Option<Arc<Self>>> {
-        let Some(domain) = domain_of_ancestor(dev) else {
+        let Some((owner, domain)) = domain_of_ancestor(dev) else {
             return Ok(None);
         };
         // INVARIANT: The domain lives while `dev` is bound. `Closing` takes it from here then.
         let window = Arc::pin_init(
             pin_init!(Self {
+                owner,
                 range,
                 state <- new_mutex!(State {
                     domain: Some(domain),
@@ -179,6 +182,11 @@ impl Window {
         )?;
         devres::register::<Closing, _>(dev, Closing(window.clone()), GFP_KERNEL)?;
         Ok(Some(window))
+    }
+
+    /// The ancestor.
+    pub fn owner(&self) -> &Device {
+        &self.owner
     }
 
     /// Maps `pages`, of which `numbers` are those to map, at `va`, until the result is dropped.
@@ -243,7 +251,9 @@ impl Window {
     }
 }
 
-fn domain_of_ancestor(dev: &Device) -> Option<NonNull<bindings::iommu_domain>> {
+type DomainOf = (ARef<Device>, NonNull<bindings::iommu_domain>);
+
+fn domain_of_ancestor(dev: &Device) -> Option<DomainOf> {
     let mut raw = dev.as_raw();
     while !raw.is_null() {
         // SAFETY: Devices keep their parents.
@@ -251,7 +261,9 @@ fn domain_of_ancestor(dev: &Device) -> Option<NonNull<bindings::iommu_domain>> {
         if let Some(domain) = NonNull::new(domain) {
             // SAFETY: The domain lives as long as `dev` is bound.
             let kind = unsafe { (*domain.as_ptr()).type_ };
-            return (kind & bindings::__IOMMU_DOMAIN_PAGING != 0).then_some(domain);
+            // SAFETY: As above.
+            let owner: &Device = unsafe { Device::from_raw(raw) };
+            return (kind & bindings::__IOMMU_DOMAIN_PAGING != 0).then(|| (owner.into(), domain));
         }
         // SAFETY: As above.
         raw = unsafe { (*raw).parent };

@@ -25,6 +25,7 @@ use crate::{
     },
     page::PAGE_SIZE,
     prelude::*,
+    scatterlist::SGTable,
     sync::{
         aref::ARef,
         Arc, //
@@ -85,6 +86,13 @@ impl<D: Driver> BoRange<D> {
     pub fn writable(&self) -> bool {
         self.access == Access::ReadWrite
     }
+
+    /// Pins the pages of the whole object and maps them for the DMA of its device, until the object
+    /// goes or `parent`, the device's parent, is unbound. Where DMA isn't coherent this cleans the
+    /// caches, into which nobody brings the pages again: user space maps them write-combined.
+    pub fn map_for_dma<'a>(&'a self, parent: &'a Device<Bound>) -> Result<&'a SGTable> {
+        self.bo.sg_table(parent)
+    }
 }
 
 /// What makes a range of a buffer object reachable for a device with page tables.
@@ -101,7 +109,7 @@ impl<D: Driver> DmaPages<D> {
         let wanted = range.offset..range.offset + range.size;
         let mut addresses = KVVec::new();
         let mut offset = 0;
-        for part in range.bo.sg_table(parent)?.iter() {
+        for part in range.map_for_dma(parent)?.iter() {
             for page in (0..part.dma_len()).step_by(PAGE_SIZE) {
                 if wanted.contains(&offset) {
                     addresses.push(part.dma_address() + page, GFP_KERNEL_ACCOUNT)?;
@@ -128,7 +136,8 @@ impl<D: Driver> DmaPages<D> {
     }
 }
 
-/// Creates an object of `size` bytes, rounded up to whole pages. It is zeroed.
+/// Creates an object of `size` bytes, rounded up to whole pages. It is zeroed, and no processor has
+/// it in its caches if the device doesn't look there.
 pub(super) fn create<D: Driver>(
     dev: &drm::Device<D>,
     usage: &Arc<Usage>,
@@ -142,7 +151,10 @@ pub(super) fn create<D: Driver>(
     Bo::<D>::new(
         dev,
         usize::try_from(size)?,
-        gem::shmem::ObjectConfig::default(),
+        gem::shmem::ObjectConfig {
+            map_wc: dev.dma_device().is_dma_coherent() == Some(false),
+            parent_resv_obj: None,
+        },
         BoArgs(Some(charge)),
     )
 }
