@@ -202,7 +202,13 @@ impl Window {
         if va < self.range.start || end > self.range.end {
             return Err(EINVAL);
         }
-        let write = if writable { prot::WRITE } else { 0 };
+        let mut access = prot::READ;
+        if writable {
+            access |= prot::WRITE;
+        }
+        if self.owner.is_dma_coherent() == Some(true) {
+            access |= prot::CACHE;
+        }
         // What is dropped on the way unmaps as much as has been mapped.
         let mut mapped = Mapped {
             window: self.clone(),
@@ -221,7 +227,7 @@ impl Window {
                 let page = memory..memory + PAGE_SIZE as u64;
                 // SAFETY: By the type invariant the domain lives. The page may be reached as long
                 // as `mapped` lives, which unmaps it.
-                unsafe { Domain::from_raw(raw).map(at, page, prot::READ | write) }
+                unsafe { Domain::from_raw(raw).map(at, page, access) }
             });
             if let Err(error) = done {
                 // It needs the lock.
