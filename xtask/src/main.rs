@@ -13,6 +13,7 @@ mod command;
 mod daemon;
 mod docs;
 mod firmware;
+mod fuzz;
 mod guest;
 mod kernel;
 mod litert;
@@ -60,6 +61,8 @@ enum Verb {
     Demo(litert::Demo),
     /// Tortures the driver in the debug kernel: clients, hardware and memory that go wrong
     Torture(torture::Torture),
+    /// Fuzzes what reads models and programs
+    Fuzz(fuzz::Fuzz),
     /// Makes what the book shows of the code
     Docs(docs::Docs),
     /// Counts the lines of each part of the kernel code
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Verb::Bench(verb) => bench::main(&verb),
         Verb::Demo(what) => litert::demo(&what),
         Verb::Torture(torture) => torture::main(&torture),
+        Verb::Fuzz(fuzz) => fuzz::main(&fuzz),
         Verb::Docs(docs) => docs::main(&docs),
         Verb::Lines => docs::lines::main(),
         Verb::Bindings => bindings::main(),

@@ -65,6 +65,12 @@ pub fn kernel_tools() -> Result<KernelTools> {
     })
 }
 
+/// Brings the fuzzer, and what its targets are built with.
+pub fn cargo_fuzz() -> Result<PathBuf> {
+    packages::require(packages::FUZZER)?;
+    tools::cargo_fuzz()
+}
+
 /// Extracts Debian's kernel source below `trees`, once, and returns where.
 pub fn kernel_source(trees: &Path) -> Result<PathBuf> {
     let tree = kernel_source_dir(trees);

@@ -2,19 +2,19 @@
 
 use crate::graph::{Element, Tensor};
 
-/// Elements of a constant int32 or int64 tensor, or of an empty one; `None` for anything else.
+/// Elements of an int32 or int64 tensor that is constant or empty; `None` for anything else.
 pub(crate) fn integers(tensor: &Tensor) -> Option<Vec<i64>> {
-    if tensor.count() == 0 {
-        return Some(Vec::new());
-    }
-    let data = tensor.elements()?;
+    let data = match tensor.count() {
+        0 => Some(&[][..]),
+        _ => tensor.elements(),
+    };
     match tensor.element {
         Element::INT32 => Some(
-            words(data)
+            words(data?)
                 .map(|w| i64::from(i32::from_le_bytes(w)))
                 .collect(),
         ),
-        Element::INT64 => Some(words(data).map(i64::from_le_bytes).collect()),
+        Element::INT64 => Some(words(data?).map(i64::from_le_bytes).collect()),
         _ => None,
     }
 }

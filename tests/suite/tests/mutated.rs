@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use apu_compiler::{Options, compile};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use suite::{golden, hostile};
@@ -76,4 +77,15 @@ fn whole_ones_pass() {
     PROGRAMS
         .iter()
         .for_each(|program| hostile::program(program));
+}
+
+#[test]
+fn what_fuzzing_once_found_is_refused() {
+    let found = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/found/models");
+    for file in std::fs::read_dir(found).unwrap() {
+        let path = file.unwrap().path();
+        let model = std::fs::read(&path).unwrap();
+        hostile::model(&model);
+        assert!(compile(&model, &Options::default()).is_err(), "{path:?}");
+    }
 }

@@ -26,6 +26,8 @@ pub const KERNEL: &[&str] = &[
     "rsync",
     "xz-utils",
 ];
+/// What the fuzzer is built with.
+pub const FUZZER: &[&str] = &["g++"];
 /// What a Python environment needs.
 pub const PYTHON: &[&str] = &["python3-venv"];
 

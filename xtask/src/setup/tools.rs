@@ -16,6 +16,11 @@ pub fn bindgen() -> Result<PathBuf> {
     install("bindgen-cli", "0.72.1", "bindgen")
 }
 
+/// The fuzzer.
+pub fn cargo_fuzz() -> Result<PathBuf> {
+    install("cargo-fuzz", "0.13.2", "cargo-fuzz")
+}
+
 /// Installs a program from crates.io, once per version, unless the machine has just that.
 fn install(package: &str, version: &str, program: &str) -> Result<PathBuf> {
     if command::output(Command::new(program).arg("--version"))

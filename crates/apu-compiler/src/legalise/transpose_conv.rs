@@ -8,8 +8,9 @@ use super::{
     strided::{self, Transfer, Walk, copy},
 };
 use crate::{
+    constants,
     constraints::{self, ARGUMENTS, Refusal, Site},
-    graph::{Opcode, Operator, Options, Padding, Sliding, Tensor},
+    graph::{Element, Opcode, Operator, Options, Padding, Sliding, Tensor},
     window::Side,
 };
 
@@ -42,6 +43,7 @@ pub(super) fn transpose_conv(site: &Site) -> Result<Vec<Record>, Refusal> {
         ..*site
     };
     constraints::check_weights(&conv)?;
+    check_shape(site)?;
     let spread = Spread::new(site, &sliding)?;
     let (mut records, input) = spread.records(&conv)?;
     records.push(convolution::turned(
@@ -51,6 +53,25 @@ pub(super) fn transpose_conv(site: &Site) -> Result<Vec<Record>, Refusal> {
         convolution::rounding(site),
     )?);
     Ok(records)
+}
+
+/// The shape that the first input says must be the output's.
+fn check_shape(site: &Site) -> Result<(), Refusal> {
+    let (wanted, output) = (site.need_input(0)?, site.need_output()?);
+    let said = constants::integers(wanted).filter(|_| wanted.element == Element::INT32);
+    let same = |said: Vec<i64>| {
+        said.into_iter()
+            .eq(output.shape.iter().map(|&n| i64::from(n)))
+    };
+    match said.is_some_and(same) {
+        true => Ok(()),
+        false => Err(ARGUMENTS.refuse(format!(
+            "{} {}, which doesn't say {:?}",
+            wanted.element.name(),
+            wanted.label(),
+            output.shape
+        ))),
+    }
 }
 
 /// The input as the convolution sees it.
