@@ -8,10 +8,11 @@ use crate::{
     channel_table::{ChannelTable, LANES},
     requant::Ties,
     x86::avx512::{
-        Even, Finish, Folded, Rescale, Rounds, load, load_words, quarters, store_64, sums_of_8,
+        Even, Finish, Folded, Rescale, Rounds, load, load_words, quarters, store_16, store_64,
+        sums_of_8,
     },
 };
-use core::arch::x86_64::*;
+use core::{arch::x86_64::*, ops::Range};
 
 /// Most blocks of channels that a tile works on.
 const MAX_BLOCKS: usize = 4;
@@ -209,17 +210,25 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
             let rows = tile_rows::<R>(row, count);
             let first = row.min(count - rows);
             match rows {
-                1 => self.any_tile::<1, B>(run, first, corrections, column, &mut sums),
-                2 => self.any_tile::<2, B>(run, first, corrections, column, &mut sums),
-                4 => self.any_tile::<4, B>(run, first, corrections, column, &mut sums),
-                6 => self.any_tile::<6, B>(run, first, corrections, column, &mut sums),
-                8 if B < 4 => self.any_tile::<8, B>(run, first, corrections, column, &mut sums),
-                10 if B < 3 => self.any_tile::<10, B>(run, first, corrections, column, &mut sums),
-                _ => self.any_tile::<R, B>(run, first, corrections, column, &mut sums),
+                1 => self.any_tile::<1, B>(run, first, column, &mut sums),
+                2 => self.any_tile::<2, B>(run, first, column, &mut sums),
+                4 => self.any_tile::<4, B>(run, first, column, &mut sums),
+                6 => self.any_tile::<6, B>(run, first, column, &mut sums),
+                8 if B < 4 => self.any_tile::<8, B>(run, first, column, &mut sums),
+                10 if B < 3 => self.any_tile::<10, B>(run, first, column, &mut sums),
+                _ => self.any_tile::<R, B>(run, first, column, &mut sums),
             }
-            column
-                .store
-                .rows(&sums[..rows * B], run.pixels.start + first, output);
+            if self.conv.weight_zero_point != 0 {
+                let sums = sums.as_chunks_mut::<B>().0.iter_mut();
+                for (sums, &correction) in sums.zip(&corrections[first..first + rows]) {
+                    let correction = _mm512_set1_epi32(correction);
+                    for sum in sums {
+                        *sum = _mm512_sub_epi32(*sum, correction);
+                    }
+                }
+            }
+            let start = run.pixels.start + first;
+            column.store.rows(&sums, start..start + rows, output);
             row = first + rows;
         }
     }
@@ -231,15 +240,14 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         &self,
         run: &Run<'_>,
         row: usize,
-        corrections: &[i32; MAX_RUN],
         column: &Column<'_, B>,
         out: &mut [__m512i; MAX_SUMS],
     ) {
         if B == 1 {
             let bias = column.bias[0];
-            self.narrow_tile::<R>(run, row, corrections, column.weights, bias, out);
+            self.narrow_tile::<R>(run, row, column.weights, bias, out);
         } else {
-            self.tile::<R, B>(run, row, corrections, column, out);
+            self.tile::<R, B>(run, row, column, out);
         }
     }
 
@@ -250,17 +258,10 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         &self,
         run: &Run<'_>,
         row: usize,
-        corrections: &[i32; MAX_RUN],
         column: &Column<'_, B>,
         out: &mut [__m512i; MAX_SUMS],
     ) {
-        let mut sums = [[_mm512_setzero_si512(); B]; R];
-        for (sums, &correction) in sums.iter_mut().zip(&corrections[row..]) {
-            let correction = _mm512_set1_epi32(correction);
-            for (sum, bias) in sums.iter_mut().zip(column.bias) {
-                *sum = _mm512_sub_epi32(bias, correction);
-            }
-        }
+        let mut sums = [column.bias; R];
         let groups = self.conv.pitch / 4;
         assert!(column.weights.len() >= B * self.depth);
         for kernel_y in 0..self.conv.window.kernel_h {
@@ -303,13 +304,16 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         &self,
         run: &Run<'_>,
         row: usize,
-        corrections: &[i32; MAX_RUN],
         weights: Weights<'_>,
         bias: __m512i,
         out: &mut [__m512i; MAX_SUMS],
     ) {
         let zero = _mm512_setzero_si512();
-        let mut sums = [[zero; 2]; R];
+        let start = [
+            _mm512_unpacklo_epi32(bias, zero),
+            _mm512_unpackhi_epi32(bias, zero),
+        ];
+        let mut sums = [start; R];
         let groups = self.conv.pitch / 4;
         assert!(weights.len() >= self.conv.window.kernel_h * groups);
         for kernel_y in 0..self.conv.window.kernel_h {
@@ -343,12 +347,11 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
             }
         }
         for index in 0..R {
-            let ([low, high], correction) = (sums[index], corrections[row + index]);
+            let (low, high) = (sums[index][0], sums[index][1]);
             let (low, high) = (_mm512_castsi512_ps(low), _mm512_castsi512_ps(high));
             let even = _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(low, high));
             let odd = _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(low, high));
-            let start = _mm512_sub_epi32(bias, _mm512_set1_epi32(correction));
-            out[index] = _mm512_add_epi32(start, _mm512_add_epi32(even, odd));
+            out[index] = _mm512_add_epi32(even, odd);
         }
     }
 
@@ -484,86 +487,114 @@ impl<const B: usize> Store<B> {
         }
     }
 
-    /// Stores the sums of windows from `row` on; those of a window lie side by side.
+    /// Stores the sums of windows `rows`; those of a window lie side by side.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn rows(&self, sums: &[__m512i], row: usize, output: &mut [u8]) {
+    fn rows(&self, sums: &[__m512i; MAX_SUMS], rows: Range<usize>, output: &mut [u8]) {
+        let finish = self.finish;
         match &self.factors {
-            Factors::Up(folded) => self.folded::<false>(folded, sums, row, output),
-            Factors::Away(folded) => self.folded::<true>(folded, sums, row, output),
+            Factors::Up(folded) => {
+                let rounds = Rounds::<false>::new();
+                self.each(
+                    sums,
+                    rows,
+                    output,
+                    move |block, sum| rounds.apply(&folded[block], sum),
+                    move |scaled| finish.folded_4x16(scaled),
+                );
+            }
+            Factors::Away(folded) => {
+                let rounds = Rounds::<true>::new();
+                self.each(
+                    sums,
+                    rows,
+                    output,
+                    move |block, sum| rounds.apply(&folded[block], sum),
+                    move |scaled| finish.folded_4x16(scaled),
+                );
+            }
             Factors::Any(factors) => {
-                for (index, sums) in sums.as_chunks::<B>().0.iter().enumerate() {
-                    let mut scaled = [_mm512_setzero_si512(); 4];
-                    for ((scaled, &sum), factor) in scaled.iter_mut().zip(sums).zip(factors) {
-                        *scaled = factor.apply(sum);
-                    }
-                    let bytes = self.finish.bytes_4x16(scaled);
-                    self.bytes(bytes, row + index, 1, output);
-                }
+                self.each(
+                    sums,
+                    rows,
+                    output,
+                    move |block, sum| factors[block].apply(sum),
+                    move |scaled| finish.bytes_4x16(scaled),
+                );
             }
             Factors::Even(factors) => {
-                for (index, sums) in sums.as_chunks::<B>().0.iter().enumerate() {
-                    let mut scaled = [_mm512_setzero_si512(); 4];
-                    for ((scaled, &sum), factor) in scaled.iter_mut().zip(sums).zip(factors) {
-                        *scaled = factor.apply(sum);
-                    }
-                    let bytes = self.finish.bytes_4x16(scaled);
-                    self.bytes(bytes, row + index, 1, output);
-                }
+                self.each(
+                    sums,
+                    rows,
+                    output,
+                    move |block, sum| factors[block].apply(sum),
+                    move |scaled| finish.bytes_4x16(scaled),
+                );
             }
         }
     }
 
+    /// As [`Self::rows`], with what rescales the sums of a block and what makes bytes of them.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn folded<const AWAY: bool>(
+    fn each(
         &self,
-        factors: &[Folded; B],
-        sums: &[__m512i],
-        row: usize,
+        sums: &[__m512i; MAX_SUMS],
+        rows: Range<usize>,
         output: &mut [u8],
+        rescale: impl Fn(usize, __m512i) -> __m512i,
+        bytes: impl Fn([__m512i; MAX_BLOCKS]) -> __m512i,
     ) {
+        let width = (B * LANES).min(self.channels - self.channel);
         // As many rows as fit a vector of bytes.
         let most = const { MAX_BLOCKS / B };
-        let rounds = Rounds::<AWAY>::new();
-        let mut rows = sums.as_chunks::<B>().0;
-        let mut row = row;
-        while !rows.is_empty() {
-            let count = most.min(rows.len());
-            let mut scaled = [_mm512_setzero_si512(); 4];
-            for index in 0..most {
-                if index < count {
-                    for block in 0..B {
-                        let sum = rows[index][block];
-                        scaled[index * B + block] = rounds.apply(&factors[block], sum);
-                    }
-                }
+        let is_dense = most == 1 || (width == B * LANES && width == self.channels);
+        let mut targets = Targets {
+            bytes: &mut output[rows.start * self.channels + self.channel..],
+            width,
+            step: self.channels,
+        };
+        let count = rows.len();
+        for (index, row) in (0..count).step_by(most).enumerate() {
+            // What is there of rows behind the last is computed too, and not stored.
+            let sums = &sums[index * most * B..][..most * B];
+            let mut scaled = [_mm512_setzero_si512(); MAX_BLOCKS];
+            for lane in 0..most * B {
+                scaled[lane] = rescale(lane % B, sums[lane]);
             }
-            let bytes = self.finish.folded_4x16(scaled);
-            self.bytes(bytes, row, count, output);
-            rows = &rows[count..];
-            row += count;
+            let bytes = bytes(scaled);
+            let count = most.min(count - row);
+            if is_dense {
+                store_64(
+                    &mut targets.bytes[row * self.channels..][..count * width],
+                    bytes,
+                );
+            } else {
+                targets.store::<B>(bytes, row, count);
+            }
         }
     }
+}
 
-    /// Stores the bytes of `count` rows.
+/// Where the bytes of a column's rows go.
+struct Targets<'a> {
+    /// From the first byte of the first row on.
+    bytes: &'a mut [u8],
+    /// Bytes of a row.
+    width: usize,
+    /// From one row to the next.
+    step: usize,
+}
+
+impl Targets<'_> {
+    /// Stores `count` rows from `row` on, each of `B` blocks.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn bytes(&self, bytes: __m512i, row: usize, count: usize, output: &mut [u8]) {
-        let width = (B * LANES).min(self.channels - self.channel);
-        let at = |row| row * self.channels + self.channel;
-        if count == 1 {
-            store_64(&mut output[at(row)..][..width], bytes);
-            return;
-        }
-        if width == B * LANES && width == self.channels {
-            store_64(&mut output[at(row)..][..count * width], bytes);
-            return;
-        }
+    fn store<const B: usize>(&mut self, bytes: __m512i, row: usize, count: usize) {
         let quarters = quarters(bytes);
-        for index in 0..count {
-            let target = &mut output[at(row + index)..][..width];
-            for (block, target) in target.chunks_mut(LANES).enumerate() {
-                crate::x86::avx512::store_16(target, quarters[index * B + block]);
+        for (index, quarters) in quarters.chunks_exact(B).take(count).enumerate() {
+            let row = &mut self.bytes[(row + index) * self.step..][..self.width];
+            for (bytes, &quarter) in row.chunks_mut(LANES).zip(quarters) {
+                store_16(bytes, quarter);
             }
         }
     }

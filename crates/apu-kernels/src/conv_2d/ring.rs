@@ -16,6 +16,8 @@ pub(super) struct Ring<'a> {
     column: usize,
     /// The input row that comes next, counted from the first row of padding.
     next: usize,
+    /// Which of the ring's rows is the first of the output row's windows.
+    first: usize,
 }
 
 impl<'a> Ring<'a> {
@@ -34,6 +36,7 @@ impl<'a> Ring<'a> {
             columns,
             column: 0,
             next: 0,
+            first: 0,
         }
     }
 
@@ -51,13 +54,16 @@ impl<'a> Ring<'a> {
             self.copy(image, row);
         }
         self.next = first + self.conv.window.kernel_h;
+        self.first = first % self.conv.window.kernel_h;
     }
 
-    /// The bytes of output row `y`'s first window from kernel row `kernel_y` on.
+    /// The bytes of the first window from kernel row `kernel_y` on, of the output row that was asked
+    /// for last.
     #[inline(always)]
-    pub fn kernel_row(&self, y: usize, kernel_y: usize) -> &[u8] {
-        let row = y * self.conv.window.stride_h + kernel_y;
-        &self.bytes[row % self.conv.window.kernel_h * self.pitch..]
+    pub fn kernel_row(&self, kernel_y: usize) -> &[u8] {
+        let (row, rows) = (self.first + kernel_y, self.conv.window.kernel_h);
+        let row = if row < rows { row } else { row - rows };
+        &self.bytes[row * self.pitch..]
     }
 
     #[inline]

@@ -30,8 +30,8 @@ pub(super) struct Run<'a> {
 enum Windows<'a> {
     /// Side by side, each as long as the padded K.
     Unfolded(&'a [u8]),
-    /// In a ring, from a column of an output row on.
-    Ring(&'a Ring<'a>, usize, usize),
+    /// In a ring, from a column on.
+    Ring(&'a Ring<'a>, usize),
 }
 
 impl<'a> Run<'a> {
@@ -40,9 +40,9 @@ impl<'a> Run<'a> {
     pub fn kernel_row(&self, conv: &Conv2d, kernel_y: usize) -> (&'a [u8], usize) {
         match self.windows {
             Windows::Unfolded(bytes) => (&bytes[kernel_y * conv.pitch..], conv.depth),
-            Windows::Ring(ring, y, x) => {
+            Windows::Ring(ring, x) => {
                 let stride = conv.window.stride_w * conv.window.in_c;
-                (&ring.kernel_row(y, kernel_y)[x * stride..], stride)
+                (&ring.kernel_row(kernel_y)[x * stride..], stride)
             }
         }
     }
@@ -88,7 +88,7 @@ fn in_ring(conv: &Conv2d, input: &[u8], mut ring: Ring<'_>, multiply: &mut impl 
                 let row = (batch * window.out_h + y) * window.out_w;
                 for x in (first..end).step_by(MAX_RUN) {
                     multiply(&Run {
-                        windows: Windows::Ring(&ring, y, x - first),
+                        windows: Windows::Ring(&ring, x - first),
                         pixels: row + x..row + end.min(x + MAX_RUN),
                     });
                 }

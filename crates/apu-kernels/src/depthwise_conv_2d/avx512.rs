@@ -104,13 +104,15 @@ impl Convolution<'_> {
         let place = (kernel, places, words);
         match kernel.factors {
             Factors::Up(folded) => {
+                let rounds = Rounds::<false>::new();
                 self.multiply_by(place, output, move |sums| {
-                    finish.folded_4x16(rounded::<false>(&folded, sums))
+                    finish.folded_4x16(rounded(rounds, &folded, sums))
                 });
             }
             Factors::Away(folded) => {
+                let rounds = Rounds::<true>::new();
                 self.multiply_by(place, output, move |sums| {
-                    finish.folded_4x16(rounded::<true>(&folded, sums))
+                    finish.folded_4x16(rounded(rounds, &folded, sums))
                 });
             }
             ref other => self.multiply_by(place, output, |sums| other.bytes(&finish, sums)),
@@ -168,8 +170,7 @@ fn multiply_steps<const N: usize, const STEPS: usize, const ROWS: usize>(
                 }
             }
         }
-        // The first row comes last: where there is no second one, that is stored in its place.
-        for (row, sums) in sums.into_iter().enumerate().rev() {
+        let mut store = |row: usize, sums| {
             let quarters = quarters(bytes(sums));
             for (bytes, place) in quarters.into_iter().zip(places) {
                 let start = place.output as usize + row * place.below as usize;
@@ -181,7 +182,12 @@ fn multiply_steps<const N: usize, const STEPS: usize, const ROWS: usize>(
                     store_16(&mut output[start..][..size.min(16)], bytes);
                 }
             }
+        };
+        // The first row comes last: where there is no second one, that is stored in its place.
+        if ROWS > 1 {
+            store(1, sums[ROWS - 1]);
         }
+        store(0, sums[0]);
     }
 }
 
@@ -352,8 +358,11 @@ enum Factors {
 /// Sums times their factors, with the zero point.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn rounded<const AWAY: bool>(folded: &Folded, mut sums: [__m512i; AT_ONCE]) -> [__m512i; AT_ONCE] {
-    let rounds = Rounds::<AWAY>::new();
+fn rounded<const AWAY: bool>(
+    rounds: Rounds<AWAY>,
+    folded: &Folded,
+    mut sums: [__m512i; AT_ONCE],
+) -> [__m512i; AT_ONCE] {
     for sum in &mut sums {
         *sum = rounds.apply(folded, *sum);
     }
@@ -366,8 +375,8 @@ impl Factors {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn bytes(&self, finish: &Finish, mut sums: [__m512i; AT_ONCE]) -> __m512i {
         match self {
-            Self::Up(folded) => finish.folded_4x16(rounded::<false>(folded, sums)),
-            Self::Away(folded) => finish.folded_4x16(rounded::<true>(folded, sums)),
+            Self::Up(folded) => finish.folded_4x16(rounded(Rounds::<false>::new(), folded, sums)),
+            Self::Away(folded) => finish.folded_4x16(rounded(Rounds::<true>::new(), folded, sums)),
             Self::Any(factors) => {
                 for sum in &mut sums {
                     *sum = factors.apply(*sum);

@@ -5,7 +5,7 @@ use crate::{
     channel_table::ChannelTable,
     requant::Ties,
 };
-use core::arch::x86_64::*;
+use core::{arch::x86_64::*, hint::black_box};
 
 /// Loads a whole vector.
 #[inline]
@@ -286,6 +286,8 @@ impl Folded {
 pub struct Rounds<const AWAY: bool> {
     /// The sign of a 64-bit lane's lower half.
     sign: __m512i,
+    /// The even lanes. A mask that the compiler knows makes it blend by two shuffles.
+    even: __mmask16,
 }
 
 impl<const AWAY: bool> Rounds<AWAY> {
@@ -294,6 +296,7 @@ impl<const AWAY: bool> Rounds<AWAY> {
     pub fn new() -> Self {
         Self {
             sign: _mm512_set1_epi64(1 << 31),
+            even: black_box(0x5555),
         }
     }
 
@@ -309,9 +312,8 @@ impl<const AWAY: bool> Rounds<AWAY> {
             factors.odd,
         );
         // The upper halves of all products, at the places of their factors.
-        let high =
-            _mm512_mask_movehdup_ps(_mm512_castsi512_ps(odd), 0x5555, _mm512_castsi512_ps(even));
-        _mm512_srav_epi32(_mm512_castps_si512(high), factors.right)
+        let high = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, self.even, even);
+        _mm512_srav_epi32(high, factors.right)
     }
 
     /// Away from zero, a sum below zero counts for one step less after the first rounding. That
