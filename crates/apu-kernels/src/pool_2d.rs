@@ -88,8 +88,12 @@ impl Pool2d {
                 .for_each(|(sum, &x)| *sum += byte.widen(x));
             count += 1;
         });
+        // Several times faster than dividing each; half a step away from every whole number, the
+        // product is on the right side of it.
+        let (half, part) = (count / 2, 1.0 / f64::from(count));
         for (out, sum) in output.iter_mut().zip(sums) {
-            *out = self.clamp.store(rounded_mean(sum, count));
+            let mean = ((f64::from(sum.abs() + half) + 0.5) * part) as i32;
+            *out = self.clamp.store(if sum < 0 { -mean } else { mean });
         }
     }
 
