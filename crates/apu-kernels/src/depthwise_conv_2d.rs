@@ -34,6 +34,9 @@ pub struct DepthwiseConv2d {
     output_zero_point: i32,
     clamp: Clamp,
     ties: Ties,
+    /// None if the lines of this window don't fit.
+    #[cfg(target_arch = "x86_64")]
+    grid: Option<lines::Grid>,
     sizes: Sizes,
 }
 
@@ -66,6 +69,8 @@ impl DepthwiseConv2d {
             output_zero_point: p.output_zero_point,
             clamp: Clamp::new(byte, p.clamp_min, p.clamp_max)?,
             ties: Ties::new("rounding", p.rounding)?,
+            #[cfg(target_arch = "x86_64")]
+            grid: lines::Grid::new(window),
             sizes: Sizes::new([
                 window.in_bytes(),
                 bytes("packed weights", &[w.kernel_h, w.kernel_w, padded, 2])?,
@@ -97,6 +102,8 @@ impl DepthwiseConv2d {
         Share {
             kernel: Self {
                 window,
+                #[cfg(target_arch = "x86_64")]
+                grid: lines::Grid::new(window),
                 sizes: Sizes::new(sizes),
                 ..*self
             },

@@ -26,10 +26,10 @@ pub(super) fn takes(conv: &DepthwiseConv2d, weights: &[u8]) -> bool {
     let steps = 2 * window.kernel_w * window.kernel_h.div_ceil(ROWS);
     let beyond = |bytes: &[u8; 2]| !(-256..=254).contains(&i16::from_le_bytes(*bytes));
     let halves: &[[u8; 2]] = weights.as_chunks().0;
-    matches!(conv.ties, Ties::Away | Ties::Even)
+    conv.grid.is_some()
+        && matches!(conv.ties, Ties::Away | Ties::Even)
         && window.in_c == window.out_c
         && steps <= MAX_STEPS
-        && Lines::hold(window)
         && !halves.iter().fold(false, |any, half| any | beyond(half))
 }
 
@@ -42,7 +42,9 @@ pub(super) fn run(
     table: ChannelTable<'_>,
     output: &mut [u8],
 ) {
-    let grid = Grid::new(conv.window);
+    let Some(grid) = conv.grid else {
+        unreachable!("not taken");
+    };
     let convolution = Convolution {
         conv,
         grid,

@@ -21,7 +21,7 @@ pub(super) const ROWS: usize = 4;
 
 /// How the output of a window is cut into tiles. An output position is a vector of sixteen bytes:
 /// sixteen channels of a pixel or, where there are few and windows move by one pixel, those of some.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
     window: Window,
     /// Output pixels of a position.
@@ -43,8 +43,13 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// For a window that [`Lines::hold`].
-    pub fn new(window: Window) -> Self {
+    /// None if the lines of some positions have no room, whatever the block.
+    pub fn new(window: Window) -> Option<Self> {
+        let groups = window.kernel_h.div_ceil(ROWS);
+        // A position has at most sixteen pixels.
+        if groups * (reach(&window) + 16) * MAX_WIDTH > ROOM {
+            return None;
+        }
         let channels = window.out_c;
         let few = channels < 16 && 16 % channels == 0 && window.stride_w == 1;
         let (repeat, width) = if few {
@@ -53,7 +58,6 @@ impl Grid {
             let blocks = channels.div_ceil(MAX_WIDTH);
             (1, channels.div_ceil(blocks).next_multiple_of(16))
         };
-        let groups = window.kernel_h.div_ceil(ROWS);
         let across = window.out_w.div_ceil(repeat);
         let room = ROOM / (groups * width) - reach(&window) - 1;
         let most = (room / window.stride_w + 1) / repeat;
@@ -65,7 +69,7 @@ impl Grid {
         };
         let overlap = (window.stride_h, window.dilation_h) == (1, 1) && window.kernel_h < ROWS;
         let rows = 1 + usize::from(overlap);
-        Self {
+        Some(Self {
             window,
             repeat,
             groups,
@@ -75,7 +79,7 @@ impl Grid {
             across,
             wide,
             high: lines * rows,
-        }
+        })
     }
 
     /// All blocks of channels.
@@ -139,13 +143,6 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Whether the lines of some positions have room, whatever the block.
-    pub fn hold(window: &Window) -> bool {
-        let groups = window.kernel_h.div_ceil(ROWS);
-        // A position has at most sixteen pixels.
-        groups * (reach(window) + 16) * MAX_WIDTH <= ROOM
-    }
-
     pub fn new() -> Self {
         Self {
             words: [MaybeUninit::uninit(); ROOM + SLACK],
