@@ -22,7 +22,7 @@
 //! (kernel row, kernel column, input channel), each kernel row padded with zeros to a multiple of 4; N
 //! is the output channel, padded with zeros to a multiple of 16; stored as signed bytes
 //! `[N/16][K/4][16][4]`.
-//! uint8 weights are stored as `w − 128` with `weight_zero_point − 128`.
+//! uint8 weights are stored as `w − 128` with `weight_zero_point − 128`, or as those with outliers below.
 //!
 //! *Packed depthwise weights*: `w − weight_zero_point` as i16, `[kernel row][kernel column][C]`, with
 //! C = output channels padded with zeros to a multiple of 16.
@@ -36,6 +36,10 @@
 //! model's bias and sums over the whole unpadded K,
 //! `acc = Σ a·w − zw·Σ a + folded`, `folded = b − za·Σ w + K·za·zw` (all modulo 2³²);
 //! a tap in the padding counts with `a = za`. For [`DepthwiseConv2d`] the bias is the model's.
+//!
+//! *Outliers* ([`Outlier`], used by [`Conv2d`]) follow the channel table's arrays: what few weights have
+//! beyond a signed byte. Weights less their zero point mostly are signed bytes; then `zw` is 0, and
+//! `Σ a` needn't be computed.
 
 use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -44,7 +48,7 @@ pub const MAGIC: [u8; 8] = *b"TINYAPU\0";
 /// Format version; a firmware runs programs with its own major version and a minor not above its own.
 pub const VERSION_MAJOR: u16 = 2;
 /// See [`VERSION_MAJOR`].
-pub const VERSION_MINOR: u16 = 0;
+pub const VERSION_MINOR: u16 = 1;
 /// Each part of the file, each segment and each tensor in the arena begins at a multiple of this.
 pub const ALIGN: usize = 64;
 /// The layout of packed constants described above.
@@ -340,6 +344,23 @@ pub struct Conv2d {
     pub clamp_max: i32,
     /// One of [`Rounding`].
     pub rounding: u32,
+    /// Records of [`Outlier`], at most [`MAX_OUTLIERS`].
+    pub outliers: u32,
+}
+
+/// Most [`Conv2d::outliers`].
+pub const MAX_OUTLIERS: usize = 64;
+
+/// What is to be added to one packed weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Outlier {
+    /// Output channel.
+    pub channel: u32,
+    /// Place in K, the padding of kernel rows counted; no padding itself.
+    pub tap: u32,
+    /// What the weight has more.
+    pub rest: i32,
 }
 
 /// Output pixels whose windows fit the scratch of a [`Conv2d`] at once.

@@ -1,5 +1,7 @@
 //! Constants in the layouts that [`apu_proto::program`] describes.
 
+use apu_proto::program::{MAX_OUTLIERS, Outlier};
+
 /// Output channels are padded to a multiple of this.
 const CHANNELS: usize = 16;
 /// Each kernel row of a filter is padded to a multiple of this.
@@ -27,15 +29,16 @@ impl Weights<'_> {
 /// Matrix weights in the layout "k4n16": `[N/16][K/4][16][4]`, padded with zeros.
 pub(crate) struct Matrix {
     pub bytes: Vec<u8>,
+    /// What weights have beyond a signed byte; one more than [`MAX_OUTLIERS`] stands for more.
+    pub outliers: Vec<Outlier>,
     /// The unpadded K.
     pub depth: usize,
-    /// The sum of the packed weights of each output channel, modulo 2³².
+    /// The sum of the weights of each output channel, modulo 2³².
     pub sums: Vec<i32>,
 }
 
 impl Matrix {
-    /// Packs `[channels][kernel rows][K / kernel rows]` weights, each less `offset` so that it is a
-    /// signed byte.
+    /// Packs `[channels][kernel rows][K / kernel rows]` weights, each less `offset`.
     pub fn pack(weights: Weights, channels: usize, kernel_rows: usize, offset: i32) -> Self {
         let depth = weights.data.len() / channels.max(1);
         let row = depth / kernel_rows.max(1);
@@ -43,16 +46,30 @@ impl Matrix {
         let padded_depth = kernel_rows * pitch;
         let mut bytes = vec![0; channels.next_multiple_of(CHANNELS) * padded_depth];
         let mut sums = vec![0i32; channels];
+        let mut outliers = Vec::new();
         for (n, sum) in sums.iter_mut().enumerate() {
             let block = (n / CHANNELS) * padded_depth * CHANNELS + (n % CHANNELS) * DEPTH;
             for k in 0..depth {
                 let weight = weights.value(n * depth + k) - offset;
                 *sum = sum.wrapping_add(weight);
                 let k = k / row * pitch + k % row;
-                bytes[block + (k / DEPTH) * DEPTH * CHANNELS + k % DEPTH] = weight as u8;
+                let near = weight.clamp(i8::MIN.into(), i8::MAX.into());
+                bytes[block + (k / DEPTH) * DEPTH * CHANNELS + k % DEPTH] = near as u8;
+                if weight != near && outliers.len() <= MAX_OUTLIERS {
+                    outliers.push(Outlier {
+                        channel: n as u32,
+                        tap: k as u32,
+                        rest: weight - near,
+                    });
+                }
             }
         }
-        Self { bytes, depth, sums }
+        Self {
+            bytes,
+            outliers,
+            depth,
+            sums,
+        }
     }
 }
 
@@ -153,6 +170,24 @@ mod tests {
         );
         assert_eq!(packed.bytes[..3], [0x80, 0, 0x7f]);
         assert_eq!(packed.sums, [-1]);
+    }
+
+    #[test]
+    fn what_a_byte_cannot_hold_is_an_outlier() {
+        let data = &[0, 10, 20, 255, 30, 40];
+        let weights = Weights {
+            data,
+            signed: false,
+        };
+        let packed = Matrix::pack(weights, 2, 1, 100);
+        assert_eq!(packed.bytes[..8], [156, 166, 176, 0, 127, 186, 196, 0]);
+        let outlier = Outlier {
+            channel: 1,
+            tap: 0,
+            rest: 28,
+        };
+        assert_eq!(packed.outliers, [outlier]);
+        assert_eq!(packed.sums, [-270, 25]);
     }
 
     #[test]

@@ -33,11 +33,12 @@ impl Layer {
             window: window(side, in_c, out_c, kernel, stride),
             dtype: DType::UInt8 as u32,
             input_zero_point: 128,
-            weight_zero_point: 5,
+            weight_zero_point: 0,
             output_zero_point: 0,
             clamp_min: 0,
             clamp_max: 255,
             rounding: Rounding::AWAY,
+            outliers: 1,
         };
         let name = format!("conv {kernel}x{kernel} {side}x{side}x{in_c} to {out_c}");
         let macs = u64::from(side / stride).pow(2) * u64::from(kernel * kernel * in_c * out_c);

@@ -6,6 +6,7 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod narrow;
+mod outliers;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod ring;
@@ -18,18 +19,19 @@ mod unfold;
 #[cfg(target_arch = "x86_64")]
 mod vector;
 
+use self::outliers::Outliers;
 use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
     channel_table::{ChannelTable, LANES},
     isa::Level,
-    limits::{at_least, bytes, exactly, within},
+    limits::{at_least, bytes, exactly, sum, within},
     requant::Ties,
     share::{MAX_SHARES, Part, Share},
     window::Window,
 };
-use apu_proto::program::{self, CONV_TILE};
-use core::ops::Range;
+use apu_proto::program::{self, CONV_TILE, MAX_OUTLIERS, Outlier};
+use core::{mem::size_of, ops::Range};
 
 /// Parameters in range, to be used often.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +57,8 @@ pub struct Conv2d {
     tile: usize,
     /// The channel of the table that the first channel of the output is.
     first_channel: usize,
+    /// Bytes of the outliers.
+    outliers: usize,
     sizes: Sizes,
 }
 
@@ -73,6 +77,7 @@ impl Conv2d {
         let byte = Byte::new("dtype", p.dtype)?;
         byte.zero_point("input_zero_point", p.input_zero_point)?;
         within("weight_zero_point", p.weight_zero_point, -128, 127)?;
+        within("outliers", p.outliers, 0, MAX_OUTLIERS as i64)?;
         byte.zero_point("output_zero_point", p.output_zero_point)?;
         let window = Window::new(&p.window)?;
         let w = &p.window;
@@ -84,6 +89,7 @@ impl Conv2d {
         } else {
             0
         };
+        let outliers = p.outliers * size_of::<Outlier>() as u32;
         Ok(Self {
             window,
             byte,
@@ -97,13 +103,14 @@ impl Conv2d {
             unfolds,
             tile: CONV_TILE,
             first_channel: 0,
+            outliers: outliers as usize,
             sizes: Sizes::new([
                 window.in_bytes(),
                 bytes(
                     "packed weights",
                     &[w.out_c.next_multiple_of(LANES as u32), k],
                 )?,
-                ChannelTable::bytes(w.out_c)?,
+                sum("channel table", &[ChannelTable::bytes(w.out_c)?, outliers])?,
                 window.out_bytes(),
                 scratch,
             ]),
@@ -208,7 +215,9 @@ impl Conv2d {
         exactly("channel table", table, table_size)?;
         exactly("output", output, output_size)?;
         at_least("scratch", scratch, scratch_size)?;
+        let (table, outliers) = table.split_at(table.len() - self.outliers);
         let table = ChannelTable::new(table, self.ties).from(self.first_channel);
+        let outliers = Outliers::new(outliers, self.first_channel, self.depth);
         let level = match self.ties {
             Ties::AwayFloat => Level::Plain,
             #[cfg(target_arch = "x86_64")]
@@ -216,24 +225,26 @@ impl Conv2d {
             Ties::Away | Ties::Up | Ties::Even => isa.level(),
         };
         match level {
-            Level::Plain => plain::run(self, input, weights, table, output),
+            Level::Plain => plain::run(self, input, weights, table, outliers, output),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: here and below, a level is a proof that the processor has its instructions.
-            Level::Avx2 => unsafe { avx2::run(self, input, weights, table, output, scratch) },
+            Level::Avx2 => unsafe {
+                avx2::run(self, input, weights, table, outliers, output, scratch)
+            },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Level::Avx2Vnni => unsafe {
-                avx2::run_vnni(self, input, weights, table, output, scratch)
+                avx2::run_vnni(self, input, weights, table, outliers, output, scratch)
             },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Level::Avx512Vnni if vector::takes(self) => unsafe {
-                vector::run(self, input, weights, table, output)
+                vector::run(self, input, weights, table, outliers, output)
             },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Level::Avx512Vnni => unsafe {
-                avx512::run(self, input, weights, table, output, scratch)
+                avx512::run(self, input, weights, table, outliers, output, scratch)
             },
         }
         Ok(())

@@ -111,6 +111,19 @@ fn matrix(seed: u64, size: u32, window: &Window) -> Vec<u8> {
     weights
 }
 
+/// An outlier, which may be of a channel or a tap that isn't there.
+fn outlier(seed: u64, window: &Window) -> Vec<u8> {
+    let random = noise(seed, 3);
+    let taps = window.kernel_w * window.in_c;
+    let (row, column) = (u32::from(random[0]) % 4, u32::from(random[1]) % taps);
+    let tap = row * taps.next_multiple_of(4) + column;
+    let channel = u32::from(random[2]) % (window.out_c + 1);
+    [channel, tap, u32::from(random[0]).wrapping_sub(100)]
+        .into_iter()
+        .flat_map(u32::to_le_bytes)
+        .collect()
+}
+
 fn byte() -> impl Strategy<Value = u32> {
     prop_oneof![Just(DType::Int8 as u32), Just(DType::UInt8 as u32)]
 }
@@ -171,16 +184,17 @@ proptest! {
         window in prop_oneof![6 => window(12, 70), 1 => window(220, 5), 1 => vector()], dtype in byte(), offsets in offsets(), seed in any::<u64>(),
         weight_zero_point in prop_oneof![Just(0), -128..128i32],
         rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::UP, Rounding::EVEN]),
-        shares in 1..9usize,
+        outliers in prop_oneof![Just(0), 1..5u32], shares in 1..9usize,
     ) {
         let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
         let p = program::Conv2d {
             window, dtype, input_zero_point, weight_zero_point, output_zero_point, clamp_min, clamp_max,
-            rounding,
+            rounding, outliers,
         };
         let sizes = conv_2d::sizes(&p).unwrap();
         let &[input, weights, table, output, scratch] = sizes.as_slice() else { unreachable!() };
-        let (input, table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
+        let (input, mut table) = (noise(seed, input), channel_table(seed ^ 2, table - 12 * outliers, rounding));
+        table.extend((0..outliers).flat_map(|index| outlier(seed ^ 4 ^ u64::from(index), &window)));
         let weights = matrix(seed ^ 1, weights, &window);
         same_on_all(output, |isa, output| {
             let mut scratch = noise(seed ^ 3, scratch);

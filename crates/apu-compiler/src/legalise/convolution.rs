@@ -5,7 +5,8 @@ mod wide;
 
 use self::wide::{is_wide, wide};
 use apu_kernels::{conv_2d, depthwise_conv_2d};
-use apu_proto::program::{self, Conv2d, DepthwiseConv2d, Rounding, Window};
+use apu_proto::program::{self, Conv2d, DepthwiseConv2d, MAX_OUTLIERS, Rounding, Window};
+use zerocopy::IntoBytes;
 
 use super::{
     Operand, Record, dtype, quantisation, ratio_out_of_range, record, scratch, size, xnnpack,
@@ -120,20 +121,14 @@ fn multiplied(
     output: Operand,
     common: Common,
 ) -> Result<Record, Refusal> {
-    let packed = Matrix::pack(
-        common.weights,
-        window.out_c as usize,
-        window.kernel_h as usize,
-        signed_offset(site)?,
-    );
-    let weight_zero_point = common.weight_zero_point - signed_offset(site)?;
+    let (packed, weight_zero_point) = packed(site, window, &common)?;
     // The kernel works on unsigned activations, so int8 ones and their zero point move up by 128.
     let unsigned = if site.need_input(0)?.element == Element::INT8 {
         128
     } else {
         0
     };
-    let table = common.table(|channel, bias| {
+    let mut table = common.table(|channel, bias| {
         pack::folded_bias(
             bias,
             packed.sums[channel],
@@ -142,6 +137,7 @@ fn multiplied(
             weight_zero_point,
         )
     });
+    table.extend_from_slice(packed.outliers.as_bytes());
     let params = Conv2d {
         window,
         dtype: dtype(site.need_input(0)?),
@@ -151,6 +147,7 @@ fn multiplied(
         clamp_min: common.clamp.0,
         clamp_max: common.clamp.1,
         rounding: common.rounding,
+        outliers: packed.outliers.len() as u32,
     };
     let sizes = conv_2d::sizes(&params);
     let operands = [
@@ -174,6 +171,20 @@ fn multiplied(
         operands,
         macs,
     )
+}
+
+/// The weights and what their zero point is then: none, if there are few outliers.
+fn packed(site: &Site, window: Window, common: &Common) -> Result<(Matrix, i32), Refusal> {
+    let pack = |offset| {
+        let (channels, rows) = (window.out_c as usize, window.kernel_h as usize);
+        Matrix::pack(common.weights, channels, rows, offset)
+    };
+    let without = pack(common.weight_zero_point);
+    if without.outliers.len() <= MAX_OUTLIERS {
+        return Ok((without, 0));
+    }
+    let offset = signed_offset(site)?;
+    Ok((pack(offset), common.weight_zero_point - offset))
 }
 
 pub(super) fn depthwise_conv_2d(site: &Site) -> Result<Record, Refusal> {

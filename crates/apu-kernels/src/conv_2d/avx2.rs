@@ -3,6 +3,7 @@
 
 use super::{
     Conv2d,
+    outliers::Outliers,
     rows::{Rows, Tile},
     unfold::{each_panel, row_sums},
 };
@@ -26,10 +27,11 @@ pub(super) fn run(
     input: &[u8],
     weights: &[u8],
     table: ChannelTable<'_>,
+    outliers: Outliers<'_>,
     output: &mut [u8],
     scratch: &mut [u8],
 ) {
-    let product = Product::new(conv, table);
+    let product = Product::new(conv, table, outliers);
     each_panel(conv, input, output, scratch, |panel, output| {
         product.panel(panel, weights, output, |mut rows, weights, channel| {
             while let Some(tile) = rows.take::<2>() {
@@ -49,10 +51,11 @@ pub(super) fn run_vnni(
     input: &[u8],
     weights: &[u8],
     table: ChannelTable<'_>,
+    outliers: Outliers<'_>,
     output: &mut [u8],
     scratch: &mut [u8],
 ) {
-    let product = Product::new(conv, table);
+    let product = Product::new(conv, table, outliers);
     each_panel(conv, input, output, scratch, |panel, output| {
         product.panel(panel, weights, output, |mut rows, weights, channel| {
             while let Some(tile) = rows.take::<6>() {
@@ -141,6 +144,7 @@ struct Product<'a> {
     /// Groups of four taps.
     depth: usize,
     table: ChannelTable<'a>,
+    outliers: Outliers<'a>,
     flip: __m256i,
     finish: Finish,
 }
@@ -148,11 +152,12 @@ struct Product<'a> {
 impl<'a> Product<'a> {
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn new(conv: &'a Conv2d, table: ChannelTable<'a>) -> Self {
+    fn new(conv: &'a Conv2d, table: ChannelTable<'a>, outliers: Outliers<'a>) -> Self {
         Self {
             conv,
             depth: conv.depth / 4,
             table,
+            outliers,
             flip: _mm256_set1_epi8(conv.byte.flip() as i8),
             finish: Finish::new(conv.output_zero_point, conv.clamp),
         }
@@ -187,6 +192,16 @@ impl<'a> Product<'a> {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn store<const R: usize>(&self, sums: &[Sums; R], channel: usize, tile: Tile<'_, R>) {
+        let mut sums = *sums;
+        for outlier in self.outliers.of(channel..channel + LANES) {
+            for ([low, high], row) in sums.iter_mut().zip(tile.rows) {
+                let tap = row.as_flattened()[outlier.tap] ^ self.conv.byte.flip();
+                let mut more = [[0; 4]; LANES];
+                more[outlier.lane] = outlier.times(tap).to_le_bytes();
+                *low = _mm256_add_epi32(*low, load_words(&more));
+                *high = _mm256_add_epi32(*high, load_words(&more[8..]));
+            }
+        }
         let [bias_low, bias_high] = [
             load_words(&self.table.bias[channel..]),
             load_words(&self.table.bias[channel + 8..]),
@@ -195,7 +210,7 @@ impl<'a> Product<'a> {
         let rescale_high = Rescale::of(&self.table, channel + 8);
         let mut results = [_mm_setzero_si128(); R];
         // Without a branch, so that it is unrolled and its multiplications stay 32 bits wide.
-        for ((result, &[low, high]), correction) in
+        for ((result, [low, high]), correction) in
             results.iter_mut().zip(sums).zip(tile.corrections)
         {
             let correction = _mm256_set1_epi32(correction);

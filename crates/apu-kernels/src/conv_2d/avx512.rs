@@ -2,6 +2,7 @@
 
 use super::{
     Conv2d,
+    outliers::{Outlier, Outliers},
     runs::{MAX_RUN, Run, each_run},
 };
 use crate::{
@@ -28,14 +29,15 @@ pub(super) fn run(
     input: &[u8],
     weights: &[u8],
     table: ChannelTable<'_>,
+    outliers: Outliers<'_>,
     output: &mut [u8],
     scratch: &mut [u8],
 ) {
     // Bytes that must be copied become unsigned then, others when they are multiplied.
     let flips = !conv.unfolds && conv.byte.flip() != 0;
     match flips {
-        true => Product::<true>::new(conv, weights, table).run(input, scratch, output),
-        false => Product::<false>::new(conv, weights, table).run(input, scratch, output),
+        true => Product::<true>::new(conv, weights, table, outliers).run(input, scratch, output),
+        false => Product::<false>::new(conv, weights, table, outliers).run(input, scratch, output),
     }
 }
 
@@ -45,6 +47,7 @@ struct Product<'a, const FLIP: bool> {
     /// Groups of four taps.
     depth: usize,
     table: ChannelTable<'a>,
+    outliers: Outliers<'a>,
     weights: Weights<'a>,
     flip: __m512i,
     finish: Finish,
@@ -60,12 +63,18 @@ struct Column<'a, const B: usize> {
 impl<'a, const FLIP: bool> Product<'a, FLIP> {
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn new(conv: &'a Conv2d, weights: &'a [u8], table: ChannelTable<'a>) -> Self {
+    fn new(
+        conv: &'a Conv2d,
+        weights: &'a [u8],
+        table: ChannelTable<'a>,
+        outliers: Outliers<'a>,
+    ) -> Self {
         let flip = if FLIP { conv.byte.flip() } else { 0 };
         Self {
             conv,
             depth: conv.depth / 4,
             table,
+            outliers,
             weights: weights.as_chunks().0,
             flip: _mm512_set1_epi8(flip as i8),
             finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
@@ -227,9 +236,34 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
                     }
                 }
             }
+            let channel = column.store.channel;
+            for outlier in self.outliers.of(channel..channel + B * LANES) {
+                self.add_outlier::<B>(run, first..first + rows, &outlier, &mut sums);
+            }
             let start = run.pixels.start + first;
             column.store.rows(&sums, start..start + rows, output);
             row = first + rows;
+        }
+    }
+
+    /// Adds an outlier to the sums of windows `rows`.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn add_outlier<const B: usize>(
+        &self,
+        run: &Run<'_>,
+        rows: Range<usize>,
+        outlier: &Outlier,
+        sums: &mut [__m512i; MAX_SUMS],
+    ) {
+        let flip = if FLIP { self.conv.byte.flip() } else { 0 };
+        let (kernel_y, offset) = (outlier.tap / self.conv.pitch, outlier.tap % self.conv.pitch);
+        let (bytes, stride) = run.kernel_row(self.conv, kernel_y);
+        let lane = 1 << (outlier.lane % LANES);
+        for (sums, row) in sums.as_chunks_mut::<B>().0.iter_mut().zip(rows) {
+            let more = outlier.times(bytes[row * stride + offset] ^ flip);
+            let sum = &mut sums[outlier.lane / LANES];
+            *sum = _mm512_mask_add_epi32(*sum, lane, *sum, _mm512_set1_epi32(more));
         }
     }
 

@@ -1,6 +1,6 @@
 //! The convolution as [`apu_proto::program`] defines it.
 
-use super::Conv2d;
+use super::{Conv2d, outliers::Outliers};
 use crate::{
     channel_table::{ChannelTable, LANES},
     window::Pixel,
@@ -11,6 +11,7 @@ pub(super) fn run(
     input: &[u8],
     weights: &[u8],
     table: ChannelTable<'_>,
+    outliers: Outliers<'_>,
     output: &mut [u8],
 ) {
     let window = &conv.window;
@@ -20,7 +21,12 @@ pub(super) fn run(
             .chunks_mut(LANES)
             .zip(weights.chunks_exact(block_bytes));
         for (index, (block_output, block_weights)) in blocks.enumerate() {
-            let (sums, taps) = accumulate(conv, pixel, input, block_weights);
+            let (mut sums, taps) = accumulate(conv, pixel, input, block_weights);
+            let channels = index * LANES..(index + 1) * LANES;
+            for outlier in outliers.of(channels) {
+                let more = outlier.times(byte_of(conv, pixel, input, outlier.tap));
+                sums[outlier.lane] = sums[outlier.lane].wrapping_add(more);
+            }
             for (lane, (out, sum)) in block_output.iter_mut().zip(sums).enumerate() {
                 let channel = index * LANES + lane;
                 let correction = taps.wrapping_mul(conv.weight_zero_point);
@@ -34,6 +40,15 @@ pub(super) fn run(
             }
         }
     }
+}
+
+/// The unsigned byte at a place in the padded K.
+fn byte_of(conv: &Conv2d, pixel: Pixel, input: &[u8], tap: usize) -> u8 {
+    let channels = conv.window.in_c;
+    let (kernel_y, byte) = (tap / conv.pitch, tap % conv.pitch);
+    let at = conv.window.tap(pixel, kernel_y, byte / channels);
+    let byte = at.map(|at| input[at + byte % channels]);
+    byte.unwrap_or(conv.input_zero_point as u8) ^ conv.byte.flip()
 }
 
 /// `Σ a·w` of the channels of a block, and `Σ a`.

@@ -1,7 +1,7 @@
 //! One window times all channels (AVX512-VNNI): each weight is used once, so what counts is how fast
 //! they come from memory.
 
-use super::Conv2d;
+use super::{Conv2d, outliers::Outliers};
 use crate::{
     channel_table::{ChannelTable, LANES},
     requant::Ties,
@@ -24,14 +24,17 @@ pub(super) fn run(
     input: &[u8],
     weights: &[u8],
     table: ChannelTable<'_>,
+    outliers: Outliers<'_>,
     output: &mut [u8],
 ) {
     let flip = _mm512_set1_epi8(conv.byte.flip() as i8);
     let product = Vector {
+        conv,
         taps: input.as_chunks().0,
         flip,
         correction: _mm512_set1_epi32(correction(conv, input, flip)),
         table,
+        outliers,
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };
     let weights = weights.as_chunks::<64>().0;
@@ -66,10 +69,12 @@ fn correction(conv: &Conv2d, input: &[u8], flip: __m512i) -> i32 {
 
 /// What is the same for all channels.
 struct Vector<'a> {
+    conv: &'a Conv2d,
     taps: &'a [[u8; 4]],
     flip: __m512i,
     correction: __m512i,
     table: ChannelTable<'a>,
+    outliers: Outliers<'a>,
     finish: Finish,
 }
 
@@ -105,7 +110,16 @@ impl Vector<'_> {
             for sums in &sums {
                 total = _mm512_add_epi32(total, sums[block]);
             }
-            totals[block] = self.rescale(total, channel + block * LANES);
+            totals[block] = total;
+        }
+        for outlier in self.outliers.of(channel..channel + B * LANES) {
+            let tap = self.taps.as_flattened()[outlier.tap] ^ self.conv.byte.flip();
+            let more = _mm512_set1_epi32(outlier.times(tap));
+            let total = &mut totals[outlier.lane / LANES];
+            *total = _mm512_mask_add_epi32(*total, 1 << (outlier.lane % LANES), *total, more);
+        }
+        for (block, total) in totals.iter_mut().enumerate().take(B) {
+            *total = self.rescale(*total, channel + block * LANES);
         }
         store_64(output, self.finish.bytes_4x16(totals));
     }
