@@ -176,6 +176,19 @@ impl Conv2d {
         self.window.out_bytes() as usize == self.window.out_c
     }
 
+    /// Whether zeros pad the kernel rows of the weights: fast paths may multiply them by anything.
+    fn is_padded_with_zeros(&self, weights: &[u8]) -> bool {
+        let taps = self.window.kernel_w * self.window.in_c;
+        let padding = u32::MAX
+            .checked_shl(8 * (taps % 4) as u32)
+            .filter(|_| taps < self.pitch);
+        let Some(padding) = padding else { return true };
+        let groups = weights.as_chunks::<4>().0.as_chunks::<LANES>().0;
+        let last = groups.chunks_exact(self.pitch / 4).filter_map(<[_]>::last);
+        let words = last.flatten().map(|&taps| u32::from_le_bytes(taps));
+        words.fold(0, |any, word| any | word) & padding == 0
+    }
+
     /// Multiplications for one element of the output, those with padding included.
     pub fn taps(&self) -> usize {
         self.depth
@@ -217,9 +230,10 @@ impl Conv2d {
         at_least("scratch", scratch, scratch_size)?;
         let (table, outliers) = table.split_at(table.len() - self.outliers);
         let table = ChannelTable::new(table, self.ties).from(self.first_channel);
-        let outliers = Outliers::new(outliers, self.first_channel, self.depth);
+        let outliers = Outliers::new(self, outliers);
         let level = match self.ties {
             Ties::AwayFloat => Level::Plain,
+            _ if !self.is_padded_with_zeros(weights) => Level::Plain,
             #[cfg(target_arch = "x86_64")]
             Ties::Even if isa.level() != Level::Avx512Vnni => Level::Plain,
             Ties::Away | Ties::Up | Ties::Even => isa.level(),

@@ -73,7 +73,10 @@ fn channel_table(seed: u64, size: u32, rounding: u32) -> Vec<u8> {
         i32::from_le_bytes(bytes[index * 4..][..4].try_into().unwrap())
     };
     let random = noise(seed, size);
-    let bias = (0..channels).map(|c| word(c, &random) >> 12);
+    let bias = (0..channels).map(|c| match word(c, &random) {
+        wild if wild % 16 == 0 => wild,
+        usual => usual >> 12,
+    });
     let multiplier = (channels..2 * channels).map(|c| match word(c, &random) {
         wild if rounding == Rounding::EVEN && wild % 16 == 0 => wild,
         usual if rounding == Rounding::EVEN => {
@@ -97,11 +100,14 @@ fn input_factor() -> impl Strategy<Value = (i32, i32)> {
     prop_oneof![Just((1 << 30, 0)), (1 << 30..i32::MAX, -20..2i32)]
 }
 
-/// Packed weights of a window: each kernel row ends with zeros, up to a multiple of four.
+/// Packed weights of a window: each kernel row ends with zeros, up to a multiple of four, if not with noise.
 fn matrix(seed: u64, size: u32, window: &Window) -> Vec<u8> {
     let taps = (window.kernel_w * window.in_c) as usize;
     let groups = taps.div_ceil(4);
     let mut weights = noise(seed, size);
+    if seed.is_multiple_of(16) {
+        return weights;
+    }
     for (index, group) in weights.chunks_exact_mut(16 * 4).enumerate() {
         let left = taps - index % groups * 4;
         for channel in group.chunks_exact_mut(4) {
@@ -114,9 +120,9 @@ fn matrix(seed: u64, size: u32, window: &Window) -> Vec<u8> {
 /// An outlier, which may be of a channel or a tap that isn't there.
 fn outlier(seed: u64, window: &Window) -> Vec<u8> {
     let random = noise(seed, 3);
-    let taps = window.kernel_w * window.in_c;
-    let (row, column) = (u32::from(random[0]) % 4, u32::from(random[1]) % taps);
-    let tap = row * taps.next_multiple_of(4) + column;
+    let pitch = (window.kernel_w * window.in_c).next_multiple_of(4);
+    let (row, column) = (u32::from(random[0]) % 4, u32::from(random[1]) % pitch);
+    let tap = row * pitch + column;
     let channel = u32::from(random[2]) % (window.out_c + 1);
     [channel, tap, u32::from(random[0]).wrapping_sub(100)]
         .into_iter()

@@ -1,6 +1,8 @@
 //! Models and programs of every operator, each a little damaged. `APU_MUTATED_CASES` gives more time.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use apu_compiler::{Options, compile};
@@ -79,13 +81,26 @@ fn whole_ones_pass() {
         .for_each(|program| hostile::program(program));
 }
 
-#[test]
-fn what_fuzzing_once_found_is_refused() {
-    let found = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/found/models");
-    for file in std::fs::read_dir(found).unwrap() {
+/// What fuzzing once found, of one kind.
+fn found(kind: &str) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/found");
+    let files = fs::read_dir(folder.join(kind)).unwrap();
+    files.map(|file| {
         let path = file.unwrap().path();
-        let model = std::fs::read(&path).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        (path, bytes)
+    })
+}
+
+#[test]
+fn models_that_fuzzing_once_found_are_refused() {
+    for (path, model) in found("models") {
         hostile::model(&model);
         assert!(compile(&model, &Options::default()).is_err(), "{path:?}");
     }
+}
+
+#[test]
+fn programs_that_fuzzing_once_found_give_the_same_everywhere() {
+    found("programs").for_each(|(_, program)| hostile::program(&program));
 }

@@ -1,5 +1,6 @@
 //! Outliers: what few weights have beyond a signed byte.
 
+use super::Conv2d;
 use core::ops::Range;
 
 /// The outliers of a convolution.
@@ -11,6 +12,9 @@ pub(super) struct Outliers<'a> {
     first: usize,
     /// The padded K.
     depth: usize,
+    /// Bytes of a kernel row, and those that aren't padding.
+    pitch: usize,
+    taps: usize,
 }
 
 /// An outlier on the output channels that were asked for.
@@ -23,21 +27,27 @@ pub(super) struct Outlier {
 }
 
 impl<'a> Outliers<'a> {
-    /// Those in `bytes`, for an output that begins with channel `first`.
-    pub fn new(bytes: &'a [u8], first: usize, depth: usize) -> Self {
-        let list = bytes.as_chunks().0.as_chunks().0;
-        Self { list, first, depth }
+    /// Those in `bytes`.
+    pub fn new(conv: &Conv2d, bytes: &'a [u8]) -> Self {
+        Self {
+            list: bytes.as_chunks().0.as_chunks().0,
+            first: conv.first_channel,
+            depth: conv.depth,
+            pitch: conv.pitch,
+            taps: conv.window.kernel_w * conv.window.in_c,
+        }
     }
 
     /// Those of some channels of the output.
     #[inline(always)]
     pub fn of(self, channels: Range<usize>) -> impl Iterator<Item = Outlier> {
-        let (first, depth) = (self.first + channels.start, self.depth);
+        let first = self.first + channels.start;
         self.list.iter().filter_map(move |&[channel, tap, rest]| {
             let lane = (u32::from_le_bytes(channel) as usize).checked_sub(first)?;
             let tap = u32::from_le_bytes(tap) as usize;
             let rest = i32::from_le_bytes(rest);
-            (lane < channels.len() && tap < depth).then_some(Outlier { lane, tap, rest })
+            let is_there = tap < self.depth && tap % self.pitch < self.taps;
+            (lane < channels.len() && is_there).then_some(Outlier { lane, tap, rest })
         })
     }
 }

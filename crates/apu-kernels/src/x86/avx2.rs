@@ -122,7 +122,8 @@ impl Rescale {
     }
 }
 
-/// What follows the rescaling of sums: zero point and clamp.
+/// What follows the rescaling of sums: zero point and clamp. The clamp comes first, less the zero point,
+/// so that no sum is too large for it.
 #[derive(Clone, Copy)]
 pub struct Finish {
     zero_point: __m256i,
@@ -137,8 +138,8 @@ impl Finish {
     pub fn new(zero_point: i32, clamp: crate::byte::Clamp) -> Self {
         Self {
             zero_point: _mm256_set1_epi32(zero_point),
-            min: _mm256_set1_epi32(clamp.min),
-            max: _mm256_set1_epi32(clamp.max),
+            min: _mm256_set1_epi32(clamp.min - zero_point),
+            max: _mm256_set1_epi32(clamp.max - zero_point),
         }
     }
 
@@ -146,8 +147,8 @@ impl Finish {
     #[inline]
     #[target_feature(enable = "avx2")]
     pub fn apply(&self, scaled: __m256i) -> __m256i {
-        let shifted = _mm256_add_epi32(scaled, self.zero_point);
-        _mm256_min_epi32(_mm256_max_epi32(shifted, self.min), self.max)
+        let clamped = _mm256_min_epi32(_mm256_max_epi32(scaled, self.min), self.max);
+        _mm256_add_epi32(clamped, self.zero_point)
     }
 
     /// Sixteen results as bytes, from lanes 0…3 and 8…11, and 4…7 and 12…15.
