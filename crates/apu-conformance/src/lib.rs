@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod bench;
+pub mod foreign;
 pub mod node;
 pub mod program;
 pub mod uapi;

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::fs::File;
 use std::ops::Deref;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::ptr::null_mut;
 use std::sync::atomic::AtomicI32;
@@ -16,8 +16,8 @@ use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::uapi::{
-    Argument, GemClose, PrimeHandleToFd, Query, QueryDevice, SyncFileInfo, SyncobjCreate,
-    SyncobjDestroy, SyncobjToFd, SyncobjWait, TimelineWait,
+    Argument, GemClose, PrimeFdToHandle, PrimeHandleToFd, Query, QueryDevice, SyncFileInfo,
+    SyncobjCreate, SyncobjDestroy, SyncobjToFd, SyncobjWait, TimelineWait,
 };
 use crate::unproven::{Kept, Unproven};
 
@@ -95,6 +95,19 @@ impl Node {
         Ok(unsafe { OwnedFd::from_raw_fd(export.fd) })
     }
 
+    /// A dma-buf as a buffer object; the one that it is already, if it is one of this file's.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn import(&self, dma_buf: &OwnedFd) -> Result<u32, Errno> {
+        let mut import = PrimeFdToHandle {
+            fd: dma_buf.as_raw_fd(),
+            ..PrimeFdToHandle::default()
+        };
+        self.call(&mut import)?;
+        Ok(import.handle)
+    }
+
     /// What became of the fence in a binary syncobj: 0 it is there, 1 it has signalled, negative with
     /// that error.
     ///
@@ -163,21 +176,7 @@ impl Node {
     /// # Errors
     /// What the kernel says.
     pub fn words(&self, offset: u64, count: usize) -> Result<Words, Errno> {
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        let size = count * size_of::<AtomicI32>();
-        // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
-        let at = unsafe {
-            mmap(
-                null_mut(),
-                size,
-                protection,
-                MapFlags::SHARED,
-                &self.file,
-                offset,
-            )
-        }
-        .map_err(errno)?;
-        Ok(Words { at, count })
+        Words::of(&self.file, offset, count)
     }
 
     /// Gives up a buffer object's handle.
@@ -251,6 +250,21 @@ fn deadline(timeout: Duration) -> Result<i64, Errno> {
 pub struct Words {
     at: *mut c_void,
     count: usize,
+}
+
+impl Words {
+    /// Maps `count` words at `offset` of a node or of a dma-buf.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn of(file: &OwnedFd, offset: u64, count: usize) -> Result<Self, Errno> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let size = count * size_of::<AtomicI32>();
+        // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
+        let at = unsafe { mmap(null_mut(), size, protection, MapFlags::SHARED, file, offset) }
+            .map_err(errno)?;
+        Ok(Self { at, count })
+    }
 }
 
 impl Deref for Words {

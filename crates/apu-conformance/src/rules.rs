@@ -12,6 +12,7 @@ mod priority;
 mod query;
 mod queue;
 mod recovery;
+mod reservation;
 mod submit;
 mod sync;
 mod vm;
@@ -41,6 +42,7 @@ pub fn rules() -> Vec<Rule> {
         priority::RULES,
         fdinfo::RULES,
         prime::RULES,
+        reservation::RULES,
     ]
     .concat()
 }

@@ -56,6 +56,12 @@ structures! {
     struct PrimeHandleToFd(12) { handle: u32, flags: u32, fd: i32 }
     #[ioctl(0x2e)]
     struct PrimeFdToHandle(12) { handle: u32, flags: u32, fd: i32 }
+    #[ioctl(0xb2)]
+    struct CreateDumb(32) {
+        height: u32, width: u32, bpp: u32, flags: u32, handle: u32, pitch: u32, size: u64,
+    }
+    #[ioctl(0xb3)]
+    struct MapDumb(16) { handle: u32, pad: u32, offset: u64 }
     #[ioctl(0xbf)]
     struct SyncobjCreate(8) { handle: u32, flags: u32 }
     #[ioctl(0xc0)]
@@ -125,6 +131,11 @@ structures! {
     }
     struct Sync(16) { handle: u32, flags: u32, point: u64 }
     struct Segment(16) { va: u64, size: u64 }
+
+    #[ioctl(COMMAND + 1)]
+    struct VgemFenceAttach(16) { handle: u32, flags: u32, out_fence: u32, pad: u32 }
+    #[ioctl(COMMAND + 2)]
+    struct VgemFenceSignal(8) { fence: u32, flags: u32 }
 
     struct UdmabufCreate(24) { memfd: u32, flags: u32, offset: u64, size: u64 }
     struct SyncFileInfo(56) {

@@ -66,6 +66,8 @@ const PARTS: &[Part] = &[
     part(Kind::Framework, "tiny", &["rust/kernel/drm/accel"]),
     part(Kind::Abstraction, "DMA fences", &["rust/kernel/dma_fence.rs", "rust/helpers/dma_fence.c"]),
     part(Kind::Abstraction, "DRM scheduler", &["rust/kernel/drm/sched.rs", "rust/kernel/drm/sched"]),
+    part(Kind::Abstraction, "locking reservations", &["rust/kernel/drm/exec.rs"]),
+    part(Kind::Abstraction, "import of foreign buffers", &["rust/kernel/drm/gem", "rust/helpers/dma_buf.c"]),
     part(Kind::Abstraction, "syncobjs", &["rust/kernel/drm/syncobj.rs", "rust/helpers/drm_syncobj.c"]),
     part(Kind::Abstraction, "DRM printers", &["rust/kernel/drm/print.rs"]),
     part(Kind::Abstraction, "wedged devices", &["rust/kernel/drm/wedge.rs"]),

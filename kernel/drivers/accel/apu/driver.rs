@@ -171,7 +171,7 @@ impl Driver for Apu {
     }
 
     fn share(&self, parent: &device::Device<Bound>, range: BoRange<Self>) -> Result<Mapping> {
-        let pages = Pages::pin(range)?;
+        let pages = Pages::pin(parent, range)?;
         let quarantine = self.memory.quarantine().cloned();
         let reachable = quarantine.map(|place| Reachable::new(pages.clone(), place));
         Ok(Mapping {
@@ -265,7 +265,7 @@ impl drm::Driver for Apu {
 
     const INFO: drm::DriverInfo = drm::DriverInfo {
         major: 1,
-        minor: 3,
+        minor: 4,
         patchlevel: 0,
         name: c"apu",
         desc: c"APU accelerator",

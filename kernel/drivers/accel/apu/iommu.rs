@@ -23,7 +23,7 @@ use kernel::{
     },
     drm::{
         accel::tiny::BoData,
-        gem::shmem::PinnedPages, //
+        gem::shmem, //
     },
     iommu::domain::{
         Mapped,
@@ -87,7 +87,7 @@ impl Memory for Iommu {
     }
 }
 
-type Piece = Mapped<PinnedPages<BoData<Apu>>>;
+type Piece = Mapped<shmem::Pages<BoData<Apu>>>;
 
 /// What one VM has mapped.
 struct Part {

@@ -18,7 +18,7 @@ use kernel::{
             BoData,
             BoRange, //
         },
-        gem::shmem::PinnedPages, //
+        gem::shmem, //
     },
     io::PhysAddr,
     page::{
@@ -111,14 +111,14 @@ pub(crate) trait Space: Send {
 
 /// Part of a buffer object, with its pages pinned.
 pub(crate) struct Pages {
-    pinned: PinnedPages<BoData<Apu>>,
+    pinned: shmem::Pages<BoData<Apu>>,
     range: BoRange<Apu>,
 }
 
 impl Pages {
-    /// Pins the pages of `range`.
-    pub(crate) fn pin(range: BoRange<Apu>) -> Result<Arc<Self>> {
-        let pinned = range.bo.pin_pages()?;
+    /// Pins the pages of `range`, for what `parent` stands for.
+    pub(crate) fn pin(parent: &Device<Bound>, range: BoRange<Apu>) -> Result<Arc<Self>> {
+        let pinned = range.bo.pages(parent)?;
         Ok(Arc::new(Self { pinned, range }, GFP_KERNEL_ACCOUNT)?)
     }
 
@@ -134,7 +134,7 @@ impl Pages {
     }
 
     /// The pinned pages of the whole object.
-    pub(crate) fn pinned(&self) -> &PinnedPages<BoData<Apu>> {
+    pub(crate) fn pinned(&self) -> &shmem::Pages<BoData<Apu>> {
         &self.pinned
     }
 

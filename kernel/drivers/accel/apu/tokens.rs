@@ -72,7 +72,11 @@ impl Memory for Tokens {
         Ok(KBox::new(Told, GFP_KERNEL_ACCOUNT)?)
     }
 
+    /// [`EOPNOTSUPP`] for a foreign buffer that its exporter can't map into a process.
     fn share(&self, _parent: &Device<Bound>, pages: Arc<Pages>) -> Result<Option<u64>> {
+        if !pages.pinned().can_be_mapped() {
+            return Err(EOPNOTSUPP);
+        }
         let mut shares = self.shares.lock();
         let number = shares.unused();
         shares

@@ -11,6 +11,7 @@
  * 1.2: DRM_APU_VM_BIND_ASYNC, DRM_APU_VM_BIND_NOREPLACE, DRM_IOCTL_APU_VM_GET_STATE;
  *      DRM_APU_DEVICE_BIND_ASYNC and &drm_apu_query_device.max_pending_binds.
  * 1.3: &drm_apu_queue_get_state.start_ns, .end_ns and .device_ns.
+ * 1.4: buffers of other drivers, by DRM_IOCTL_PRIME_FD_TO_HANDLE.
  */
 #ifndef _UAPI_APU_ACCEL_H_
 #define _UAPI_APU_ACCEL_H_
@@ -545,6 +546,9 @@ struct drm_apu_job {
  *
  * ECANCELED when the queue has been stopped, see &enum drm_apu_queue_state; EAGAIN when
  * &drm_apu_query_device.max_queued_jobs of the queue have not ended yet.
+ *
+ * Where the VM maps buffers of other drivers, jobs also wait for those who use them, and those for
+ * the jobs, by the reservations of the buffers. All else is for &drm_apu_job.waits to say.
  */
 struct drm_apu_submit {
 	/** @queue_id: Input: names the queue. */

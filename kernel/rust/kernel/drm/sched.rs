@@ -38,6 +38,17 @@ use crate::{
     types::Opaque,
     ThisModule, //
 };
+#[cfg(CONFIG_RUST_DRM_EXEC)]
+use crate::{
+    drm::{
+        exec::{
+            Locked,
+            Use, //
+        },
+        gem::IntoGEMObject, //
+    },
+    sync::aref::AlwaysRefCounted, //
+};
 use core::{
     marker::PhantomData,
     mem::ManuallyDrop,
@@ -461,6 +472,26 @@ impl<J: JobOps> Job<J> {
         // SAFETY: The job is initialised and not armed; the C side takes the reference to the fence
         // over, also when it fails.
         to_result(unsafe { bindings::drm_sched_job_add_dependency(self.0.base(), fence) })
+    }
+
+    /// Lets the job wait for what others still do with the objects of `locked`, as far as it must
+    /// before what is said there: for those who write an object that it reads, and for all who use
+    /// one that it writes.
+    #[cfg(CONFIG_RUST_DRM_EXEC)]
+    pub fn add_implicit_dependencies<O>(&mut self, locked: &Locked<O>) -> Result
+    where
+        O: IntoGEMObject + AlwaysRefCounted,
+    {
+        locked.uses().iter().try_for_each(|Use { object, writes }| {
+            // SAFETY: The job is initialised and not armed, and the object's reservation is locked.
+            to_result(unsafe {
+                bindings::drm_sched_job_add_implicit_dependencies(
+                    self.0.base(),
+                    object.as_raw(),
+                    *writes,
+                )
+            })
+        })
     }
 
     /// Queues the job. In [`Context::Caller`] it, or another one, is run before this returns, if

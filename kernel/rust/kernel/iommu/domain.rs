@@ -125,8 +125,9 @@ pub unsafe trait Pages {
 }
 
 #[cfg(CONFIG_RUST_DRM_GEM_SHMEM_HELPER)]
-// SAFETY: The pages are pinned and belong to an object that is made to be shared with devices.
-unsafe impl<T: crate::drm::gem::DriverObject> Pages for crate::drm::gem::shmem::PinnedPages<T> {
+// SAFETY: The pages stay where they are, and belong to an object that is made to be shared with
+// devices.
+unsafe impl<T: crate::drm::gem::DriverObject> Pages for crate::drm::gem::shmem::Pages<T> {
     fn address(&self, number: usize) -> Result<bindings::phys_addr_t> {
         self.physical_address(number)
     }

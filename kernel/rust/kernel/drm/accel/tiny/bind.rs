@@ -100,7 +100,7 @@ impl<D: Driver> Vm<D> {
                 check_range(&range)?;
                 Some(Map {
                     vm_bo: self.space.gpuvm.obtain(&range.bo, ())?,
-                    of: Mapped::new(device, parent, range)?,
+                    of: Mapped::new(device, parent, &self.space.imports, range)?,
                     exclusive,
                 })
             }

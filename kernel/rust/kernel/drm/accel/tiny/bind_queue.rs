@@ -268,7 +268,7 @@ fn push<D: Driver>(
     };
     let job = Prepared::new(file, entity, job, syncs)?;
     let _entry = vm.space.entry.lock();
-    job.push();
+    job.push(|_| ());
     Ok(())
 }
 

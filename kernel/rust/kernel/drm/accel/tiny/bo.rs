@@ -52,6 +52,11 @@ impl<D: Driver> gem::DriverObject for BoData<D> {
     type Driver = D;
     type Args = BoArgs;
 
+    /// The exporter accounts for the memory.
+    fn imported() -> Option<BoArgs> {
+        Some(BoArgs::default())
+    }
+
     fn new(_dev: &drm::Device<D>, _size: usize, args: BoArgs) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _charge: args.0,

@@ -34,6 +34,7 @@ mod driver;
 mod dump;
 mod file;
 mod handles;
+mod imports;
 mod job;
 mod prepared;
 mod queue;

@@ -3,6 +3,7 @@
 //! A job with what it waits for and what it signals: all of that can fail, pushing it can't.
 
 use super::{
+    Bo,
     Driver,
     File, //
 };
@@ -10,6 +11,7 @@ use crate::{
     dma_fence::Fence,
     drm::{
         self,
+        exec::Locked,
         sched::{
             self,
             Entity,
@@ -95,12 +97,19 @@ impl<J: JobOps> Prepared<J> {
         Ok(Self { job, signals })
     }
 
-    pub(super) fn push(self) {
+    /// Lets the job wait for the others who use what was locked.
+    pub(super) fn wait_for_users<D: Driver>(&mut self, locked: &Locked<Bo<D>>) -> Result {
+        self.job.add_implicit_dependencies(locked)
+    }
+
+    /// Pushes the job; `also` gets its fence, too.
+    pub(super) fn push(self, also: impl FnOnce(&Fence)) {
         let Self { job, signals } = self;
         job.push(|fence| {
             for signal in signals {
                 signal.publish(fence);
             }
+            also(fence);
         });
     }
 }

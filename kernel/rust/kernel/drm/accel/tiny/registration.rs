@@ -8,6 +8,7 @@ use super::{
     Driver, //
 };
 use crate::{
+    bindings,
     device,
     devres,
     drm,
@@ -39,6 +40,7 @@ where
         parent: &device::Device<device::Bound>,
         device: drm::UnregisteredDevice<D>,
     ) -> Result<ARef<drm::Device<D>>> {
+        let_buffers_in(device.dma_device());
         // SAFETY: This reference goes no further than into the registration, which `devres` drops
         // when `parent` is unbound; until then the device is bound.
         let bound: &'static device::Device<device::Bound> =
@@ -54,5 +56,19 @@ where
         };
         devres::register(parent, registered, GFP_KERNEL)?;
         Ok(device)
+    }
+}
+
+/// Lets buffers be mapped for a device that makes no DMA by itself, as that of a channel doesn't,
+/// or one that is played by a process: where they are is all that matters then.
+fn let_buffers_in(device: &device::Device) {
+    let device = device.as_raw();
+    // SAFETY: The device is valid, and nothing was mapped for one without a mask.
+    unsafe {
+        if (*device).dma_mask.is_null() {
+            (*device).dma_mask = &raw mut (*device).coherent_dma_mask;
+            // A mask of all bits is never refused.
+            bindings::dma_set_mask_and_coherent(device, u64::MAX);
+        }
     }
 }

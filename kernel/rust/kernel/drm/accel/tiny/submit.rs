@@ -59,8 +59,21 @@ pub(super) fn submit<D: Driver>(
     for request in requests {
         prepared.push(prepare(file, queue, request)?, GFP_KERNEL_ACCOUNT)?;
     }
+    let mut imports = queue.vm.space.imports.lock()?;
+    if let (Some(imports), Some(first)) = (&imports, prepared.first_mut()) {
+        first.wait_for_users(imports)?;
+    }
+    // They run in order: what the first one waits for, all do, and the last one ends last.
+    let last = prepared.pop();
     for job in prepared {
-        job.push();
+        job.push(|_| ());
+    }
+    if let Some(last) = last {
+        last.push(|fence| {
+            if let Some(imports) = &mut imports {
+                imports.publish(fence);
+            }
+        });
     }
     Ok(())
 }

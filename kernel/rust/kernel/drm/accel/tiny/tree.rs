@@ -6,6 +6,10 @@
 //! takes locks to free: what they need is in an [`Update`], and so is afterwards what is left over.
 
 use super::{
+    imports::{
+        Import,
+        Imports, //
+    },
     Access,
     Bo,
     BoRange,
@@ -52,15 +56,19 @@ pub(super) struct Mapped<D: Driver> {
     /// First byte in the buffer object.
     pub(super) start: u64,
     pub(super) access: Access,
+    /// If it is of a foreign buffer.
+    _import: Option<Import<D>>,
 }
 
 impl<D: Driver> Mapped<D> {
     pub(super) fn new(
         device: &Device<D>,
         parent: &D::ParentDevice<Bound>,
+        imports: &Arc<Imports<D>>,
         range: BoRange<D>,
     ) -> Result<Arc<Self>> {
         let mapped = Self {
+            _import: imports.count(&range)?,
             start: range.offset,
             access: range.access,
             mapping: D::share(device, parent, range)?,

@@ -12,6 +12,7 @@
 use super::{
     bind_queue::BindQueue,
     bo::BoArgs,
+    imports::Imports,
     tree::{
         unless_lost,
         Piece,
@@ -91,6 +92,7 @@ pub(super) struct Space<D: Driver> {
     pub(super) device: ARef<drm::Device<D>>,
     /// For preparing changes, which needs no state.
     pub(super) gpuvm: ARef<GpuVm<Tree<D>>>,
+    pub(super) imports: Arc<Imports<D>>,
     /// For jobs, which can't wait for the state. None until the device was told of this VM.
     #[pin]
     vm_id: SpinLock<Option<D::VmId>>,
@@ -210,11 +212,12 @@ impl<D: Driver> Space<D> {
         let tree =
             GpuVm::new::<Error, _>(c"accel-tiny", device, &*root, va.clone(), 0..0, Tree::new())?;
         Arc::pin_init(
-            pin_init!(Self {
+            try_pin_init!(Self {
                 id,
                 va,
                 device: device.into(),
                 gpuvm: (&*tree).into(),
+                imports: Imports::new()?,
                 vm_id <- new_spinlock!(None),
                 entry <- new_mutex!(()),
                 state <- new_mutex!(State {
