@@ -126,6 +126,8 @@ structures! {
     struct VmGetState(32) {
         vm_id: u32, state: u32, error: u32, failed_op: u32, address: u64, mappings: u32, pending: u32,
     }
+    #[ioctl(COMMAND + 10)]
+    struct BoSetLabel(16) { handle: u32, pad: u32, label: u64 }
     struct Run(32) {
         program_va: u64, program_size: u64, segments: u64, segment_count: u32, segment_stride: u32,
     }

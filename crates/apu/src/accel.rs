@@ -3,6 +3,7 @@
 mod ioctl;
 mod uapi;
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::ops::Range;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -158,6 +159,16 @@ impl Backend for Accel {
             address,
             size,
         })
+    }
+
+    fn bo_set_label(&self, bo: &Bo, label: &CStr) -> Result<()> {
+        let mut label = uapi::BoSetLabel {
+            handle: bo.handle,
+            pad: 0,
+            label: label.as_ptr().expose_provenance() as u64,
+        };
+        // SAFETY: `label` names a string with its 0, alive during the call and only read.
+        unsafe { ioctl::call(&self.node, &mut label) }.map_err(refused::<uapi::BoSetLabel>)
     }
 
     fn bo_export(&self, bo: &Bo) -> Result<OwnedFd> {

@@ -4,6 +4,7 @@
 //! types ([`Buffer`](crate::Buffer), [`Vm`](crate::Vm), [`Queue`](crate::Queue)) call that once, on
 //! drop. A destroy can't fail in a way that its caller could mend, so it returns nothing.
 
+use std::ffi::CStr;
 use std::fmt;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -62,6 +63,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn query(&self) -> Result<DeviceInfo>;
 
     fn bo_create(&self, size: usize) -> Result<Bo>;
+    fn bo_set_label(&self, bo: &Bo, label: &CStr) -> Result<()>;
     fn bo_export(&self, bo: &Bo) -> Result<OwnedFd>;
     fn bo_close(&self, bo: &Bo);
 

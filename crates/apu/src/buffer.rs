@@ -1,5 +1,6 @@
 //! Memory that the device reaches.
 
+use std::ffi::CString;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -42,6 +43,18 @@ impl Buffer {
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `bytes`, and `&mut self` makes this the only reference.
         unsafe { std::slice::from_raw_parts_mut(self.bo.address.as_ptr(), self.bo.size) }
+    }
+
+    /// Says what it is for, to people who look for faults: the kernel shows that with what is mapped,
+    /// in debugfs and in core dumps. A device that knows no labels, as that in-process, has none to
+    /// show.
+    pub fn set_label(&self, label: &str) {
+        // Up to the first 0, if there is one in it.
+        let text: Vec<u8> = label.bytes().take_while(|byte| *byte != 0).collect();
+        let set = CString::new(text).map(|text| self.backend.bo_set_label(&self.bo, &text));
+        if let Ok(Err(error)) = set {
+            tracing::debug!(label, %error, "a buffer has no label");
+        }
     }
 
     /// A dma-buf of the same memory for other devices and processes. What they write there while

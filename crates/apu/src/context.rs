@@ -185,8 +185,9 @@ impl Session {
                 .unwrap_or(usize::MAX)
                 .max(1),
         )?;
-        let inputs = create_buffers(model, program.inputs())?;
-        let outputs = create_buffers(model, program.outputs())?;
+        arena.set_label("arena");
+        let inputs = create_buffers(model, "input", program.inputs())?;
+        let outputs = create_buffers(model, "output", program.outputs())?;
 
         let code = vm.bind(model.code(), Access::ReadOnly)?;
         let mut segments = vec![
@@ -239,10 +240,14 @@ fn used(bound: Segment, size: usize) -> Segment {
     }
 }
 
-fn create_buffers(model: &Model, tensors: &[Tensor]) -> Result<Vec<Buffer>> {
+fn create_buffers(model: &Model, what: &str, tensors: &[Tensor]) -> Result<Vec<Buffer>> {
     tensors
         .iter()
-        .map(|tensor| model.device().create_buffer(tensor.size.max(1)))
+        .map(|tensor| {
+            let buffer = model.device().create_buffer(tensor.size.max(1))?;
+            buffer.set_label(&format!("{what} {}", tensor.name));
+            Ok(buffer)
+        })
         .collect()
 }
 

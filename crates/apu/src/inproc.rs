@@ -9,6 +9,7 @@ mod space;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ffi::CStr;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,6 +74,10 @@ impl Backend for InProcess {
             address,
             size,
         })
+    }
+
+    fn bo_set_label(&self, _: &Bo, _: &CStr) -> Result<()> {
+        Ok(())
     }
 
     fn bo_export(&self, _: &Bo) -> Result<OwnedFd> {

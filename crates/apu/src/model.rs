@@ -27,8 +27,8 @@ impl Model {
     /// [`Error::TooManySegments`] when the device can't run it; [`Error::Call`] when memory is short.
     pub fn load(device: &Device, program: Program) -> Result<Self> {
         check(device, &program)?;
-        let code = upload(device, program.code())?;
-        let constants = upload(device, program.constants())?;
+        let code = upload(device, "code", program.code())?;
+        let constants = upload(device, "constants", program.constants())?;
         Ok(Self {
             shared: Arc::new(Shared {
                 device: device.clone(),
@@ -99,8 +99,9 @@ fn check(device: &Device, program: &Program) -> Result<()> {
     Ok(())
 }
 
-fn upload(device: &Device, bytes: &[u8]) -> Result<Buffer> {
+fn upload(device: &Device, label: &str, bytes: &[u8]) -> Result<Buffer> {
     let mut buffer = device.create_buffer(bytes.len().max(1))?;
+    buffer.set_label(label);
     // A buffer is never shorter than it was asked for.
     if let Some(start) = buffer.bytes_mut().get_mut(..bytes.len()) {
         start.copy_from_slice(bytes);

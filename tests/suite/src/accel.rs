@@ -3,3 +3,4 @@
 pub mod client;
 pub mod core_dump;
 pub mod daemon;
+pub mod trace;

@@ -7,12 +7,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use apu::{ContextOptions, DeviceState, Error};
-use apu_conformance::bench::PATIENCE;
-use apu_conformance::uapi::{QUEUE_INNOCENT, QUEUE_TIMED_OUT, QueueCreate};
+use apu_conformance::bench::{PATIENCE, Parts, address};
+use apu_conformance::uapi::{
+    BIND_ASYNC, BIND_UNMAP, BoSetLabel, QUEUE_FAULTED, QUEUE_INNOCENT, QUEUE_TIMED_OUT,
+    QueueCreate, Sync,
+};
 use apu_conformance::{Bench, Node};
 use suite::accel::client::{Client, JOB_TIMEOUT};
 use suite::accel::core_dump;
 use suite::accel::daemon::Hardware;
+use suite::accel::trace::Trace;
 use suite::device;
 use suite::inference::run;
 use suite::kernel_log::KernelLog;
@@ -200,7 +204,8 @@ fn a_job_that_hangs_leaves_a_core_dump() {
             &allowed,
             "queue: TimedOut, 0 jobs done, 1 queued\n",
             "\nvm ",
-            "BO offset 0x0, Some(ReadWrite)\n",
+            "BO offset 0x0, Read, \"constants\"\n",
+            "BO offset 0x0, ReadWrite, \"arena\"\n",
             "messages:\n",
             " ago, out, 432 bytes: 41 50 55 31 07 00 ",
             " ago, in, ",
@@ -228,6 +233,107 @@ fn administrators_are_told_of_hardware_that_fails() {
     );
 }
 
+/// The bench's own work, but in `va` of its VM.
+fn elsewhere(bench: &Bench, va: u64) -> impl FnOnce(&mut Parts) {
+    let pitch = bench.work.pitch;
+    move |s| {
+        (s.segments[2].va, s.segments[3].va) = (va, va + pitch);
+        s.jobs[0].run.program_va = va + 2 * pitch;
+    }
+}
+
+#[test]
+fn changes_that_wait_are_done_while_the_hardware_is_away() {
+    with_hardware(
+        "changes_that_wait_are_done_while_the_hardware_is_away",
+        |hardware, _| {
+            let hanging = hardware.start(&["--hang-after-runs=0"]);
+            let bench = Bench::new(Node::open(Path::new(&device::name())).unwrap()).unwrap();
+            let sync = |handle| Sync {
+                handle,
+                ..Sync::default()
+            };
+            let wait = sync(bench.submit(|_| ()).unwrap());
+            let signal = sync(bench.node.syncobj(0).unwrap());
+            let va = bench.va.start + bench.bo.size;
+            let queued = bench.vm_bind(|bind, op| {
+                (bind.flags, op.va) = (BIND_ASYNC, va);
+                (bind.waits, bind.wait_count) = (address(&wait), 1);
+                (bind.signals, bind.signal_count) = (address(&signal), 1);
+                bind.sync_stride = size_of::<Sync>() as u32;
+            });
+            queued.unwrap();
+            drop(hanging);
+            bench.ends(signal.handle).unwrap();
+            assert_eq!(bench.node.fence_status(signal.handle), Ok(1));
+
+            // Hardware that comes then is told.
+            let _daemon = hardware.start(&[]);
+            let queue_id = bench.create_queue(|_| ()).unwrap();
+            let twin = elsewhere(&bench, va);
+            bench.work.fill(5);
+            let job = bench.submit(|s| {
+                twin(s);
+                s.submit.queue_id = queue_id;
+            });
+            bench.ends(job.unwrap()).unwrap();
+            bench.work.is_copied(5).unwrap();
+        },
+    );
+}
+
+#[test]
+fn new_hardware_is_told_what_is_left_of_mappings() {
+    with_hardware(
+        "new_hardware_is_told_what_is_left_of_mappings",
+        |hardware, _| {
+            let old = hardware.start(&[]);
+            let bench = Bench::new(Node::open(Path::new(&device::name())).unwrap()).unwrap();
+            let (va, output) = (bench.va.start + bench.bo.size, bench.page());
+            bench.vm_bind(|_, op| op.va = va).unwrap();
+            let hole = bench.vm_bind(|_, op| {
+                (op.kind, op.bo_handle) = (BIND_UNMAP, 0);
+                (op.va, op.size) = (va + output, output);
+            });
+            hole.unwrap();
+            drop(old);
+
+            let _new = hardware.start(&[]);
+            let (head_and_tail, whole) = (elsewhere(&bench, va), elsewhere(&bench, va));
+            bench.work.fill(6);
+            let around = bench.submit(|s| {
+                head_and_tail(s);
+                s.segments[3].va = bench.va.start + output;
+            });
+            bench.ends(around.unwrap()).unwrap();
+            bench.work.is_copied(6).unwrap();
+            bench.ends(bench.submit(whole).unwrap()).unwrap();
+            let state = bench.state().unwrap();
+            assert_eq!((state.state, state.address), (QUEUE_FAULTED, va + output));
+        },
+    );
+}
+
+#[test]
+fn hardware_that_keeps_what_is_unmapped_is_cut_off() {
+    with_hardware(
+        "hardware_that_keeps_what_is_unmapped_is_cut_off",
+        |hardware, client| {
+            let silent = hardware.start(&[]);
+            let bench = Bench::new(Node::open(Path::new(&device::name())).unwrap()).unwrap();
+            silent.freeze();
+            let unmapped = bench.vm_bind(|_, op| (op.kind, op.bo_handle) = (BIND_UNMAP, 0));
+            assert_eq!(unmapped, Ok(()));
+            assert_eq!(client.state(), DeviceState::Lost);
+            drop(silent);
+
+            let _daemon = hardware.start(&[]);
+            bench.ends(bench.submit(|_| ()).unwrap()).unwrap();
+            assert_eq!(bench.state().unwrap().state, QUEUE_FAULTED);
+        },
+    );
+}
+
 #[test]
 fn debugfs_shows_what_runs_where() {
     with_hardware("debugfs_shows_what_runs_where", |hardware, _| {
@@ -243,12 +349,57 @@ fn debugfs_shows_what_runs_where() {
         shows("cores", "core 0: job ");
         shows("queues", ": Normal, Ok, 1 jobs done in ");
         shows("queues", " us, 1 queued, timeout 5000 ms\n");
-        shows("vms", "BO offset 0x0, Some(ReadWrite)\n");
+        shows("vms", "BO offset 0x0, ReadWrite\n");
+        let mut label = BoSetLabel {
+            handle: bench.bo.handle,
+            label: address(c"the\nwork"),
+            ..BoSetLabel::default()
+        };
+        bench.node.call(&mut label).unwrap();
+        shows("vms", "BO offset 0x0, ReadWrite, \"the\\nwork\"\n");
         shows("driver", "firmware log:\n");
         shows("driver", " us, info: apu-simd ");
         shows("driver", " ago, out, 432 bytes: 41 50 55 31 07 00 ");
         drop(hanging);
         bench.ends(hangs).unwrap();
         shows("queues", ": Normal, DeviceLost, 1 jobs done in ");
+    });
+}
+
+#[test]
+fn tracepoints_tell_of_jobs_and_of_address_spaces() {
+    or_skip("tracepoints_tell_of_jobs_and_of_address_spaces", || {
+        let hardware = Hardware::take()?;
+        let _daemon = hardware.start(&[]);
+        let trace = Trace::of("accel_tiny")?;
+        let bench = Bench::new(Node::open(Path::new(&device::name())).unwrap()).unwrap();
+        bench.works(1).unwrap();
+        let nowhere = bench.va.end - bench.page();
+        let faults = bench.submit(|s| s.segments[3].va = nowhere).unwrap();
+        bench.ends(faults).unwrap();
+
+        let events = trace.events();
+        let told = |begin: &str, end: &str| {
+            let told = |event: &&String| event.starts_with(begin) && event.ends_with(end);
+            let found = events.iter().find(told);
+            found.unwrap_or_else(|| panic!("no {begin:?} ... {end:?} in {events:#?}"));
+        };
+        let (va, size) = (bench.va.start, bench.bo.size);
+        let mapped = format!(" map va={va:#x} size={size:#x} error=0");
+        told("bind: dev=apu-sim vm=", &mapped);
+        let submitted = |event: &String| {
+            let (_, job) = event.strip_prefix("submit: ")?.split_once(" job=")?;
+            job.split(' ').next()?.parse::<u64>().ok()
+        };
+        let jobs: Vec<_> = events.iter().filter_map(submitted).collect();
+        let [works, faults] = jobs[..] else {
+            panic!("not two jobs in {events:#?}");
+        };
+        told(&format!("run: dev=apu-sim job={works} core="), "");
+        told(&format!("done: dev=apu-sim job={works} "), "error=0");
+        let address = format!(" address={nowhere:#x}");
+        told(&format!("fault: dev=apu-sim job={faults} "), &address);
+        told(&format!("done: dev=apu-sim job={faults} "), "error=-14");
+        Ok(())
     });
 }

@@ -63,7 +63,7 @@ const fn part(kind: Kind, name: &'static str, paths: &'static [&'static str]) ->
 
 #[rustfmt::skip]
 const PARTS: &[Part] = &[
-    part(Kind::Framework, "tiny", &["rust/kernel/drm/accel"]),
+    part(Kind::Framework, "tiny", &["rust/kernel/drm/accel", "drivers/accel/tiny_trace.c", "include/trace"]),
     part(Kind::Abstraction, "DMA fences", &["rust/kernel/dma_fence.rs", "rust/helpers/dma_fence.c"]),
     part(Kind::Abstraction, "DRM scheduler", &["rust/kernel/drm/sched.rs", "rust/kernel/drm/sched"]),
     part(Kind::Abstraction, "locking reservations", &["rust/kernel/drm/exec.rs"]),

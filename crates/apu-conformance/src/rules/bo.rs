@@ -1,14 +1,20 @@
 //! BO_CREATE, and mmap of the node.
 
+use std::ffi::CString;
+
 use nix::errno::Errno;
 use rustix::mm::MapFlags;
 
 use crate::Bench;
+use crate::bench::address;
 use crate::rule::{Area::Bo as AREA, Rule};
-use crate::uapi::BoCreate;
+use crate::uapi::{BoCreate, BoSetLabel};
 use crate::unproven::{Succeeds, same};
 use std::sync::atomic::Ordering::Relaxed;
 
+/// `DRM_APU_BO_LABEL_SIZE`.
+const LABEL_SIZE: usize = 256;
+const LABEL: &str = "drm_apu_bo_set_label.label";
 const MMAP: &str = "drm_apu_bo_create.mmap_offset";
 
 fn create(t: &Bench, change: impl FnOnce(&mut BoCreate)) -> Result<BoCreate, Errno> {
@@ -19,6 +25,20 @@ fn create(t: &Bench, change: impl FnOnce(&mut BoCreate)) -> Result<BoCreate, Err
     change(&mut bo);
     t.node.call(&mut bo)?;
     Ok(bo)
+}
+
+fn set_label(t: &Bench, change: impl FnOnce(&mut BoSetLabel)) -> Result<(), Errno> {
+    let mut label = BoSetLabel {
+        handle: t.bo.handle,
+        ..BoSetLabel::default()
+    };
+    change(&mut label);
+    t.node.call(&mut label)
+}
+
+/// A string of `length` letters.
+fn text(length: usize) -> CString {
+    CString::new(vec![b'x'; length]).unwrap_or_default()
 }
 
 pub(super) const RULES: &[Rule] = &[
@@ -77,6 +97,36 @@ pub(super) const RULES: &[Rule] = &[
             }
             Ok(())
         },
+    ),
+    Rule::kept(
+        AREA,
+        "label_is_set_and_taken_away",
+        LABEL,
+        "BO_SET_LABEL takes strings of up to 255 bytes, and none",
+        |t| {
+            let longest = text(LABEL_SIZE - 1);
+            for address in [address(&*longest), address(c""), 0] {
+                set_label(t, |label| label.label = address).succeeds("BO_SET_LABEL")?;
+            }
+            Ok(())
+        },
+    ),
+    Rule::refused(AREA, "label_too_long", LABEL, Errno::E2BIG, |t| {
+        let long = text(LABEL_SIZE);
+        set_label(t, |label| label.label = address(&*long))
+    }),
+    Rule::refused(AREA, "label_at_no_address", LABEL, Errno::EFAULT, |t| {
+        set_label(t, |label| label.label = 8)
+    }),
+    Rule::refused(AREA, "label_of_no_bo", LABEL, Errno::ENOENT, |t| {
+        set_label(t, |label| label.handle = u32::MAX)
+    }),
+    Rule::refused(
+        AREA,
+        "label_with_padding",
+        "drm_apu_bo_set_label.pad",
+        Errno::EINVAL,
+        |t| set_label(t, |label| label.pad = 1),
     ),
     Rule::refused(
         AREA,

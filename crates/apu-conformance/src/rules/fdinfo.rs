@@ -98,7 +98,7 @@ fn busy(t: &Bench) -> Kept<Duration> {
     Fdinfo::of(&t.node)?.busy()
 }
 
-/// The time that a client is told, and between which moments it was read.
+/// The time that clients are told together, and between which moments it was read.
 struct Reading {
     before: Instant,
     busy: Duration,
@@ -106,9 +106,9 @@ struct Reading {
 }
 
 impl Reading {
-    fn of(t: &Bench) -> Kept<Self> {
+    fn of(clients: &[&Bench]) -> Kept<Self> {
         let before = Instant::now();
-        let busy = busy(t)?;
+        let busy = clients.iter().map(|client| busy(client)).sum::<Kept<_>>()?;
         let after = Instant::now();
         Ok(Self {
             before,
@@ -118,14 +118,21 @@ impl Reading {
     }
 }
 
-/// That a job of the bench runs, and all the time from one reading to the next is accounted.
-fn busy_all_the_time(t: &Bench, job: u32) -> Kept {
+/// That jobs of the clients run, and all the time from one reading to the next is accounted. `job` is
+/// the first one's, and goes on.
+fn busy_all_the_time(clients: &[&Bench], job: u32) -> Kept {
     let started = |reading: &Kept<Reading>| !matches!(reading, Ok(at) if at.busy.is_zero());
-    let first = repeat_with(|| Reading::of(t)).find(started);
-    let first = first.unwrap_or_else(|| Err(Unproven::broken("the job does not start")))?;
-    let waited = t.node.wait(job, Duration::from_millis(500));
-    same("SYNCOBJ_WAIT for a long job", waited, Err(Errno::ETIME))?;
-    let last = Reading::of(t)?;
+    let first = repeat_with(|| Reading::of(clients)).find(started);
+    let first = first.unwrap_or_else(|| Err(Unproven::broken("no job starts")))?;
+    let waited = clients
+        .first()
+        .map(|client| client.node.wait(job, Duration::from_millis(500)));
+    same(
+        "SYNCOBJ_WAIT for a long job",
+        waited,
+        Some(Err(Errno::ETIME)),
+    )?;
+    let last = Reading::of(clients)?;
     let counted = last.busy.saturating_sub(first.busy);
     let (least, most) = (last.before - first.after, last.after - first.before);
     holds(
@@ -134,9 +141,30 @@ fn busy_all_the_time(t: &Bench, job: u32) -> Kept {
     )
 }
 
+/// Queues jobs for seconds, all on one core; the last one.
+fn keep_busy(t: &Bench) -> Kept<u32> {
+    let slow = t.load(&Program::slow(1 << 10, t.device.target))?;
+    let queue_id = t.create_queue(|queue| {
+        (queue.timeout_ms, queue.core_mask) = (t.device.max_timeout_ms, 1);
+    })?;
+    let submit = || t.submit_work(&slow, |s| s.submit.queue_id = queue_id);
+    for _ in 0..31 {
+        submit().succeeds("SUBMIT")?;
+    }
+    submit().succeeds("SUBMIT")
+}
+
 /// What the regions under `key` have of the bench's file.
 fn memory(t: &Bench, key: &str) -> Kept<u64> {
     Fdinfo::of(&t.node)?.bytes(key)
+}
+
+/// Bytes that are in use; the key may be left out when none are.
+fn active(t: &Bench) -> Kept<u64> {
+    match memory(t, "drm-active-") {
+        Err(Unproven::Lacking { .. }) => Ok(0),
+        bytes => bytes,
+    }
 }
 
 pub(super) const RULES: &[Rule] = &[
@@ -193,7 +221,19 @@ pub(super) const RULES: &[Rule] = &[
             let job = t
                 .submit_work(&long, |s| s.submit.queue_id = queue_id)
                 .succeeds("SUBMIT")?;
-            busy_all_the_time(t, job)
+            busy_all_the_time(&[t], job)
+        },
+    ),
+    Rule::kept(
+        AREA,
+        "time_is_exact_under_load",
+        WRITTEN,
+        "drm-engine-* of clients whose jobs take turns on a core grow together as time goes by, within 2 %",
+        |t| {
+            let other = t.another()?;
+            let last = keep_busy(t)?;
+            keep_busy(&other)?;
+            busy_all_the_time(&[t, &other], last)
         },
     ),
     Rule::kept(
@@ -218,6 +258,25 @@ pub(super) const RULES: &[Rule] = &[
                 memory(t, "drm-resident-")? - before,
                 bo.size,
             )
+        },
+    ),
+    Rule::kept(
+        AREA,
+        "memory_of_a_job_is_active",
+        WRITTEN,
+        "drm-active-* counts the BOs that a VM maps as long as a job of it has not ended",
+        |t| {
+            let other = t.another()?;
+            let long = t.load(&Program::slow(1 << 12, t.device.target))?;
+            let queue_id = t.create_queue(|queue| queue.timeout_ms = t.device.max_timeout_ms)?;
+            let job = t
+                .submit_work(&long, |s| s.submit.queue_id = queue_id)
+                .succeeds("SUBMIT")?;
+            let mapped = t.bo.size + long.bo.size;
+            same("bytes while it runs", active(t)?, mapped)?;
+            same("bytes of a client without jobs", active(&other)?, 0)?;
+            t.ends(job)?;
+            same("bytes once it has ended", active(t)?, 0)
         },
     ),
     Rule::kept(

@@ -92,6 +92,8 @@ uapi! {
         queue_id: u32, state: u32, status: u32, detail: u32, op: u32, pad: u32,
         address: u64, jobs_done: u64, start_ns: u64, end_ns: u64, device_ns: u64,
     }
+    #[ioctl(read_write, COMMAND + 0x0a, "BO_SET_LABEL")]
+    struct BoSetLabel { handle: u32, pad: u32, label: u64, }
     struct Sync { handle: u32, flags: u32, point: u64, }
     struct Run {
         program_va: u64, program_size: u64, segments: u64,
@@ -128,6 +130,7 @@ const _: () = {
     assert!(size_of::<QueueDestroy>() == 8);
     assert!(size_of::<QueueGetState>() == 64);
     assert!(offset_of!(QueueGetState, address) == 24);
+    assert!(size_of::<BoSetLabel>() == 16);
     assert!(size_of::<Sync>() == 16);
     assert!(size_of::<Run>() == 32);
     assert!(size_of::<Job>() == 64);

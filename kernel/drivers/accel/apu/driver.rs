@@ -265,7 +265,7 @@ impl drm::Driver for Apu {
 
     const INFO: drm::DriverInfo = drm::DriverInfo {
         major: 1,
-        minor: 4,
+        minor: 5,
         patchlevel: 0,
         name: c"apu",
         desc: c"APU accelerator",
@@ -290,5 +290,6 @@ impl drm::Driver for Apu {
         (APU_QUEUE_GET_STATE, drm_apu_queue_get_state, 0, crate::ioctl::queue_get_state),
         (APU_SUBMIT, drm_apu_submit, 0, crate::ioctl::submit),
         (APU_VM_GET_STATE, drm_apu_vm_get_state, 0, crate::ioctl::vm_get_state),
+        (APU_BO_SET_LABEL, drm_apu_bo_set_label, 0, crate::ioctl::bo_set_label),
     }
 }

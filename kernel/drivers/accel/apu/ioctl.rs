@@ -21,6 +21,7 @@ use kernel::{
         accel::tiny::{
             self,
             read_array,
+            read_string,
             write_struct,
             Driver,
             Priority,
@@ -109,6 +110,21 @@ pub(crate) fn bo_create(
 ) -> Result<u32> {
     must_be_zero(args.flags)?;
     (args.handle, args.size, args.mmap_offset) = tiny::File::bo_create(file, args.size)?;
+    Ok(0)
+}
+
+pub(crate) fn bo_set_label(
+    _device: &Device,
+    _: &(),
+    args: &mut uapi::drm_apu_bo_set_label,
+    file: &File,
+) -> Result<u32> {
+    must_be_zero(args.pad)?;
+    let label = match args.label {
+        0 => None,
+        address => Some(read_string(address, uapi::DRM_APU_BO_LABEL_SIZE as usize)?),
+    };
+    tiny::File::bo_set_label(file, args.handle, label)?;
     Ok(0)
 }
 

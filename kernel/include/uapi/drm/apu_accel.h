@@ -12,6 +12,7 @@
  *      DRM_APU_DEVICE_BIND_ASYNC and &drm_apu_query_device.max_pending_binds.
  * 1.3: &drm_apu_queue_get_state.start_ns, .end_ns and .device_ns.
  * 1.4: buffers of other drivers, by DRM_IOCTL_PRIME_FD_TO_HANDLE.
+ * 1.5: DRM_IOCTL_APU_BO_SET_LABEL.
  */
 #ifndef _UAPI_APU_ACCEL_H_
 #define _UAPI_APU_ACCEL_H_
@@ -33,6 +34,7 @@ extern "C" {
 #define DRM_APU_QUEUE_GET_STATE		0x07
 #define DRM_APU_SUBMIT			0x08
 #define DRM_APU_VM_GET_STATE		0x09
+#define DRM_APU_BO_SET_LABEL		0x0a
 
 /**
  * enum drm_apu_query_type - What DRM_IOCTL_APU_QUERY can be asked.
@@ -170,6 +172,29 @@ struct drm_apu_bo_create {
 
 	/** @mmap_offset: Output: offset to mmap() the accel node at, MAP_SHARED. */
 	__u64 mmap_offset;
+};
+
+/** DRM_APU_BO_LABEL_SIZE - Most bytes of a label, with the 0 at its end. */
+#define DRM_APU_BO_LABEL_SIZE		256
+
+/**
+ * struct drm_apu_bo_set_label - Say what a buffer object is for, to people who look for faults.
+ *
+ * The label is the object's, not the handle's. It is shown with mappings of the object, in debugfs
+ * and in core dumps.
+ */
+struct drm_apu_bo_set_label {
+	/** @handle: Input: names the buffer object. */
+	__u32 handle;
+
+	/** @pad: Input: must be 0. */
+	__u32 pad;
+
+	/**
+	 * @label: Input: address of a string that ends with a 0, or 0 to take the label away.
+	 * E2BIG if it has more than DRM_APU_BO_LABEL_SIZE bytes.
+	 */
+	__u64 label;
 };
 
 /**
@@ -593,6 +618,8 @@ enum {
 		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_SUBMIT, struct drm_apu_submit),
 	DRM_IOCTL_APU_VM_GET_STATE =
 		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_VM_GET_STATE, struct drm_apu_vm_get_state),
+	DRM_IOCTL_APU_BO_SET_LABEL =
+		DRM_IOWR(DRM_COMMAND_BASE + DRM_APU_BO_SET_LABEL, struct drm_apu_bo_set_label),
 };
 
 #if defined(__cplusplus)

@@ -466,6 +466,12 @@ impl<J: JobOps> Job<J> {
         }))
     }
 
+    /// What it was made of.
+    pub fn data(&self) -> &J {
+        // SAFETY: By the type invariant of `OwnedJob` the pointer is valid.
+        &unsafe { self.0 .0.as_ref() }.data
+    }
+
     /// Lets the job wait for `fence` before it runs.
     pub fn add_dependency(&mut self, fence: ARef<Fence>) -> Result {
         let fence = ARef::into_raw(fence).as_ptr().cast();

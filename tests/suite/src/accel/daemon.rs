@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::skip::Skip;
 
 /// Names the `apu-simd` to start, where none runs yet.
@@ -55,6 +57,13 @@ impl Hardware {
 
 /// A daemon that is killed when its owner lets go of it.
 pub struct Daemon(Child);
+
+impl Daemon {
+    /// Lets it do nothing more, without going.
+    pub fn freeze(&self) {
+        kill_process(Pid::from_child(&self.0), Signal::STOP).expect("it has not been waited for");
+    }
+}
 
 impl Drop for Daemon {
     fn drop(&mut self) {

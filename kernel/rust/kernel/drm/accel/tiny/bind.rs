@@ -77,6 +77,12 @@ pub(super) struct Change<D: Driver> {
     spares: Spares<D>,
 }
 
+impl<D: Driver> Change<D> {
+    pub(super) fn maps(&self) -> bool {
+        self.map.is_some()
+    }
+}
+
 struct Map<D: Driver> {
     of: Arc<Mapped<D>>,
     vm_bo: ARef<GpuVmBo<Tree<D>>>,
@@ -100,7 +106,7 @@ impl<D: Driver> Vm<D> {
                 check_range(&range)?;
                 Some(Map {
                     vm_bo: self.space.gpuvm.obtain(&range.bo, ())?,
-                    of: Mapped::new(device, parent, &self.space.imports, range)?,
+                    of: Mapped::new(device, parent, &self.space, range)?,
                     exclusive,
                 })
             }
@@ -128,7 +134,7 @@ impl<D: Driver> Vm<D> {
 }
 
 impl<D: Driver> State<D> {
-    /// Does a change, on the device and in the tree. May be called in the fence signalling path.
+    /// See [`Space::apply`](super::vm::Space::apply).
     pub(super) fn apply(
         &mut self,
         device: &Device<D>,

@@ -175,9 +175,7 @@ impl<D: Driver> Batch<D> {
             if result.is_err() {
                 break;
             }
-            let mut state = vm.space.state.lock();
-            result = state.apply(&vm.device, change, &mut self.room);
-            drop(state);
+            result = vm.space.apply(change, &mut self.room);
             if let Err(error) = result {
                 vm.binds.fail(BindFailure {
                     error,

@@ -3,6 +3,7 @@
 //! Buffer objects: shmem pages that files, VMs and importers share.
 
 use super::{
+    activity::Mappers,
     usage::{
         Charge,
         Usage, //
@@ -26,9 +27,12 @@ use crate::{
     page::PAGE_SIZE,
     prelude::*,
     scatterlist::SGTable,
+    str::CString,
     sync::{
         aref::ARef,
-        Arc, //
+        new_mutex,
+        Arc,
+        Mutex, //
     }, //
 };
 use core::marker::PhantomData;
@@ -41,6 +45,11 @@ pub type Bo<D> = gem::shmem::Object<BoData<D>>;
 pub struct BoData<D> {
     /// None for an object that no file made.
     _charge: Option<Charge>,
+    #[pin]
+    pub(super) mappers: Mappers,
+    /// What it is for, to people who look for faults.
+    #[pin]
+    pub(super) label: Mutex<Option<CString>>,
     _driver: PhantomData<fn() -> D>,
 }
 
@@ -60,8 +69,14 @@ impl<D: Driver> gem::DriverObject for BoData<D> {
     fn new(_dev: &drm::Device<D>, _size: usize, args: BoArgs) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             _charge: args.0,
+            mappers <- Mappers::new(),
+            label <- new_mutex!(None),
             _driver: PhantomData,
         })
+    }
+
+    fn is_active(&self) -> bool {
+        self.mappers.are_active()
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
         gem::BaseObject, //
     },
     prelude::*,
+    str::CString,
     sync::{
         aref::ARef,
         new_mutex,
@@ -92,6 +93,14 @@ impl<D: Driver> File<D> {
         let bo = bo::create::<D>(&file.inner().device, &file.inner().usage, size)?;
         let offset = bo.create_mmap_offset()?;
         Ok((bo.create_handle(file)?, bo.size() as u64, offset))
+    }
+
+    /// Says what a buffer object is for, to people who look for faults.
+    pub fn bo_set_label(file: &drm::File<Self>, handle: u32, label: Option<CString>) -> Result {
+        let bo = Bo::<D>::lookup_handle(file, handle)?;
+        let old = core::mem::replace(&mut *bo.label.lock(), label);
+        drop(old);
+        Ok(())
     }
 
     /// Names a part of the buffer object that `handle` names.

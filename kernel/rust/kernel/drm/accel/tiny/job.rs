@@ -3,6 +3,7 @@
 //! Jobs: from the scheduler's hand to the device and back.
 
 use super::{
+    activity::Active,
     device::{
         Engine,
         MAX_CORES, //
@@ -12,6 +13,7 @@ use super::{
         Seat, //
     },
     queue::Queue,
+    trace,
     usage::Usage,
     Device,
     Driver,
@@ -125,6 +127,7 @@ impl Outcome {
 pub(super) struct Start<D: Driver> {
     pub(super) payload: D::Job,
     pub(super) fence: DriverFenceAlloc,
+    pub(super) active: Active,
 }
 
 /// A job in the scheduler's hands.
@@ -144,6 +147,13 @@ impl<D: Driver> Job<D> {
             queue: Some(queue),
             start: Some(start),
         })
+    }
+
+    /// Tells who looks on that a client queues it.
+    pub(super) fn submitted(&self, client: u64) {
+        if let Some(queue) = &self.queue {
+            trace::submit(&queue.device().parent, client, self.id, queue.vm.number());
+        }
     }
 }
 
@@ -178,6 +188,7 @@ pub(super) struct Running<D: Driver> {
     queue: Arc<Queue<D>>,
     payload: D::Job,
     fence: DriverFence,
+    active: Active,
     started: Instant<Monotonic>,
     cancelled: Option<Cancelled>,
 }
@@ -225,10 +236,13 @@ impl<D: Driver> Running<D> {
                 Ok(())
             }
             (None, Err((error, state, report))) => {
+                trace::fault(&self.queue.device().parent, self.id, &report);
                 self.queue.fail(state, report);
                 Err(error)
             }
         };
+        trace::done(&self.queue.device().parent, self.id, result);
+        drop(self.active);
         self.fence.signal(result);
         self.queue.release();
     }
@@ -286,7 +300,11 @@ impl<D: Driver> Device<D> {
     ) -> Result<ARef<Fence>> {
         let mut engine = self.engine.lock();
         queue.check()?;
-        let Start { mut payload, fence } = start;
+        let Start {
+            mut payload,
+            fence,
+            active,
+        } = start;
         let started = engine.seat(core).and_then(|_| {
             let placement = Placement {
                 job: id,
@@ -299,12 +317,14 @@ impl<D: Driver> Device<D> {
             queue.fail(QueueState::DeviceLost, Report::default());
             return Err(error);
         }
+        trace::run(&self.parent, id, core);
         let (fence, waitable) = fence.start();
         *engine.seat(core)? = Some(Running {
             id,
             queue: queue.clone(),
             payload,
             fence,
+            active,
             started: Instant::now(),
             cancelled: None,
         });

@@ -25,6 +25,7 @@
 //! path; all of them may be held over an allocation. `Space::state` > `Device::engine` follow. They
 //! are taken in the fence signalling path, hence nothing is allocated under them.
 
+mod activity;
 mod bind;
 mod bind_queue;
 mod bo;
@@ -41,6 +42,7 @@ mod queue;
 mod recovery;
 mod registration;
 mod submit;
+mod trace;
 mod tree;
 mod usage;
 mod user_array;
@@ -85,6 +87,7 @@ pub use self::{
     submit::JobRequest,
     user_array::{
         read_array,
+        read_string,
         write_struct, //
     },
     vm::{

@@ -97,6 +97,10 @@ impl<J: JobOps> Prepared<J> {
         Ok(Self { job, signals })
     }
 
+    pub(super) fn job(&self) -> &J {
+        self.job.data()
+    }
+
     /// Lets the job wait for the others who use what was locked.
     pub(super) fn wait_for_users<D: Driver>(&mut self, locked: &Locked<Bo<D>>) -> Result {
         self.job.add_implicit_dependencies(locked)

@@ -39,6 +39,7 @@ fn prepare<D: Driver>(
     let start = Start {
         payload: request.payload,
         fence: DriverFenceAlloc::new()?,
+        active: queue.vm.space.activity.begin(),
     };
     let job = Job::new(queue.clone(), start)?;
     let syncs = Syncs {
@@ -62,6 +63,9 @@ pub(super) fn submit<D: Driver>(
     let mut imports = queue.vm.space.imports.lock()?;
     if let (Some(imports), Some(first)) = (&imports, prepared.first_mut()) {
         first.wait_for_users(imports)?;
+    }
+    for job in &prepared {
+        job.job().submitted(file.client_id());
     }
     // They run in order: what the first one waits for, all do, and the last one ends last.
     let last = prepared.pop();

@@ -6,10 +6,9 @@
 //! takes locks to free: what they need is in an [`Update`], and so is afterwards what is left over.
 
 use super::{
-    imports::{
-        Import,
-        Imports, //
-    },
+    activity::MappedBo,
+    imports::Import,
+    vm::Space,
     Access,
     Bo,
     BoRange,
@@ -56,6 +55,7 @@ pub(super) struct Mapped<D: Driver> {
     /// First byte in the buffer object.
     pub(super) start: u64,
     pub(super) access: Access,
+    pub(super) of: MappedBo<D>,
     /// If it is of a foreign buffer.
     _import: Option<Import<D>>,
 }
@@ -64,11 +64,12 @@ impl<D: Driver> Mapped<D> {
     pub(super) fn new(
         device: &Device<D>,
         parent: &D::ParentDevice<Bound>,
-        imports: &Arc<Imports<D>>,
+        space: &Space<D>,
         range: BoRange<D>,
     ) -> Result<Arc<Self>> {
         let mapped = Self {
-            _import: imports.count(&range)?,
+            _import: space.imports.count(&range)?,
+            of: MappedBo::new(&range.bo, &space.activity)?,
             start: range.offset,
             access: range.access,
             mapping: D::share(device, parent, range)?,

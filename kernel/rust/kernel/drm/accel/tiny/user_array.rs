@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Structures of the caller that may grow with the version of the uAPI.
+//! What ioctls read and write beside their argument: structures that may grow with the version of
+//! the uAPI, and strings.
 
 use crate::{
     prelude::*,
+    str::CString,
     uaccess::{
         UserSlice,
         UserSliceReader, //
@@ -67,6 +69,18 @@ pub fn write_struct<T: IntoBytes + Immutable>(address: u64, size: u32, value: &T
         writer.write(&0u8)?;
     }
     Ok(())
+}
+
+/// Reads a string that ends with a 0; [`E2BIG`] if it has more than `max_size` bytes with that.
+pub fn read_string(address: u64, max_size: usize) -> Result<CString> {
+    // One more byte, to tell a string that is too long.
+    let mut bytes = KVec::from_elem(0, max_size + 1, GFP_KERNEL)?;
+    let reader = user_slice(address, bytes.len())?.reader();
+    let string = reader.strcpy_into_buf(&mut bytes)?;
+    if string.to_bytes().len() >= max_size {
+        return Err(E2BIG);
+    }
+    Ok(CString::try_from(string)?)
 }
 
 fn user_slice(address: u64, size: usize) -> Result<UserSlice> {

@@ -10,9 +10,12 @@
 //! mapping is dropped.
 
 use super::{
+    activity::Activity,
+    bind::Change,
     bind_queue::BindQueue,
     bo::BoArgs,
     imports::Imports,
+    trace,
     tree::{
         unless_lost,
         Piece,
@@ -93,6 +96,7 @@ pub(super) struct Space<D: Driver> {
     /// For preparing changes, which needs no state.
     pub(super) gpuvm: ARef<GpuVm<Tree<D>>>,
     pub(super) imports: Arc<Imports<D>>,
+    pub(super) activity: Arc<Activity>,
     /// For jobs, which can't wait for the state. None until the device was told of this VM.
     #[pin]
     vm_id: SpinLock<Option<D::VmId>>,
@@ -176,8 +180,7 @@ impl<D: Driver> Vm<D> {
         self.binds.check()?;
         let mut change = self.prepare(op, room)?;
         let _entry = self.space.entry.lock();
-        let mut state = self.space.state.lock();
-        state.apply(&self.device, &mut change, room)
+        self.space.apply(&mut change, room)
     }
 
     /// Returns when the device reaches nothing that was unmapped before.
@@ -218,6 +221,7 @@ impl<D: Driver> Space<D> {
                 device: device.into(),
                 gpuvm: (&*tree).into(),
                 imports: Imports::new()?,
+                activity: Activity::new()?,
                 vm_id <- new_spinlock!(None),
                 entry <- new_mutex!(()),
                 state <- new_mutex!(State {
@@ -234,6 +238,14 @@ impl<D: Driver> Space<D> {
 
     pub(super) fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Does a change, on the device and in the tree. May be called in the fence signalling path.
+    pub(super) fn apply(&self, change: &mut Change<D>, room: &mut D::Room) -> Result {
+        let result = self.state.lock().apply(&self.device, change, room);
+        let (va, maps) = (&change.va, change.maps());
+        trace::bind(&self.device.parent, self.id, va, maps, result);
+        result
     }
 
     /// Returns when the device reaches nothing that was unmapped before, with what that was. May be
@@ -274,11 +286,11 @@ impl<D: Driver> Space<D> {
         };
         for Seen { va, offset, of } in &mappings {
             let offset = of.start + offset;
-            writeln!(
-                dump,
-                "  {va:#x?}: BO offset {offset:#x}, {:?}",
-                Some(of.access)
-            )?;
+            write!(dump, "  {va:#x?}: BO offset {offset:#x}, {:?}", of.access)?;
+            if let Some(label) = &*of.of.bo().label.lock() {
+                write!(dump, ", {label:?}")?;
+            }
+            writeln!(dump)?;
         }
         Ok(())
     }
