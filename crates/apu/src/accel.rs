@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use crate::backend::{Backend, Bo, Point, QueueId, QueueReport};
+use crate::backend::{Backend, Bo, Later, Point, QueueId, QueueReport};
 use crate::program::text;
 use crate::{Access, DeviceInfo, DeviceState, Error, Job, Priority, QueueOptions, Result, Segment};
 use ioctl::{Argument, refused};
@@ -69,7 +69,7 @@ impl Accel {
         }
     }
 
-    fn bind(&self, vm_id: u32, op: uapi::VmBindOp) -> Result<()> {
+    fn bind(&self, vm_id: u32, op: uapi::VmBindOp, later: Option<Later<'_>>) -> Result<()> {
         let mut bind = uapi::VmBind {
             vm_id,
             op_count: 1,
@@ -77,7 +77,18 @@ impl Accel {
             ops: address(&op),
             ..Default::default()
         };
-        // SAFETY: `ops` names one `VmBindOp`, alive during the call and only read.
+        let waits = later.map_or(&[][..], |later| later.waits);
+        let waits: Vec<_> = waits.iter().map(sync).collect();
+        let signal = later.map(|later| sync(&later.signal));
+        if let Some(signal) = &signal {
+            bind.flags = uapi::BIND_ASYNC;
+            bind.waits = waits.as_ptr().expose_provenance() as u64;
+            bind.wait_count = count(waits.len())?;
+            (bind.signals, bind.signal_count) = (address(signal), 1);
+            bind.sync_stride = size_of_u32::<uapi::Sync>();
+        }
+        // SAFETY: every address names as many records as its count says, alive during the call and
+        // only read.
         unsafe { ioctl::call(&self.node, &mut bind) }.map_err(refused::<uapi::VmBind>)
     }
 
@@ -202,7 +213,14 @@ impl Backend for Accel {
         self.undo(uapi::VmDestroy { vm_id: vm, pad: 0 });
     }
 
-    fn vm_map(&self, vm: u32, bo: &Bo, range: Segment, access: Access) -> Result<()> {
+    fn vm_map(
+        &self,
+        vm: u32,
+        bo: &Bo,
+        range: Segment,
+        access: Access,
+        later: Option<Later<'_>>,
+    ) -> Result<()> {
         let flags = if access == Access::ReadOnly {
             uapi::BIND_READONLY
         } else {
@@ -216,21 +234,46 @@ impl Backend for Accel {
             size: range.size,
             ..Default::default()
         };
-        self.bind(vm, op)
+        self.bind(vm, op, later)
     }
 
-    fn vm_unmap(&self, vm: u32, range: Segment) -> Result<()> {
+    fn vm_unmap(&self, vm: u32, range: Segment, later: Option<Later<'_>>) -> Result<()> {
         let op = uapi::VmBindOp {
             kind: uapi::BIND_UNMAP,
             va: range.va,
             size: range.size,
             ..Default::default()
         };
-        self.bind(vm, op)
+        self.bind(vm, op, later)
+    }
+
+    fn vm_check(&self, vm: u32) -> Result<()> {
+        let state = self.call(uapi::VmGetState {
+            vm_id: vm,
+            ..Default::default()
+        })?;
+        match i32::try_from(state.error) {
+            Ok(0) => Ok(()),
+            errno => Err(Error::Call {
+                call: uapi::VmBind::CALL,
+                source: std::io::Error::from_raw_os_error(errno.unwrap_or(i32::MAX)),
+            }),
+        }
+    }
+
+    fn timeline_create(&self) -> Result<u32> {
+        Ok(self.call(uapi::SyncobjCreate::default())?.handle)
+    }
+
+    fn timeline_destroy(&self, timeline: u32) {
+        self.undo(uapi::SyncobjDestroy {
+            handle: timeline,
+            pad: 0,
+        });
     }
 
     fn queue_create(&self, vm: u32, options: &QueueOptions) -> Result<QueueId> {
-        let timeline = self.call(uapi::SyncobjCreate::default())?.handle;
+        let timeline = self.timeline_create()?;
         let create = uapi::QueueCreate {
             vm_id: vm,
             priority: match options.priority {
@@ -245,12 +288,9 @@ impl Backend for Accel {
                 .max(1),
             ..Default::default()
         };
-        let created = self.call(create).inspect_err(|_| {
-            self.undo(uapi::SyncobjDestroy {
-                handle: timeline,
-                pad: 0,
-            })
-        })?;
+        let created = self
+            .call(create)
+            .inspect_err(|_| self.timeline_destroy(timeline))?;
         Ok(QueueId {
             queue: created.queue_id,
             timeline,
@@ -262,10 +302,7 @@ impl Backend for Accel {
             queue_id: queue.queue,
             pad: 0,
         });
-        self.undo(uapi::SyncobjDestroy {
-            handle: queue.timeline,
-            pad: 0,
-        });
+        self.timeline_destroy(queue.timeline);
     }
 
     fn queue_report(&self, queue: QueueId) -> Result<QueueReport> {
@@ -285,16 +322,11 @@ impl Backend for Accel {
     }
 
     unsafe fn submit(&self, queue: QueueId, point: u64, job: &Job, waits: &[Point]) -> Result<()> {
-        let sync = |timeline, point| uapi::Sync {
-            handle: timeline,
-            flags: uapi::SYNC_TIMELINE,
-            point,
-        };
-        let waits: Vec<_> = waits
-            .iter()
-            .map(|wait| sync(wait.timeline, wait.value))
-            .collect();
-        let signal = sync(queue.timeline, point);
+        let waits: Vec<_> = waits.iter().map(sync).collect();
+        let signal = sync(&Point {
+            timeline: queue.timeline,
+            value: point,
+        });
         let jobs = uapi::Job {
             waits: waits.as_ptr().expose_provenance() as u64,
             signals: address(&signal),
@@ -357,6 +389,15 @@ fn not_an_apu(path: &Path, found: String) -> Error {
     Error::NotAnApu {
         path: path.into(),
         found,
+    }
+}
+
+/// A point for the kernel to wait for or to signal.
+fn sync(point: &Point) -> uapi::Sync {
+    uapi::Sync {
+        handle: point.timeline,
+        flags: uapi::SYNC_TIMELINE,
+        point: point.value,
     }
 }
 

@@ -41,11 +41,15 @@ impl AddressSpace {
 
     /// Gives back what [`take`](AddressSpace::take) gave; false when it isn't taken.
     pub(crate) fn give_back(&mut self, segment: Segment) -> bool {
-        let known = self.taken.get(&segment.va) == Some(&segment.size);
+        let known = self.is_taken(segment);
         if known {
             self.taken.remove(&segment.va);
         }
         known
+    }
+
+    pub(crate) fn is_taken(&self, segment: Segment) -> bool {
+        self.taken.get(&segment.va) == Some(&segment.size)
     }
 
     pub(crate) fn free(&self) -> u64 {

@@ -36,6 +36,15 @@ pub(crate) struct Point {
     pub value: u64,
 }
 
+/// When a change of a VM is done that isn't done at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Later<'a> {
+    /// Before: the ends of all these.
+    pub waits: &'a [Point],
+    /// After that is signalled.
+    pub signal: Point,
+}
+
 /// How a queue does; the numbers are those of `drm_apu_queue_get_state` and of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueReport {
@@ -71,8 +80,20 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn vm_create(&self) -> Result<(u32, Range<u64>)>;
     fn vm_destroy(&self, vm: u32);
     /// Maps all of `bo` at `range`, which is page aligned and free.
-    fn vm_map(&self, vm: u32, bo: &Bo, range: Segment, access: Access) -> Result<()>;
-    fn vm_unmap(&self, vm: u32, range: Segment) -> Result<()>;
+    fn vm_map(
+        &self,
+        vm: u32,
+        bo: &Bo,
+        range: Segment,
+        access: Access,
+        later: Option<Later<'_>>,
+    ) -> Result<()>;
+    fn vm_unmap(&self, vm: u32, range: Segment, later: Option<Later<'_>>) -> Result<()>;
+    /// Fails with what made the VM unusable.
+    fn vm_check(&self, vm: u32) -> Result<()>;
+
+    fn timeline_create(&self) -> Result<u32>;
+    fn timeline_destroy(&self, timeline: u32);
 
     fn queue_create(&self, vm: u32, options: &QueueOptions) -> Result<QueueId>;
     fn queue_destroy(&self, queue: QueueId);

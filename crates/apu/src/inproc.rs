@@ -20,7 +20,7 @@ use apu_proto::message::{MAX_SEGMENTS, VERSION_MAX};
 use apu_workers::Pool;
 use rustix::io::Errno;
 
-use crate::backend::{Backend, Bo, Point, QueueId, QueueReport};
+use crate::backend::{Backend, Bo, Later, Point, QueueId, QueueReport};
 use crate::program::text;
 use crate::{Access, Device, DeviceInfo, DeviceState, Error, Job, QueueOptions, Result, Segment};
 use allocation::{Allocation, PAGE};
@@ -96,16 +96,35 @@ impl Backend for InProcess {
         self.vms.remove(vm);
     }
 
-    fn vm_map(&self, vm: u32, bo: &Bo, range: Segment, access: Access) -> Result<()> {
+    /// What it could wait for has ended.
+    fn vm_map(
+        &self,
+        vm: u32,
+        bo: &Bo,
+        range: Segment,
+        access: Access,
+        _: Option<Later<'_>>,
+    ) -> Result<()> {
         let memory = self.buffers.get("VM_BIND", bo.handle)?;
         self.vms.get("VM_BIND", vm)?.map(range, memory, access);
         Ok(())
     }
 
-    fn vm_unmap(&self, vm: u32, range: Segment) -> Result<()> {
+    fn vm_unmap(&self, vm: u32, range: Segment, _: Option<Later<'_>>) -> Result<()> {
         self.vms.get("VM_BIND", vm)?.unmap(range);
         Ok(())
     }
+
+    fn vm_check(&self, _: u32) -> Result<()> {
+        Ok(())
+    }
+
+    /// Nobody waits for points, see [`Backend::wait`].
+    fn timeline_create(&self) -> Result<u32> {
+        Ok(0)
+    }
+
+    fn timeline_destroy(&self, _: u32) {}
 
     fn queue_create(&self, vm: u32, options: &QueueOptions) -> Result<QueueId> {
         let space = self.vms.get("QUEUE_CREATE", vm)?;

@@ -23,6 +23,7 @@ mod accel;
 mod address;
 mod backend;
 mod buffer;
+mod changes;
 mod context;
 mod device;
 mod error;

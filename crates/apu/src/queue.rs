@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::backend::{Point, QueueId, QueueReport, queue_state};
+use crate::backend::{Backend, Point, QueueId, QueueReport, queue_state};
 use crate::{Error, Result, Segment, Vm};
 
 /// Whose jobs go first.
@@ -106,7 +106,7 @@ impl Queue {
             .map_err(|error| self.shared.cause(error))?;
         *submitted = value;
         Ok(Fence {
-            queue: self.shared.clone(),
+            of: Of::Job(self.shared.clone()),
             value,
         })
     }
@@ -121,7 +121,7 @@ impl Queue {
         Ok((ns > 0).then_some(Duration::from_nanos(ns)))
     }
 
-    fn backend(&self) -> &dyn crate::backend::Backend {
+    fn backend(&self) -> &dyn Backend {
         self.shared.vm.backend()
     }
 }
@@ -142,25 +142,46 @@ impl Drop for Shared {
     }
 }
 
-/// The end of one job.
+/// The end of one job, or of a change of a VM that waits for others.
 #[derive(Clone, Debug)]
 pub struct Fence {
-    queue: Arc<Shared>,
+    of: Of,
     value: u64,
 }
 
+#[derive(Clone, Debug)]
+enum Of {
+    Job(Arc<Shared>),
+    Change(Vm, u32),
+}
+
 impl Fence {
-    /// Waits for the job's end, `timeout` at most, and says how it ended.
+    /// The end of a change, which is a point of a timeline that belongs to `vm`.
+    pub(crate) fn of_change(vm: Vm, point: Point) -> Self {
+        Self {
+            of: Of::Change(vm, point.timeline),
+            value: point.value,
+        }
+    }
+
+    /// Waits for the end, `timeout` at most, and says how the job or the change ended.
     ///
     /// # Errors
     /// [`Error::WaitTimedOut`] when it goes on; else what stopped the job, such as
-    /// [`Error::DeviceLost`], [`Error::JobTimedOut`], [`Error::Faulted`] or [`Error::Rejected`].
+    /// [`Error::DeviceLost`], [`Error::JobTimedOut`], [`Error::Faulted`] or [`Error::Rejected`], or
+    /// [`Error::Call`] for a change, upon which its VM is unusable.
     pub fn wait(&self, timeout: Duration) -> Result<()> {
-        let backend = self.queue.vm.backend();
-        if !backend.wait(self.point(), timeout)? {
+        let vm = match &self.of {
+            Of::Job(queue) => &queue.vm,
+            Of::Change(vm, _) => vm,
+        };
+        if !vm.backend().wait(self.point(), timeout)? {
             return Err(Error::WaitTimedOut { after: timeout });
         }
-        self.outcome(&backend.queue_report(self.queue.id)?)
+        match &self.of {
+            Of::Job(queue) => self.outcome(&vm.backend().queue_report(queue.id)?),
+            Of::Change(..) => vm.backend().vm_check(vm.id()),
+        }
     }
 
     /// Jobs of a queue end in order and the first failure is the last job that ran, so the number
@@ -173,9 +194,13 @@ impl Fence {
         }
     }
 
-    fn point(&self) -> Point {
+    pub(crate) fn point(&self) -> Point {
+        let timeline = match &self.of {
+            Of::Job(queue) => queue.id.timeline,
+            Of::Change(_, timeline) => *timeline,
+        };
         Point {
-            timeline: self.queue.id.timeline,
+            timeline,
             value: self.value,
         }
     }

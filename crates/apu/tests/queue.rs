@@ -143,6 +143,25 @@ fn binding_starts_at_the_first_address_and_rises() {
 }
 
 #[test]
+fn changes_may_wait() {
+    let bench = Bench::new(|_| ());
+    let device = Device::open(Device::IN_PROCESS).unwrap();
+    let (vm, page) = (
+        device.create_vm().unwrap(),
+        device.create_buffer(1).unwrap(),
+    );
+    // SAFETY: nothing borrows from the buffers, and there is no other job.
+    let job = unsafe { bench.queue().submit(&bench.job, &[]) }.unwrap();
+
+    let (range, mapped) = vm.bind_after(&page, Access::ReadOnly, &[&job]).unwrap();
+    mapped.wait(PATIENCE).unwrap();
+    let unmapped = vm.unbind_after(range, &[&mapped]).unwrap();
+    unmapped.wait(PATIENCE).unwrap();
+    assert!(matches!(vm.unbind(range), Err(Error::NotBound { .. })));
+    assert_eq!(vm.bind(&page, Access::ReadOnly).unwrap(), range);
+}
+
+#[test]
 fn an_empty_buffer_is_refused() {
     let device = Device::open(Device::IN_PROCESS).unwrap();
     assert!(matches!(

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use apu::{ContextOptions, DeviceState, Error};
+use apu::{Access, ContextOptions, Device, DeviceState, Error, Job, QueueOptions};
 use apu_conformance::bench::{PATIENCE, Parts, address};
 use apu_conformance::uapi::{
     BIND_ASYNC, BIND_UNMAP, BoSetLabel, QUEUE_FAULTED, QUEUE_INNOCENT, QUEUE_TIMED_OUT,
@@ -280,6 +280,41 @@ fn changes_that_wait_are_done_while_the_hardware_is_away() {
             bench.work.is_copied(5).unwrap();
         },
     );
+}
+
+#[test]
+fn changes_wait_for_fences() {
+    with_hardware("changes_wait_for_fences", |hardware, _| {
+        let hanging = hardware.start(&["--hang-after-runs=0"]);
+        let device = Device::open(&device::name()).unwrap();
+        let (vm, page) = (
+            device.create_vm().unwrap(),
+            device.create_buffer(1).unwrap(),
+        );
+        let queue = vm.create_queue(&QueueOptions::default()).unwrap();
+        let program = vm.bind(&page, Access::ReadOnly).unwrap();
+        let segments = vec![program];
+        // SAFETY: nobody writes the page.
+        let job = unsafe { queue.submit(&Job { program, segments }, &[]) }.unwrap();
+
+        let (range, mapped) = vm.bind_after(&page, Access::ReadOnly, &[&job]).unwrap();
+        let unmapped = vm.unbind_after(range, &[&mapped]).unwrap();
+        assert!(matches!(
+            unmapped.wait(Duration::ZERO),
+            Err(Error::WaitTimedOut { .. })
+        ));
+        let other = vm.bind(&page, Access::ReadOnly).unwrap();
+        assert_ne!(
+            other, range,
+            "addresses are free before nothing is bound there"
+        );
+
+        drop(hanging);
+        unmapped.wait(PATIENCE).unwrap();
+        mapped.wait(Duration::ZERO).unwrap();
+        assert!(matches!(job.wait(Duration::ZERO), Err(Error::DeviceLost)));
+        assert_eq!(vm.bind(&page, Access::ReadOnly).unwrap(), range);
+    });
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub(super) const DEVICE_ONLINE: u32 = 1;
 pub(super) const BIND_MAP: u32 = 0;
 pub(super) const BIND_UNMAP: u32 = 1;
 pub(super) const BIND_READONLY: u32 = 1 << 0;
+pub(super) const BIND_ASYNC: u32 = 1 << 0;
 pub(super) const SYNC_TIMELINE: u32 = 1 << 0;
 
 /// Declares structures with the ioctl that each is the argument of, if any.
@@ -79,6 +80,8 @@ uapi! {
     struct VmBind {
         vm_id: u32, flags: u32, op_count: u32, op_stride: u32, ops: u64,
         failed_op: u32, pad: u32,
+        waits: u64, signals: u64, wait_count: u32, signal_count: u32,
+        sync_stride: u32, pad2: u32,
     }
     #[ioctl(read_write, COMMAND + 0x05, "QUEUE_CREATE")]
     struct QueueCreate {
@@ -91,6 +94,11 @@ uapi! {
     struct QueueGetState {
         queue_id: u32, state: u32, status: u32, detail: u32, op: u32, pad: u32,
         address: u64, jobs_done: u64, start_ns: u64, end_ns: u64, device_ns: u64,
+    }
+    #[ioctl(read_write, COMMAND + 0x09, "VM_GET_STATE")]
+    struct VmGetState {
+        vm_id: u32, state: u32, error: u32, failed_op: u32, address: u64,
+        mappings: u32, pending: u32,
     }
     #[ioctl(read_write, COMMAND + 0x0a, "BO_SET_LABEL")]
     struct BoSetLabel { handle: u32, pad: u32, label: u64, }
@@ -123,13 +131,14 @@ const _: () = {
     assert!(size_of::<VmCreate>() == 24);
     assert!(size_of::<VmDestroy>() == 8);
     assert!(size_of::<VmBindOp>() == 40);
-    assert!(size_of::<VmBind>() == 32);
+    assert!(size_of::<VmBind>() == 64);
     assert!(offset_of!(VmBind, failed_op) == 24);
     assert!(size_of::<QueueCreate>() == 32);
     assert!(offset_of!(QueueCreate, queue_id) == 24);
     assert!(size_of::<QueueDestroy>() == 8);
     assert!(size_of::<QueueGetState>() == 64);
     assert!(offset_of!(QueueGetState, address) == 24);
+    assert!(size_of::<VmGetState>() == 32);
     assert!(size_of::<BoSetLabel>() == 16);
     assert!(size_of::<Sync>() == 16);
     assert!(size_of::<Run>() == 32);
