@@ -25,6 +25,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 PLAIN = OpResolverType.BUILTIN_REF
 DEFAULT = OpResolverType.AUTO  # XNNPACK, where it takes an operator
 OPTIMISED = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+PLAIN_KNOWN = {}  # whether there is a plain kernel, by kind of operator
 
 
 class Stage:
@@ -68,7 +69,10 @@ def pack(model, operators, inputs, outputs):
     graph = schema.SubGraphT()
     graph.tensors, graph.operators, graph.inputs, graph.outputs = whole.tensors, operators, inputs, outputs
     part = schema.ModelT()
-    part.version, part.operatorCodes, part.buffers = model.version, model.operatorCodes, model.buffers
+    part.version, part.buffers = model.version, model.buffers
+    used = {op.opcodeIndex for op in operators}
+    known = model.operatorCodes[min(used)]  # LiteRT wants kernels for all codes, used or not
+    part.operatorCodes = [code if index in used else known for index, code in enumerate(model.operatorCodes)]
     part.subgraphs = [graph]
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(part.Pack(builder), b"TFL3")
@@ -80,7 +84,23 @@ def kernels(model, operator):
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     dtype = model.subgraphs[0].tensors[operator.inputs[0]].type
     optimised = builtin in (schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.SUM)
-    return OPTIMISED if optimised and dtype == schema.TensorType.INT8 else PLAIN
+    if optimised and dtype == schema.TensorType.INT8:
+        return OPTIMISED
+    if builtin not in PLAIN_KNOWN:
+        PLAIN_KNOWN[builtin] = has_plain(model, operator)
+    return PLAIN if PLAIN_KNOWN[builtin] else OPTIMISED
+
+
+def has_plain(model, operator):
+    """Whether there is a plain kernel: some, as CEIL, have one kernel that isn't among those."""
+    try:
+        Interpreter(
+            model_content=pack(model, [operator], [], list(operator.outputs)),
+            experimental_op_resolver_type=PLAIN,
+        )
+    except (RuntimeError, ValueError) as error:
+        return "Registration failed" not in str(error)
+    return True
 
 
 def stages(model, numerics="tflite", every=False):
@@ -95,7 +115,7 @@ def main():
     path, folder = map(Path, sys.argv[1:3])
     content = path.read_bytes()
     model = schema.ModelT.InitFromPackedBuf(content, 0)
-    details = Interpreter(model_content=content, experimental_op_resolver_type=PLAIN).get_input_details()
+    details = Interpreter(model_content=content, experimental_op_resolver_type=OPTIMISED).get_input_details()
     tensors = {}
     for number, (index, detail) in enumerate(zip(model.subgraphs[0].inputs, details, strict=True)):
         tensors[index] = np.fromfile(folder / f"input_{number}", detail["dtype"]).reshape(detail["shape"])
