@@ -48,7 +48,7 @@ pub const MAGIC: [u8; 8] = *b"TINYAPU\0";
 /// Format version; a firmware runs programs with its own major version and a minor not above its own.
 pub const VERSION_MAJOR: u16 = 2;
 /// See [`VERSION_MAJOR`].
-pub const VERSION_MINOR: u16 = 1;
+pub const VERSION_MINOR: u16 = 2;
 /// Each part of the file, each segment and each tensor in the arena begins at a multiple of this.
 pub const ALIGN: usize = 64;
 /// The layout of packed constants described above.
@@ -294,6 +294,8 @@ pub mod opcode {
     pub const WIDE_CONV_2D: u32 = 27;
     /// [`super::TableSoftmax`]: input, table, output.
     pub const TABLE_SOFTMAX: u32 = 28;
+    /// [`super::FloatSoftmax`]: input, output, both float32. Since 2.2.
+    pub const FLOAT_SOFTMAX: u32 = 29;
 }
 
 /// Window geometry shared by convolutions and pooling.
@@ -788,7 +790,7 @@ pub struct Cast {
     pub count: u32,
 }
 
-/// A function of one float32 number that has one right result.
+/// A function of one float32 number; those since 2.2 round as glibc's.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FloatFunction {
@@ -808,6 +810,28 @@ impl FloatFunction {
     pub const SQRT: u32 = 4;
     /// `1 / √x`, each rounded.
     pub const RSQRT: u32 = 5;
+    /// Since 2.2.
+    pub const EXP: u32 = 6;
+    /// Since 2.2.
+    pub const LOG: u32 = 7;
+    /// `1 / (1 + e^-x)`. Since 2.2.
+    pub const LOGISTIC: u32 = 8;
+    /// Since 2.2.
+    pub const TANH: u32 = 9;
+}
+
+/// SOFTMAX or LOG_SOFTMAX of float32 over the innermost dimension.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FloatSoftmax {
+    /// 1 for LOG_SOFTMAX, which has no beta; else 0.
+    pub logarithm: u32,
+    /// Vectors that are normalised.
+    pub rows: u32,
+    /// Numbers of a vector.
+    pub columns: u32,
+    /// Factor of the exponents, bits of an f32.
+    pub beta: u32,
 }
 
 /// L2_NORMALIZATION over the innermost dimension; the output's step is 2⁻⁷.

@@ -49,8 +49,10 @@ OPERATORS = {
     "add": {k: (elementwise.add, k, elementwise.ADD) for k in BYTES},
     "average_pool_2d": {k: (pooling.average_pool_2d, k, pooling.POOL_2D) for k in QUANTISED},
     "max_pool_2d": {k: (pooling.max_pool_2d, k, pooling.POOL_2D) for k in QUANTISED},
-    "log_softmax": {k: (elementwise.log_softmax, k, elementwise.SOFTMAX[:8]) for k in BYTES},
-    "softmax": {k: (elementwise.softmax, k, elementwise.SOFTMAX) for k in QUANTISED},
+    "log_softmax": {k: (elementwise.log_softmax, k, elementwise.SOFTMAX[:8]) for k in BYTES}
+    | {"float32": (glue.float_rows, "LOG_SOFTMAX", [])},
+    "softmax": {k: (elementwise.softmax, k, elementwise.SOFTMAX) for k in QUANTISED}
+    | {"float32": (glue.float_rows, "SOFTMAX", [])},
     "quantize": {f"float32_to_{k}": (elementwise.quantize, k, []) for k in QUANTISED}
     | {f"{a}_to_{b}": (elementwise.requantize, (a, b), []) for a, b in REQUANTIZE},
     "dequantize": {k: (elementwise.dequantize, k, []) for k in QUANTISED},
@@ -65,7 +67,7 @@ OPERATORS = {
     | {"concatenation_rescaled_uint8": (moves.concatenation_rescaled, "uint8", [])},
     "resize_bilinear": {k: (moves.resize_bilinear, k, []) for k in [*BYTES, "int16", "float32"]},
     "transpose_conv": {k: (convolution.transpose_conv, k, []) for k in WEIGHTED},
-    "batch_matmul": {k: (matrices.batch_matmul, k, []) for k in ("int8", "int16")},
+    "batch_matmul": {k: (matrices.batch_matmul, k, []) for k in ("int8", "int16", "int16_by_int8")},
     "reductions": {f"{b.lower()}_{k}": (glue.reduction, (b, k), []) for b, k in glue.REDUCTIONS}
     | {f"add_n_{k}": (glue.add_n, k, []) for k in ("float32", "int32")}
     | {f"{b.lower()}_{k}": (glue.search, (b, k), []) for b, k in glue.SEARCHES},
@@ -88,7 +90,10 @@ UNLIKE = {
     "resize_bilinear": ["float32"],
     "unary": ["leaky_relu_int16"],
     "reductions": ["sum_float32"],
-    "plain": ["neg_float32", "round_float32", "rsqrt_float32", "sqrt_float32"],
+    "binary": ["add_int16"],
+    "plain": [f"{b}_float32" for b in "exp log logistic neg round rsqrt sqrt tanh".split()],
+    "softmax": ["float32"],
+    "log_softmax": ["float32"],
 }
 
 

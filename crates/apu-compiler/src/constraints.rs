@@ -100,26 +100,14 @@ const ARITHMETIC: &[Opcode] = &[
     Opcode::DEPTHWISE_CONV_2D,
     Opcode::FULLY_CONNECTED,
     Opcode::LEAKY_RELU,
-    Opcode::LOGISTIC,
     Opcode::MAX_POOL_2D,
     Opcode::MEAN,
-    Opcode::SOFTMAX,
-    Opcode::TANH,
     Opcode::TRANSPOSE_CONV,
 ];
-/// Kinds that compute with 8-bit activations.
-const ARITHMETIC_OF_BYTES: &[Opcode] = &[Opcode::L2_NORMALIZATION, Opcode::LOG_SOFTMAX];
-/// Functions of one byte, by table.
-const LOOKED_UP: &[Opcode] = &[Opcode::GELU, Opcode::HARD_SWISH];
-/// Clamps without a name of their own.
-const RELUS: &[Opcode] = &[
-    Opcode::RELU,
-    Opcode::RELU_0_TO_1,
-    Opcode::RELU6,
-    Opcode::RELU_N1_TO_1,
-];
+/// Kinds that compute with quantised activations or with float32.
+const ARITHMETIC_OR_FLOAT: &[Opcode] = &[Opcode::LOGISTIC, Opcode::SOFTMAX, Opcode::TANH];
 /// Functions of one byte that TFLite has for int8 alone.
-const LOOKED_UP_SIGNED: &[Opcode] = &[Opcode::ELU, Opcode::EXP, Opcode::LOG];
+const LOOKED_UP_SIGNED: &[Opcode] = &[Opcode::ELU];
 /// Functions of two inputs of one shape, or of two that broadcast to one.
 const BROADCASTING: &[Opcode] = &[
     Opcode::ADD,
@@ -259,24 +247,38 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "numerics",
-        operators: &[
-            Opcode::ELU,
-            Opcode::EXP,
-            Opcode::GELU,
-            Opcode::LOG,
-            Opcode::LOGISTIC,
-            Opcode::LOG_SOFTMAX,
-            Opcode::SOFTMAX,
-            Opcode::TANH,
-        ],
-        needed: "a quantised type: of float32 LiteRT's answer is up to the machine's C library, or for xnnpack its processor",
+        operators: &[Opcode::ELU, Opcode::GELU],
+        needed: "a quantised type: of float32 LiteRT's answer is up to how it was compiled",
         broken: support::transcendental,
     },
     Constraint {
         name: "types",
-        operators: ARITHMETIC_OF_BYTES,
+        operators: &[Opcode::L2_NORMALIZATION],
         needed: "activations that are all int8 or all uint8",
         broken: |site| operands::one_type_of(site, BYTES),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::LOG_SOFTMAX],
+        needed: "activations that are all int8, all uint8 or all float32",
+        broken: |site| {
+            let types = [Element::INT8, Element::UINT8, Element::FLOAT32];
+            operands::one_type_of(site, &types)
+        },
+    },
+    Constraint {
+        name: "types",
+        operators: ARITHMETIC_OR_FLOAT,
+        needed: "activations that are all int8, all uint8, all int16 or all float32",
+        broken: |site| {
+            let types = [
+                Element::INT8,
+                Element::UINT8,
+                Element::INT16,
+                Element::FLOAT32,
+            ];
+            operands::one_type_of(site, &types)
+        },
     },
     Constraint {
         name: "types",
@@ -313,9 +315,18 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "types",
-        operators: LOOKED_UP,
+        operators: &[Opcode::HARD_SWISH],
         needed: "an int8 or uint8 input, and an output of its type",
         broken: |site| operands::one_type_of(site, BYTES),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::GELU],
+        needed: "an int8, uint8 or int16 input, and an output of its type",
+        broken: |site| {
+            let types = [Element::INT8, Element::UINT8, Element::INT16];
+            operands::one_type_of(site, &types)
+        },
     },
     Constraint {
         name: "types",
@@ -325,13 +336,36 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "types",
-        operators: &[Opcode::ABS, Opcode::RSQRT, Opcode::SQRT],
-        needed: "an int8 or float32 input, and an output of its type",
-        broken: |site| operands::one_type_of(site, &[Element::INT8, Element::FLOAT32]),
+        operators: &[
+            Opcode::ABS,
+            Opcode::EXP,
+            Opcode::LOG,
+            Opcode::RSQRT,
+            Opcode::SQRT,
+        ],
+        needed: "an int8, int16 or float32 input, and an output of its type",
+        broken: |site| {
+            let types = [Element::INT8, Element::INT16, Element::FLOAT32];
+            operands::one_type_of(site, &types)
+        },
     },
     Constraint {
         name: "types",
-        operators: RELUS,
+        operators: &[Opcode::RELU, Opcode::RELU6],
+        needed: "an int8, uint8, int16 or float32 input, and an output of its type",
+        broken: |site| {
+            let types = [
+                Element::INT8,
+                Element::UINT8,
+                Element::INT16,
+                Element::FLOAT32,
+            ];
+            operands::one_type_of(site, &types)
+        },
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::RELU_0_TO_1, Opcode::RELU_N1_TO_1],
         needed: "an int8, uint8 or float32 input, and an output of its type",
         broken: |site| {
             operands::one_type_of(site, &[Element::INT8, Element::UINT8, Element::FLOAT32])
@@ -346,8 +380,8 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "types",
         operators: &[Opcode::BATCH_MATMUL],
-        needed: "inputs and an output that are all int8 or all int16",
-        broken: |site| operands::one_type_of(site, &[Element::INT8, Element::INT16]),
+        needed: "inputs and an output that are all int8 or all int16, but for a second input of int8 with a zero point of 0 beside int16",
+        broken: operands::matmul_types,
     },
     Constraint {
         name: "types",
@@ -550,14 +584,19 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "numerics",
         operators: &[
+            Opcode::ADD,
+            Opcode::EXP,
             Opcode::FULLY_CONNECTED,
             Opcode::LEAKY_RELU,
+            Opcode::LOG,
             Opcode::LOGISTIC,
+            Opcode::LOG_SOFTMAX,
             Opcode::NEG,
             Opcode::QUANTIZE,
             Opcode::RESIZE_BILINEAR,
             Opcode::ROUND,
             Opcode::RSQRT,
+            Opcode::SOFTMAX,
             Opcode::SQRT,
             Opcode::SUM,
             Opcode::TANH,
@@ -710,10 +749,16 @@ pub const CONSTRAINTS: &[Constraint] = &[
         name: "wide quantisation",
         operators: &[
             Opcode::AVERAGE_POOL_2D,
+            Opcode::ABS,
             Opcode::BATCH_MATMUL,
+            Opcode::EXP,
             Opcode::LEAKY_RELU,
+            Opcode::LOG,
             Opcode::MAX_POOL_2D,
             Opcode::MEAN,
+            Opcode::RELU,
+            Opcode::RELU6,
+            Opcode::RSQRT,
             Opcode::SOFTMAX,
         ],
         needed: "for int16 zero points of 0",

@@ -143,6 +143,9 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         Opcode::DEPTHWISE_CONV_2D => convolution::depthwise_conv_2d(site).map(one),
         Opcode::FULLY_CONNECTED => convolution::fully_connected(site).map(one),
         Opcode::AVERAGE_POOL_2D | Opcode::MAX_POOL_2D => pool::pool_2d(site).map(one),
+        Opcode::SOFTMAX | Opcode::LOG_SOFTMAX if unscaled(site) => {
+            rows::float_softmax(site).map(one)
+        }
         Opcode::SOFTMAX => rows::softmax(site).map(one),
         Opcode::LOG_SOFTMAX => rows::log_softmax(site).map(one),
         Opcode::ADD_N => elementwise::sum(site),
@@ -159,7 +162,15 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         Opcode::CAST => plain::cast(site).map(one),
         Opcode::L2_NORMALIZATION => plain::l2_normalization(site).map(one),
         Opcode::CEIL | Opcode::FLOOR | Opcode::ROUND => plain::float_function(site).map(one),
-        Opcode::ABS | Opcode::SQRT | Opcode::RSQRT if unscaled(site) => {
+        Opcode::ABS
+        | Opcode::SQRT
+        | Opcode::RSQRT
+        | Opcode::EXP
+        | Opcode::LOG
+        | Opcode::LOGISTIC
+        | Opcode::TANH
+            if unscaled(site) =>
+        {
             plain::float_function(site).map(one)
         }
         Opcode::QUANTIZE if !unscaled(site) && xnnpack::takes(site) => {

@@ -7,14 +7,15 @@ use apu_kernels::depthwise_conv_2d::DepthwiseConv2d;
 use apu_kernels::elementwise::Elementwise;
 use apu_kernels::pool_2d::Pooling;
 use apu_kernels::{
-    Isa, arg_max, batch_matmul, cast, copy, dequantize, detection, float_function, gather,
-    l2_normalization, log_softmax, lookup, lstm, mean, pad, pool_2d, quantize, reduce,
+    Isa, arg_max, batch_matmul, cast, copy, dequantize, detection, float_function, float_softmax,
+    gather, l2_normalization, log_softmax, lookup, lstm, mean, pad, pool_2d, quantize, reduce,
     resize_bilinear, select, softmax, strided_copy, svdf, table_softmax, wide_conv_2d,
 };
 use apu_proto::program::{
-    ArgMax, BatchMatmul, Cast, Dequantize, Detection, FloatFunction, Gather, L2Normalization,
-    LogSoftmax, Lookup, Lstm, MAX_OPERANDS, Mean, Op, Operand, Pad, Pool2d, Quantize, Reduce,
-    ResizeBilinear, Select, Softmax, StridedCopy, Svdf, TableSoftmax, WideConv2d, opcode,
+    ArgMax, BatchMatmul, Cast, Dequantize, Detection, FloatFunction, FloatSoftmax, Gather,
+    L2Normalization, LogSoftmax, Lookup, Lstm, MAX_OPERANDS, Mean, Op, Operand, Pad, Pool2d,
+    Quantize, Reduce, ResizeBilinear, Select, Softmax, StridedCopy, Svdf, TableSoftmax, WideConv2d,
+    opcode,
 };
 use core::ops::Range;
 use zerocopy::FromBytes;
@@ -47,6 +48,7 @@ pub(crate) enum Kernel {
     Select(Select),
     Cast(Cast),
     FloatFunction(FloatFunction),
+    FloatSoftmax(FloatSoftmax),
     L2Normalization(L2Normalization),
     Detection(Detection),
     Svdf(Svdf),
@@ -161,6 +163,7 @@ impl Kernel {
             opcode::SELECT => Self::Select(params(op)?),
             opcode::CAST => Self::Cast(params(op)?),
             opcode::FLOAT_FUNCTION => Self::FloatFunction(params(op)?),
+            opcode::FLOAT_SOFTMAX => Self::FloatSoftmax(params(op)?),
             opcode::L2_NORMALIZATION => Self::L2Normalization(params(op)?),
             opcode::DETECTION => Self::Detection(params(op)?),
             opcode::SVDF => Self::Svdf(params(op)?),
@@ -201,6 +204,7 @@ impl Kernel {
             | Self::ArgMax(_)
             | Self::Cast(_)
             | Self::FloatFunction(_)
+            | Self::FloatSoftmax(_)
             | Self::L2Normalization(_) => 1,
         }
     }
@@ -258,6 +262,7 @@ impl Kernel {
             Self::Select(params) => select::sizes(params),
             Self::Cast(params) => cast::sizes(params),
             Self::FloatFunction(params) => float_function::sizes(params),
+            Self::FloatSoftmax(params) => float_softmax::sizes(params),
             Self::L2Normalization(params) => l2_normalization::sizes(params),
             Self::Detection(params) => detection::sizes(params),
             Self::Svdf(params) => svdf::sizes(params),
@@ -305,6 +310,7 @@ impl Kernel {
             Self::Select(params) => select::run(isa, params, a, b, c, output),
             Self::Cast(params) => cast::run(isa, params, a, output),
             Self::FloatFunction(params) => float_function::run(isa, params, a, output),
+            Self::FloatSoftmax(params) => float_softmax::run(isa, params, a, output),
             Self::L2Normalization(params) => l2_normalization::run(isa, params, a, output),
             Self::Detection(params) => detection::run(isa, params, [a, b, c], output, scratch),
             Self::Svdf(params) => svdf::run(isa, params, a, b, output, scratch),

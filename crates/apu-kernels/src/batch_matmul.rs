@@ -141,7 +141,7 @@ impl Factor {
 
     /// Sums of int16 are never rounded to even.
     #[inline(always)]
-    fn apply_wide(self, sum: i64) -> i64 {
+    fn apply_wide(self, sum: i64) -> i32 {
         match self {
             Self::Fixed(rescale) => rescale.apply_wide(sum),
             Self::Even(_) => 0,

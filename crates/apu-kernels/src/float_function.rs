@@ -1,7 +1,8 @@
-//! Functions of one float32 number that have one right result.
+//! Functions of one float32 number.
 
 use crate::{
     Error, Isa, Sizes,
+    float_math::{exp, log, logistic, tanh},
     limits::{bytes, exactly, within},
 };
 use apu_proto::program;
@@ -12,7 +13,7 @@ use apu_proto::program;
 ///
 /// A parameter is out of range, or an operand would be too large.
 pub fn sizes(params: &program::FloatFunction) -> Result<Sizes, Error> {
-    let last = program::FloatFunction::RSQRT;
+    let last = program::FloatFunction::TANH;
     within("function", params.function, 0, last.into())?;
     let size = bytes("input", &[params.count, 4])?;
     Ok(Sizes::new([size, size]))
@@ -41,7 +42,11 @@ pub fn run(
         program::FloatFunction::FLOOR => libm::floorf,
         program::FloatFunction::ROUND => round,
         program::FloatFunction::SQRT => libm::sqrtf,
-        _ => |x| 1.0 / libm::sqrtf(x),
+        program::FloatFunction::RSQRT => |x| 1.0 / libm::sqrtf(x),
+        program::FloatFunction::EXP => exp,
+        program::FloatFunction::LOG => log,
+        program::FloatFunction::LOGISTIC => logistic,
+        _ => tanh,
     };
     let pairs = output.as_chunks_mut().0.iter_mut().zip(input.as_chunks().0);
     pairs.for_each(|(out, &x)| *out = function(f32::from_le_bytes(x)).to_le_bytes());

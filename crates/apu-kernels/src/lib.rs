@@ -22,6 +22,8 @@ pub mod detection;
 pub mod elementwise;
 pub mod fixed_point;
 pub mod float_function;
+pub mod float_math;
+pub mod float_softmax;
 pub mod gather;
 pub mod l2_normalization;
 pub mod log_softmax;

@@ -122,9 +122,10 @@ impl Rescale {
     }
 
     /// `x` times the factor cut to a multiplier of 16 bits, with ties up: TFLite's
-    /// MultiplyByQuantizedMultiplier of 64 bits. Shifts above 14 count as 14.
+    /// MultiplyByQuantizedMultiplier of 64 bits, which keeps the lower 32 of the result. Shifts above 14
+    /// count as 14.
     #[inline(always)]
-    pub const fn apply_wide(self, x: i64) -> i64 {
+    pub const fn apply_wide(self, x: i64) -> i32 {
         let multiplier = if self.multiplier < 0x7fff_0000 {
             (self.multiplier + (1 << 15)) >> 16
         } else {
@@ -132,9 +133,8 @@ impl Rescale {
         };
         let left = if self.left > 14 { 14 } else { self.left };
         let right = 15 + self.right - left;
-        x.wrapping_mul(multiplier as i64)
-            .wrapping_add(1 << (right - 1))
-            >> right
+        let product = x.wrapping_mul(multiplier as i64);
+        (product.wrapping_add(1 << (right - 1)) >> right) as i32
     }
 
     #[inline(always)]

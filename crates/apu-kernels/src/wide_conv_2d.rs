@@ -119,7 +119,8 @@ impl Channel {
             let scale = f64::from_bits(u64::from(high) << 32 | u64::from(low));
             return libm::round(sum as f64 * scale) as i64;
         }
-        Rescale::from_words(low as i32, high as i32).apply_wide(sum)
+        let rescale = Rescale::from_words(low as i32, high as i32);
+        rescale.apply_wide(sum).into()
     }
 }
 

@@ -5,9 +5,9 @@
 
 use apu_kernels::{
     Error, Isa, Sizes, arg_max, batch_matmul, cast, conv_2d, copy, depthwise_conv_2d, dequantize,
-    detection, elementwise, float_function, gather, l2_normalization, log_softmax, lookup, lstm,
-    mean, pad, pool_2d, quantize, reduce, resize_bilinear, select, softmax, strided_copy, svdf,
-    table_softmax, wide_conv_2d,
+    detection, elementwise, float_function, float_softmax, gather, l2_normalization, log_softmax,
+    lookup, lstm, mean, pad, pool_2d, quantize, reduce, resize_bilinear, select, softmax,
+    strided_copy, svdf, table_softmax, wide_conv_2d,
 };
 use apu_proto::program;
 use proptest::{prelude::*, sample::select};
@@ -97,7 +97,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
-    fn never_panic(opcode in 0..27u32, words in words()) {
+    fn never_panic(opcode in 0..28u32, words in words()) {
         let words = &words;
         match opcode {
             0 => {
@@ -227,6 +227,13 @@ proptest! {
                 let p: program::FloatFunction = parameters(words);
                 try_run(float_function::sizes(&p), |isa, operands| match operands {
                     [input, output] => float_function::run(isa, &p, input, output),
+                    _ => unreachable!(),
+                });
+            }
+            27 => {
+                let p: program::FloatSoftmax = parameters(words);
+                try_run(float_softmax::sizes(&p), |isa, operands| match operands {
+                    [input, output] => float_softmax::run(isa, &p, input, output),
                     _ => unreachable!(),
                 });
             }

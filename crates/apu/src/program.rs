@@ -395,6 +395,7 @@ fn kind(opcode: u32) -> &'static str {
         opcode::SELECT => "SELECT",
         opcode::CAST => "CAST",
         opcode::FLOAT_FUNCTION => "FLOAT_FUNCTION",
+        opcode::FLOAT_SOFTMAX => "FLOAT_SOFTMAX",
         opcode::L2_NORMALIZATION => "L2_NORMALIZATION",
         opcode::LOG_SOFTMAX => "LOG_SOFTMAX",
         opcode::LSTM => "LSTM",

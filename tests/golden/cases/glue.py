@@ -97,9 +97,20 @@ def number(rng, kind, fixed):
     if dtype == "float32":
         halves = np.float32(0.5) * rng.integers(-9, 10, drawn.shape).astype(np.float32)
         drawn = np.where(rng.random(drawn.shape) < 0.5, drawn, halves).astype(np.float32)
-    if builtin in ("SQRT", "RSQRT"):
+    if builtin in ("LOG", "SQRT", "RSQRT"):
         drawn = np.abs(drawn) + np.float32(0.001)
     return Case(p, build(Operator(builtin, 1), [source], [result]), [drawn])
+
+
+def float_rows(rng, builtin, fixed):
+    """SOFTMAX or LOG_SOFTMAX without scales."""
+    p = dict(shape=[int(n) for n in rng.integers(1, 6, rng.integers(0, 3))] + [int(rng.integers(1, 80))])
+    source, result = Tensor("input", p["shape"], "float32"), Tensor("output", p["shape"], "float32")
+    options = schema.LogSoftmaxOptionsT()
+    if builtin == "SOFTMAX":
+        options = schema.SoftmaxOptionsT()
+        options.beta = p["beta"] = pick(rng, [1.0, 1.0, 0.5, 2.0])
+    return moved(rng, Operator(builtin, 1, options), [source], [result], **p)
 
 
 def l2_normalization(rng, dtype, fixed):
@@ -143,6 +154,7 @@ REDUCTIONS = [("SUM", dtype) for dtype in ("int8", "uint8", "float32", "int32")]
 SEARCHES = [(builtin, dtype) for builtin in ("ARG_MAX", "ARG_MIN") for dtype in ("int8", "uint8", "float32")]
 NUMBERS = [(b, "float32") for b in "ABS CEIL FLOOR ROUND SQRT RSQRT NEG SQUARE RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1".split()]
 NUMBERS += [("NEG", "int32"), ("NEG", "int64")]
+NUMBERS += [(b, "float32") for b in "EXP LOG LOGISTIC TANH".split()]
 CASTS = [
     ("float32", "int32"), ("float32", "uint8"), ("float32", "int64"), ("int32", "float32"), ("int64", "float32"),
     ("int32", "int64"), ("int64", "int32"), ("bool", "float32"), ("int8", "int32"), ("uint8", "float32"), ("int32", "bool"),

@@ -15,12 +15,13 @@ def batch_matmul(rng, dtype, fixed):
     p = dict(batch=batch, size=[m, k, n], adj=[bool(rng.integers(2)) for _ in "xy"]) | fixed
     sides = [[m, k][:: -1 if p["adj"][0] else 1], [k, n][:: -1 if p["adj"][1] else 1]]
     batches = [[size if rng.random() < 0.7 else 1 for size in batch] for _ in "xy"]
-    least, largest, spread = (1e-4, 1e-3, 8000) if dtype == "int16" else (0.01, 0.1, 100)
+    least, largest, spread = (0.01, 0.1, 100) if dtype == "int8" else (1e-4, 1e-3, 8000)
+    dtype, second = dtype.removesuffix("_by_int8"), "int8" if dtype.endswith("int8") else dtype
     a, b = [
-        Tensor(name, [*outer, *side], dtype, log_uniform(rng, least, largest), zero_point(rng, dtype))
-        for name, outer, side in zip("ab", batches, sides)
+        Tensor(name, [*outer, *side], kind, log_uniform(rng, least, largest), zero_point(rng, kind))
+        for name, outer, side, kind in zip("ab", batches, sides, (dtype, second))
     ]
-    if rng.random() < 0.4:  # which XNNPACK wants
+    if rng.random() < 0.4 or second != dtype:  # which XNNPACK wants
         b.zero_point = 0
     shape = [*np.broadcast_shapes(*[tuple(outer) for outer in batches]), m, n]
     scale = float(np.float32(a.scales * b.scales * spread * k**0.5))

@@ -24,10 +24,13 @@ def unary(rng, kind, fixed):
     if builtin == "GELU":
         more = dict(approximate=bool(rng.integers(2)))
         operator.options = options(schema.GeluOptionsT(), **more)
-    if builtin in NOT_NEGATIVE:
+    if builtin in NOT_NEGATIVE and dtype != "int16":
         source.zero_point = limits(dtype)[0]
     quantisation = dict(zero_points=[source.zero_point, result.zero_point], output_scale=result.scales)
-    return case(rng, operator, [source], [result], **p, **more, **quantisation)
+    drawn = case(rng, operator, [source], [result], **p, **more, **quantisation)
+    if builtin in NOT_NEGATIVE and dtype == "int16":
+        drawn.inputs[0] &= limits(dtype)[1]
+    return drawn
 
 
 NOT_NEGATIVE = ("SQRT", "RSQRT")
@@ -55,7 +58,7 @@ def hard_swish(rng, dtype, source):
 
 
 def exponential(rng, dtype, source):
-    return log_uniform(rng, 0.01, 1.0), zero_point(rng, dtype)
+    return log_uniform(rng, 0.01, 1.0) / (256 if dtype == "int16" else 1), zero_point(rng, dtype)
 
 
 OUTPUTS = {
@@ -69,5 +72,5 @@ OUTPUTS = {
 
 BOTH = ["GELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "TANH"]
 SIGNED = ["ABS", "ELU", "EXP", "LOG", "RSQRT", "SQRT"]
-WIDE = ["LEAKY_RELU", "LOGISTIC", "TANH"]
+WIDE = ["LEAKY_RELU", "LOGISTIC", "TANH", "ABS", "EXP", "GELU", "LOG", "RELU", "RELU6", "RSQRT", "SQRT"]
 KINDS = [(b, "int8") for b in [*BOTH, *SIGNED]] + [(b, "uint8") for b in BOTH] + [(b, "int16") for b in WIDE]

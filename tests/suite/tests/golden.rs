@@ -33,8 +33,8 @@ operators! {
     add { int8, uint8 }
     average_pool_2d { int8, uint8, int16 }
     max_pool_2d { int8, uint8, int16 }
-    softmax { int8, uint8, int16 }
-    log_softmax { int8, uint8 }
+    softmax { int8, uint8, int16, float32 }
+    log_softmax { int8, uint8, float32 }
     quantize {
         float32_to_int8, float32_to_uint8, float32_to_int16,
         int8_to_int8, int8_to_uint8, uint8_to_int8, uint8_to_uint8,
@@ -46,7 +46,7 @@ operators! {
     transpose_conv {
         int8_per_channel, int8_per_tensor, uint8,
     }
-    batch_matmul { int8, int16 }
+    batch_matmul { int8, int16, int16_by_int8 }
     reductions {
         sum_int8, sum_uint8, sum_float32, sum_int32, reduce_max_int8, reduce_max_uint8,
         reduce_max_int16, reduce_max_float32, reduce_max_int32, reduce_min_int8, reduce_min_uint8,
@@ -60,7 +60,7 @@ operators! {
     }
     plain {
         abs_float32, ceil_float32, floor_float32, round_float32, sqrt_float32, rsqrt_float32,
-        neg_float32, square_float32, relu_float32, relu6_float32, relu_n1_to_1_float32,
+        exp_float32, log_float32, logistic_float32, tanh_float32, neg_float32, square_float32, relu_float32, relu6_float32, relu_n1_to_1_float32,
         relu_0_to_1_float32, neg_int32, neg_int64, cast_float32_to_int32, cast_float32_to_uint8,
         cast_float32_to_int64, cast_int32_to_float32, cast_int64_to_float32, cast_int32_to_int64,
         cast_int64_to_int32, cast_bool_to_float32, cast_int8_to_int32, cast_uint8_to_float32,
@@ -75,7 +75,8 @@ operators! {
         relu_n1_to_1_int8, relu_0_to_1_int8, tanh_int8, abs_int8, elu_int8, exp_int8, log_int8,
         rsqrt_int8, sqrt_int8, gelu_uint8, hard_swish_uint8, leaky_relu_uint8, logistic_uint8,
         relu_uint8, relu6_uint8, relu_n1_to_1_uint8, relu_0_to_1_uint8, tanh_uint8,
-        leaky_relu_int16, logistic_int16, tanh_int16,
+        leaky_relu_int16, logistic_int16, tanh_int16, abs_int16, exp_int16, gelu_int16, log_int16,
+        relu_int16, relu6_int16, rsqrt_int16, sqrt_int16,
     }
     binary {
         add_int16, add_int16_shifted, sub_int16_shifted, add_float32, add_int32, add_int64, sub_int8, sub_uint8, sub_int16, sub_float32,

@@ -56,6 +56,17 @@ pub(super) fn one_type_of(site: &Site, types: &[Element]) -> Option<String> {
         })
 }
 
+/// Whether the factors of a product have one type, or the second one fewer bits.
+pub(super) fn matmul_types(site: &Site) -> Option<String> {
+    let (first, second) = (site.input(0)?, site.input(1)?);
+    if first.element == Element::INT16 && second.element == Element::INT8 {
+        let zero_point = second.per_tensor().map_or(0, |(_, zero_point)| zero_point);
+        return (site.output()?.element != first.element || zero_point != 0)
+            .then(|| format!("{} with a zero point of {zero_point}", typed(second)));
+    }
+    one_type_of(site, &[Element::INT8, Element::INT16])
+}
+
 /// Whether the activations have one type among these, and the outputs another.
 pub(super) fn types_from_to(site: &Site, from: &[Element], to: Element) -> Option<String> {
     let wanted = site.activations_in().next()?.element;

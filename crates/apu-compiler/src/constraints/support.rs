@@ -229,11 +229,15 @@ pub(super) fn detection(site: &Site) -> Option<String> {
 pub(super) fn numerics(site: &Site) -> Option<String> {
     let element = site.activations_in().next()?.element;
     let unlike = match site.operator.opcode {
+        // The vectorised kernel for inputs of one shape rounds once where the plain one does twice.
+        Opcode::ADD => {
+            let one_shape = site.input(0)?.shape == site.input(1)?.shape;
+            element == Element::INT16 && one_shape && site.shifts().is_none()
+        }
         Opcode::TRANSPOSE_CONV => element.range8().is_some() && !xnnpack::takes(site),
         Opcode::FULLY_CONNECTED | Opcode::LEAKY_RELU => element == Element::INT16,
-        Opcode::LOGISTIC | Opcode::TANH => {
-            let scale = site.input(0)?.per_tensor()?.0;
-            element == Element::INT16 && wide_functions::is_shifted(scale)
+        Opcode::LOGISTIC | Opcode::TANH if element == Element::INT16 => {
+            wide_functions::is_shifted(site.input(0)?.per_tensor()?.0)
         }
         Opcode::QUANTIZE => element == Element::FLOAT32 && site.output()?.element == Element::INT16,
         _ => element == Element::FLOAT32,
@@ -241,7 +245,7 @@ pub(super) fn numerics(site: &Site) -> Option<String> {
     (site.numerics == Numerics::Xnnpack && unlike).then(|| element.name().into())
 }
 
-/// No two C libraries need round these alike, nor two processors' approximations.
+/// LiteRT vectorises these as its compiler's target allows, in either path.
 pub(super) fn transcendental(site: &Site) -> Option<String> {
     let input = site.input(0)?;
     (input.element == Element::FLOAT32).then(|| input.element.name().into())

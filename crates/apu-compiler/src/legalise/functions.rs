@@ -5,9 +5,11 @@
 
 use apu_kernels::{
     fixed_point::inverse_sqrt,
+    float_math::{exp, expm1, tanh},
     requant::{Rescale, doubling_high_mul, rounding_divide_by_pot},
 };
 
+use super::wide_functions::{self, samples};
 use crate::requantise::Multiplier;
 
 /// Scale and zero point of input and output.
@@ -26,6 +28,11 @@ impl Scales {
             let rounded = (function(scale * (x - zero_point) as f32) * inverse).round();
             (rounded + self.output.1 as f32) as i32
         }
+    }
+
+    /// A real function of int16, interpolated (`LUTPopulateInt16`).
+    pub fn interpolated(self, function: impl Fn(f32) -> f32) -> impl Fn(i32) -> i32 {
+        wide_functions::interpolated(samples(self.input, self.output.0, function))
     }
 
     /// `√x`, which is cut off and not rounded; 0 below 0, where the reference fails.
@@ -151,35 +158,8 @@ pub(super) fn logistic(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-// LiteRT takes these from the machine's C library. Here they are the same everywhere, and those of glibc as
-// LiteRT is tested with: its exp and log are rounded from double but for one case in ten thousand, its expm1
-// and tanh are those of the BSDs.
-
-pub(super) fn exp(x: f32) -> f32 {
-    libm::exp(x.into()) as f32
-}
-
-pub(super) fn ln(x: f32) -> f32 {
-    libm::log(x.into()) as f32
-}
-
 pub(super) fn elu(x: f32) -> f32 {
-    if x < 0.0 { libm::expm1f(x) } else { x }
-}
-
-/// By `exp(2|x|) − 1` above 1, by `exp(−2|x|) − 1` below it.
-pub(super) fn tanh(x: f32) -> f32 {
-    const ONE_FROM: f32 = 22.0;
-    let distance = x.abs();
-    let result = match distance {
-        ONE_FROM.. => 1.0,
-        1.0.. => 1.0 - 2.0 / (libm::expm1f(2.0 * distance) + 2.0),
-        _ => {
-            let below = libm::expm1f(-2.0 * distance);
-            -below / (below + 2.0)
-        }
-    };
-    result.copysign(x)
+    if x < 0.0 { expm1(x) } else { x }
 }
 
 /// GELU, exact.
@@ -191,39 +171,4 @@ pub(super) fn gelu(x: f32) -> f32 {
 pub(super) fn gelu_approximate(x: f32) -> f32 {
     const SQRT_2_BY_PI: f32 = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
     0.5 * x * (1.0 + tanh(SQRT_2_BY_PI * (x + 0.044715 * x * x * x)))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Every table of a function, once with these functions and once with those of the C library,
-    /// which LiteRT calls.
-    fn same(scales: Scales, ours: fn(f32) -> f32, libc: fn(f32) -> f32) -> bool {
-        let [ours, libc] = [ours, libc].map(|function| {
-            let table = (-128..128).map(scales.real(function));
-            table.map(|x| x.clamp(-128, 127)).collect::<Vec<i32>>()
-        });
-        ours == libc
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(1000))]
-
-        #[test]
-        fn tables_are_those_of_the_c_library(
-            input in -12f32..2.0, output in -12f32..2.0,
-            input_zero in -128..128i32, output_zero in -128..128i32,
-        ) {
-            let scales = Scales { input: (input.exp2(), input_zero), output: (output.exp2(), output_zero) };
-            prop_assert!(same(scales, logistic, |x| 1.0 / (1.0 + (-x).exp())), "logistic");
-            prop_assert!(same(scales, tanh, f32::tanh), "tanh");
-            prop_assert!(same(scales, exp, f32::exp), "exp");
-            prop_assert!(same(scales, elu, |x| if x < 0.0 { x.exp_m1() } else { x }), "elu");
-            let positive = Scales { input: (scales.input.0, -129), ..scales };
-            prop_assert!(same(positive, ln, f32::ln), "log");
-        }
-    }
 }

@@ -1,6 +1,9 @@
 //! Functions of one input: a table of all their values, 256 of bytes and 65536 of int16.
 
-use apu_kernels::lookup;
+use apu_kernels::{
+    float_math::{exp, log, tanh},
+    lookup,
+};
 use apu_proto::program::{Lookup, opcode};
 
 use super::{
@@ -107,20 +110,29 @@ fn quantised(site: &Site) -> Result<Vec<u8>, Refusal> {
             _ => {}
         }
     }
+    let real = |function: &dyn Fn(f32) -> f32| match input.element {
+        Element::INT16 => fill(&scales.interpolated(function)),
+        _ => fill(&scales.real(function)),
+    };
+    let (least, largest) = input.element.range().unwrap_or_default();
     Ok(match opcode {
-        Opcode::LOGISTIC => fill(&scales.real(functions::logistic)),
-        Opcode::TANH => fill(&scales.real(functions::tanh)),
-        Opcode::EXP => fill(&scales.real(functions::exp)),
-        Opcode::ELU => fill(&scales.real(functions::elu)),
+        Opcode::LOGISTIC => real(&functions::logistic),
+        Opcode::TANH => real(&tanh),
+        Opcode::EXP => real(&exp),
+        Opcode::ELU => real(&functions::elu),
         Opcode::GELU => match options {
-            Options::Gelu { approximate: true } => fill(&scales.real(functions::gelu_approximate)),
-            _ => fill(&scales.real(functions::gelu)),
+            Options::Gelu { approximate: true } => real(&functions::gelu_approximate),
+            _ => real(&functions::gelu),
         },
         Opcode::LOG => {
-            let least = (-128 - scales.output.1) as f32 * scales.output.0;
-            fill(&scales.real(|x| if x <= 0.0 { least } else { functions::ln(x) }))
+            let least = (least - scales.output.1) as f32 * scales.output.0;
+            real(&|x| if x <= 0.0 { least } else { log(x) })
         }
         Opcode::SQRT => fill(&scales.sqrt()),
+        Opcode::RSQRT if input.element == Element::INT16 => {
+            let largest = largest as f32 * scales.output.0;
+            real(&|x| if x <= 0.0 { largest } else { 1.0 / x.sqrt() })
+        }
         Opcode::RSQRT => fill(&scales.rsqrt().ok_or_else(ratio)?),
         Opcode::ABS => fill(&scales.abs().ok_or_else(ratio)?),
         Opcode::HARD_SWISH => fill(&scales.hard_swish().ok_or_else(ratio)?),

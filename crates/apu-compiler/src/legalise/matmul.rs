@@ -1,7 +1,7 @@
 //! BATCH_MATMUL of two tensors that are computed.
 
-use apu_kernels::batch_matmul;
-use apu_proto::program::{BatchMatmul, opcode};
+use apu_kernels::{batch_matmul, cast};
+use apu_proto::program::{BatchMatmul, Cast, opcode};
 
 use super::{
     Operand, Record, dtype, quantisation, ratio_out_of_range, record, rounding, size,
@@ -22,7 +22,10 @@ pub(super) fn batch_matmul(site: &Site) -> Result<Vec<Record>, Refusal> {
     let mut records = Vec::new();
     // The kernel reads rows of both factors; the second one's rows are the product's columns.
     let a = factor(site, 0, adj_x, &mut records)?;
-    let b = factor(site, 1, !adj_y, &mut records)?;
+    let mut b = factor(site, 1, !adj_y, &mut records)?;
+    if site.need_input(1)?.element != site.need_input(0)?.element {
+        widen(site, &mut b, &mut records)?;
+    }
     let params = params(site, &a, &b)?;
     let operands = [a.operand, b.operand, Operand::Write(site.output_id()?)];
     let sizes = batch_matmul::sizes(&params);
@@ -97,6 +100,25 @@ fn factor(
         rows: depth,
         depth: rows,
     })
+}
+
+/// Makes the second factor one of int16, beside such a first one.
+fn widen(site: &Site, b: &mut Factor, records: &mut Vec<Record>) -> Result<(), Refusal> {
+    let (tensor, wide) = (site.need_input(1)?, site.need_input(0)?);
+    let temporary = || Operand::Temporary {
+        index: 2,
+        size: 2 * tensor.bytes(),
+    };
+    let params = Cast {
+        input_dtype: dtype(tensor),
+        output_dtype: dtype(wide),
+        count: size("elements", tensor.count())?,
+    };
+    let from = std::mem::replace(&mut b.operand, temporary());
+    let sizes = cast::sizes(&params);
+    let operands = [from, temporary()];
+    records.push(record(site, opcode::CAST, &params, sizes, operands, 0)?);
+    Ok(())
 }
 
 fn params(site: &Site, a: &Factor, b: &Factor) -> Result<BatchMatmul, Refusal> {

@@ -1,7 +1,9 @@
 //! Operators over whole dimensions: SOFTMAX, LOG_SOFTMAX, MEAN and SUM.
 
-use apu_kernels::{log_softmax, mean, softmax, table_softmax};
-use apu_proto::program::{LogSoftmax, Mean, OP_RANK, Rounding, Softmax, TableSoftmax, opcode};
+use apu_kernels::{float_softmax, log_softmax, mean, softmax, table_softmax};
+use apu_proto::program::{
+    FloatSoftmax, LogSoftmax, Mean, OP_RANK, Rounding, Softmax, TableSoftmax, opcode,
+};
 
 use super::{
     Operand, Record, dtype, ends, quantisation, ratio_out_of_range, record, scratch, six, size,
@@ -67,6 +69,24 @@ fn by_table(site: &Site, beta: f32) -> Result<Record, Refusal> {
     ];
     let sizes = table_softmax::sizes(&params);
     record(site, opcode::TABLE_SOFTMAX, &params, sizes, operands, 0)
+}
+
+/// SOFTMAX and LOG_SOFTMAX of float32.
+pub(super) fn float_softmax(site: &Site) -> Result<Record, Refusal> {
+    let input = site.need_input(0)?;
+    let columns = input.shape.last().copied().unwrap_or(1);
+    let (logarithm, beta) = match site.operator.options {
+        Options::Softmax { beta } => (0, beta),
+        _ => (1, 1.0),
+    };
+    let params = FloatSoftmax {
+        logarithm,
+        rows: size("rows", input.count() / u64::from(columns.max(1)))?,
+        columns,
+        beta: beta.to_bits(),
+    };
+    let sizes = float_softmax::sizes(&params);
+    record(site, opcode::FLOAT_SOFTMAX, &params, sizes, ends(site)?, 0)
 }
 
 pub(super) fn log_softmax(site: &Site) -> Result<Record, Refusal> {

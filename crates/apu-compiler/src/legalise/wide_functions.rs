@@ -1,34 +1,50 @@
 //! Functions of one int16 number, as TFLite's reference kernels compute them: by interpolation between samples.
 
-use super::functions;
+use apu_kernels::float_math::exp;
+use num_traits::{AsPrimitive, Float, clamp};
 
 /// Places where a function of int16 is sampled: one a 128 steps, and the end.
 const SAMPLES: usize = 512;
 
 /// Samples of a function of real numbers for int16 on both sides, each raised by half the error that
 /// interpolation makes behind it (`LUTPopulateInt16`). Scales and zero points are of input and output.
-pub(super) fn samples(
-    input: (f64, i32),
-    output_scale: f64,
-    function: impl Fn(f64) -> f64,
-) -> [i16; SAMPLES + 1] {
-    let real = |x: i16| input.0 * f64::from(i32::from(x) - input.1);
+pub(super) fn samples<F: Float + AsPrimitive<i16>>(
+    input: (F, i32),
+    output_scale: F,
+    function: impl Fn(F) -> F,
+) -> [i16; SAMPLES + 1]
+where
+    i32: AsPrimitive<F>,
+    usize: AsPrimitive<F>,
+{
+    let two: F = 2.as_();
+    let [least, most]: [F; 2] = [i16::MIN, i16::MAX].map(|end| i32::from(end).as_());
+    let real = |x: i16| input.0 * (i32::from(x) - input.1).as_();
     let (first, last) = (real(i16::MIN), real(i16::MAX));
-    let step = (last - first) / SAMPLES as f64;
-    let largest = output_scale * f64::from(i16::MAX) - output_scale * f64::from(i16::MIN);
-    let inverse = 65536.0 / largest;
-    let clamped = |x: f64| x.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+    let step = (last - first) / SAMPLES.as_();
+    let inverse = 65536.as_() / (output_scale * most - output_scale * least);
     std::array::from_fn(|i| {
         if i == SAMPLES {
-            return clamped((function(last) * inverse).round());
+            return clamp((function(last) * inverse).round(), least, most).as_();
         }
-        let at = first + i as f64 * step;
+        let at = first + i.as_() * step;
         let here = (function(at) * inverse).round();
-        let next = function(first + (i + 1) as f64 * step) * inverse;
-        let between = ((next + here) / 2.0).round();
-        let error = between - (function(at + step / 2.0) * inverse).round();
-        clamped(here - (error / 2.0).round())
+        let next = function(first + (i + 1).as_() * step) * inverse;
+        let between = ((next + here) / two).round();
+        let error = between - (function(at + step / two) * inverse).round();
+        clamp(here - (error / two).round(), least, most).as_()
     })
+}
+
+/// What lies between samples, by the lower 7 bits of the number (`LUTLookup`).
+pub(super) fn interpolated(samples: [i16; SAMPLES + 1]) -> impl Fn(i32) -> i32 {
+    move |x| {
+        let (index, offset) = ((256 + (x >> 7)) as usize, x & 127);
+        let here = samples[index];
+        let slope = i32::from(samples[index + 1].wrapping_sub(here));
+        let between = (slope * offset + 64) >> 7;
+        (i32::from(here) + between) as i16 as i32
+    }
 }
 
 /// What brings an int16 of some scale to 2⁻¹⁷ of 32/3, in which the logistic function is sampled.
@@ -138,7 +154,7 @@ pub(super) fn softmax_tables() -> Vec<u8> {
 pub(super) fn exponentials(scale: f32, beta: f32) -> Vec<u8> {
     let step = -scale * beta;
     (0..256u16)
-        .map(|distance| functions::exp(step * f32::from(distance)))
+        .map(|distance| exp(step * f32::from(distance)))
         .flat_map(f32::to_le_bytes)
         .collect()
 }

@@ -3,6 +3,8 @@
 //! What it doesn't take stays with TFLite's kernels, so that a program has the numerics of both, as LiteRT
 //! itself does by default.
 
+use apu_kernels::float_math::tanh;
+
 use super::{functions, functions::Scales, quantisation};
 use crate::{
     Numerics,
@@ -128,7 +130,7 @@ pub(super) fn function(site: &Site) -> Result<Option<Function>, Refusal> {
             let e = libm::exp(f64::from(x).clamp(-100.0, 100.0));
             (e / (1.0 + e)) as f32
         })),
-        Opcode::TANH => Box::new(scales.real_even(functions::tanh)),
+        Opcode::TANH => Box::new(scales.real_even(tanh)),
         Opcode::ELU => Box::new(scales.real_even(functions::elu)),
         Opcode::LEAKY_RELU => {
             let alpha = match site.operator.options {
