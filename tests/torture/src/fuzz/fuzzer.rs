@@ -1,13 +1,14 @@
 //! One call after the other.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use apu_conformance::Bench;
 use apu_conformance::bench::address;
+use apu_conformance::foreign::Udmabuf;
 use apu_conformance::uapi::{
-    Argument, BIND_ASYNC, BIND_NOREPLACE, BIND_READONLY, BIND_UNMAP, BoCreate, Job,
+    Argument, BIND_ASYNC, BIND_NOREPLACE, BIND_READONLY, BIND_UNMAP, BoCreate, BoSetLabel, Job,
     PrimeFdToHandle, QueueCreate, QueueDestroy, QueueGetState, Segment, Submit, Sync,
     SyncobjCreate, VmBind, VmBindOp, VmCreate, VmDestroy, VmGetState,
 };
@@ -69,8 +70,11 @@ impl<'a> Fuzzer<'a> {
             56..61 => self.queue_state(),
             61..65 => self.syncobj(),
             65..68 => self.wait(),
-            68..71 => self.prime(),
-            71..73 => self.scribble(),
+            68..70 => self.prime(),
+            70..72 => self.foreign(),
+            72..74 => self.label(),
+            74..75 => self.look(),
+            75..77 => self.scribble(),
             _ => self.submit(),
         }
     }
@@ -283,14 +287,46 @@ impl<'a> Fuzzer<'a> {
         let handle = self.bos.any(&mut self.random);
         count(&self.counts.fuzzed);
         if let Ok(file) = self.bench.node.export(handle) {
-            let mut import = PrimeFdToHandle {
-                fd: file.as_raw_fd(),
-                ..PrimeFdToHandle::default()
-            };
-            if self.call(&mut import) {
-                self.bos.add(import.handle);
-            }
+            self.import(&file);
         }
+    }
+
+    fn import(&mut self, file: &OwnedFd) {
+        let mut import = PrimeFdToHandle {
+            fd: file.as_raw_fd(),
+            ..PrimeFdToHandle::default()
+        };
+        if self.call(&mut import) {
+            self.bos.add(import.handle);
+        }
+    }
+
+    /// Takes in a buffer that another driver made.
+    fn foreign(&mut self) {
+        let size = self.bench.page() * self.random.u64(1..8);
+        if let Ok(buffer) = Udmabuf::new(size) {
+            self.import(&buffer.dma_buf);
+        }
+    }
+
+    fn label(&mut self) {
+        let mut text = [b'x'; 300];
+        if let Some(end) = text.get_mut(self.random.usize(0..400)) {
+            *end = 0;
+        }
+        let mut label = BoSetLabel {
+            handle: self.bos.any(&mut self.random),
+            pad: 0,
+            label: self.pointer(&text),
+        };
+        self.call(&mut label);
+    }
+
+    /// Has the kernel tell what clients use and what is mapped.
+    fn look(&mut self) {
+        let fdinfo = format!("/proc/self/fdinfo/{}", self.bench.node.fd().as_raw_fd());
+        let _ = std::fs::read(fdinfo);
+        let _ = std::fs::read("/sys/kernel/debug/apu.apu-sim/vms");
     }
 
     /// Changes the program under the jobs that run it.
