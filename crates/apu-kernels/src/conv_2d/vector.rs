@@ -9,8 +9,11 @@ use crate::{
 };
 use core::arch::x86_64::*;
 
-/// Sums at once: enough to hide how long a multiplication takes.
-const SUMS: usize = 8;
+/// Sums at once of a block of channels, of every so manieth group of taps each: enough to hide how long
+/// a multiplication takes, at the rate at which weights come.
+const SUMS: usize = 4;
+/// Blocks whose bytes fill a vector.
+const BLOCKS: usize = 4;
 
 /// Whether [`run`] takes a convolution: one with a single window, which needn't be unfolded.
 pub(super) fn takes(conv: &Conv2d) -> bool {
@@ -37,17 +40,9 @@ pub(super) fn run(
         outliers,
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };
-    let weights = weights.as_chunks::<64>().0;
-    let columns = weights.chunks(4 * product.taps.len());
-    let mut channel = 0;
-    for (weights, output) in columns.zip(output.chunks_mut(4 * LANES)) {
-        match weights.len() / product.taps.len() {
-            4 => product.column::<4, { SUMS / 4 }>(channel, weights, output),
-            3 => product.column::<3, { SUMS / 3 }>(channel, weights, output),
-            2 => product.column::<2, { SUMS / 2 }>(channel, weights, output),
-            _ => product.column::<1, SUMS>(channel, weights, output),
-        }
-        channel += 4 * LANES;
+    let mut blocks = weights.as_chunks().0.chunks(product.taps.len());
+    for (index, output) in output.chunks_mut(BLOCKS * LANES).enumerate() {
+        product.column(index * BLOCKS * LANES, &mut blocks, output);
     }
 }
 
@@ -79,65 +74,61 @@ struct Vector<'a> {
 }
 
 impl Vector<'_> {
-    /// `B` blocks of channels; each has `P` sums, of every `P`th group of taps.
+    /// As many channels as `output` has bytes, with the weights that come next.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn column<const B: usize, const P: usize>(
+    fn column<'w>(
         &self,
         channel: usize,
-        weights: &[[u8; 64]],
+        blocks: &mut impl Iterator<Item = &'w [[u8; 64]]>,
         output: &mut [u8],
     ) {
-        let depth = self.taps.len();
-        let mut blocks = [weights; B];
-        for (index, block) in blocks.iter_mut().enumerate() {
-            *block = &weights[index * depth..][..depth];
+        let mut totals = [_mm512_setzero_si512(); BLOCKS];
+        // All of a block before the next one: the weights are read as they lie in memory, which is
+        // half as fast again as reading four blocks together.
+        let count = output.len().div_ceil(LANES);
+        for (index, weights) in blocks.take(count).enumerate() {
+            totals[index] = self.block(channel + index * LANES, weights);
         }
-        let mut sums = [[_mm512_setzero_si512(); B]; P];
-        let (steps, rest) = self.taps.as_chunks::<P>();
-        for (step, taps) in steps.iter().enumerate() {
-            for part in 0..P {
-                self.add(&mut sums[part], taps[part], &blocks, step * P + part);
-            }
-        }
-        for (index, &taps) in rest.iter().enumerate() {
-            self.add(&mut sums[0], taps, &blocks, steps.len() * P + index);
-        }
-        let mut totals = [_mm512_setzero_si512(); 4];
-        for block in 0..B {
-            let bias = self.table.bias.get(channel + block * LANES..);
-            let mut total = _mm512_sub_epi32(load_words(bias.unwrap_or_default()), self.correction);
-            for sums in &sums {
-                total = _mm512_add_epi32(total, sums[block]);
-            }
-            totals[block] = total;
-        }
-        for outlier in self.outliers.of(channel..channel + B * LANES) {
+        for outlier in self.outliers.of(channel..channel + count * LANES) {
             let tap = self.taps.as_flattened()[outlier.tap] ^ self.conv.byte.flip();
             let more = _mm512_set1_epi32(outlier.times(tap));
             let total = &mut totals[outlier.lane / LANES];
             *total = _mm512_mask_add_epi32(*total, 1 << (outlier.lane % LANES), *total, more);
         }
-        for (block, total) in totals.iter_mut().enumerate().take(B) {
+        for (block, total) in totals.iter_mut().enumerate().take(count) {
             *total = self.rescale(*total, channel + block * LANES);
         }
         store_64(output, self.finish.bytes_4x16(totals));
     }
 
+    /// The sums of the block of channels from `channel` on.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn add<const B: usize>(
-        &self,
-        sums: &mut [__m512i; B],
-        taps: [u8; 4],
-        blocks: &[&[[u8; 64]]; B],
-        group: usize,
-    ) {
-        let taps = _mm512_set1_epi32(i32::from_le_bytes(taps));
-        let taps = _mm512_xor_si512(taps, self.flip);
-        for (sum, block) in sums.iter_mut().zip(blocks) {
-            *sum = _mm512_dpbusd_epi32(*sum, taps, load(&block[group]));
+    fn block(&self, channel: usize, weights: &[[u8; 64]]) -> __m512i {
+        let bias = self.table.bias.get(channel..).unwrap_or_default();
+        let mut sums = [_mm512_setzero_si512(); SUMS];
+        sums[0] = _mm512_sub_epi32(load_words(bias), self.correction);
+        let (steps, rest) = self.taps.as_chunks::<SUMS>();
+        let (weights, weights_rest) = weights.split_at(SUMS * steps.len());
+        for (taps, weights) in steps.iter().zip(weights.as_chunks::<SUMS>().0) {
+            for part in 0..SUMS {
+                sums[part] = self.add(sums[part], taps[part], &weights[part]);
+            }
         }
+        for (&taps, weights) in rest.iter().zip(weights_rest) {
+            sums[0] = self.add(sums[0], taps, weights);
+        }
+        let [a, b, c, d] = sums;
+        _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d))
+    }
+
+    /// Adds a group of taps times its weights.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn add(&self, sums: __m512i, taps: [u8; 4], weights: &[u8; 64]) -> __m512i {
+        let taps = _mm512_set1_epi32(i32::from_le_bytes(taps));
+        _mm512_dpbusd_epi32(sums, _mm512_xor_si512(taps, self.flip), load(weights))
     }
 
     #[inline]
