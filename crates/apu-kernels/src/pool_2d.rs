@@ -13,8 +13,9 @@ use apu_proto::program::{self, DType};
 const MAX_TAPS: i64 = 1 << 22;
 /// Likewise of int16.
 const MAX_WIDE_TAPS: i64 = 1 << 15;
-/// Channels worked on at once.
+/// Channels worked on at once, of many and of few.
 const BLOCK: usize = 64;
+const SMALL_BLOCK: usize = 16;
 
 /// Parameters in range; every window has at least one tap on the input.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +75,22 @@ impl Pool2d {
         match pooling {
             Pooling::Average => rounded_mean(sum, count),
             Pooling::Max => largest,
+        }
+    }
+
+    /// As many channels of a window, from a channel on, as `output` has room for.
+    #[inline(always)]
+    fn block(
+        &self,
+        pooling: Pooling,
+        byte: Byte,
+        (pixel, channel): (Pixel, usize),
+        input: &[u8],
+        output: &mut [u8],
+    ) {
+        match pooling {
+            Pooling::Average => self.average(byte, pixel, channel, input, output),
+            Pooling::Max => self.max(byte, pixel, channel, input, output),
         }
     }
 
@@ -152,13 +169,21 @@ impl Kernel for Pixels<'_> {
             output,
         } = self;
         let channels = pool.window.out_c;
-        for (pixel, pixel_output) in pool.window.pixels().zip(output.chunks_exact_mut(channels)) {
-            for (index, block_output) in pixel_output.chunks_mut(BLOCK).enumerate() {
-                let channel = index * BLOCK;
-                match pooling {
-                    Pooling::Average => pool.average(byte, pixel, channel, input, block_output),
-                    Pooling::Max => pool.max(byte, pixel, channel, input, block_output),
-                }
+        for (pixel, output) in pool.window.pixels().zip(output.chunks_exact_mut(channels)) {
+            // Where the number of channels is known, their sums stay in registers.
+            let (large, rest) = output.as_chunks_mut::<BLOCK>();
+            let mut channel = 0;
+            for output in large {
+                pool.block(pooling, byte, (pixel, channel), input, output);
+                channel += BLOCK;
+            }
+            let (small, rest) = rest.as_chunks_mut::<SMALL_BLOCK>();
+            for output in small {
+                pool.block(pooling, byte, (pixel, channel), input, output);
+                channel += SMALL_BLOCK;
+            }
+            if !rest.is_empty() {
+                pool.block(pooling, byte, (pixel, channel), input, rest);
             }
         }
     }
