@@ -17,8 +17,11 @@ use core::{arch::x86_64::*, ops::Range};
 
 /// Most blocks of channels that a tile works on.
 const MAX_BLOCKS: usize = 4;
-/// Most sums of a tile.
-const MAX_SUMS: usize = 24;
+/// Most sums that are rescaled at once: those of two tiles or more, since each time takes a while to begin.
+const MAX_SUMS: usize = 48;
+
+/// Sums of windows side by side, those of a window's blocks one after the other.
+type Sums = [__m512i; MAX_SUMS];
 
 /// Packed weights: four taps of sixteen channels in each element.
 type Weights<'a> = &'a [[u8; 64]];
@@ -104,9 +107,10 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
     ) {
         let column = self.prepare::<B>(0);
         let mut corrections = [0; MAX_RUN];
+        let mut sums = [_mm512_setzero_si512(); MAX_SUMS];
         each_run(self.conv, input, scratch, |run| {
             self.correct(run, &mut corrections);
-            self.column::<R, B>(run, &corrections, &column, output);
+            self.column::<R, B>(run, &corrections, &column, &mut sums, output);
         });
     }
 
@@ -115,15 +119,16 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
     fn many(&self, blocks: usize, input: &[u8], scratch: &mut [u8], output: &mut [u8]) {
         let columns = blocks.div_ceil(MAX_BLOCKS);
         let mut corrections = [0; MAX_RUN];
+        let mut sums = [_mm512_setzero_si512(); MAX_SUMS];
         each_run(self.conv, input, scratch, |run| {
             self.correct(run, &mut corrections);
             let mut block = 0;
             for index in 0..columns {
                 let width = (blocks - block).div_ceil(columns - index);
                 match width {
-                    4 => self.part::<6, 4>(run, &corrections, block, output),
-                    3 => self.part::<8, 3>(run, &corrections, block, output),
-                    _ => self.part::<12, 2>(run, &corrections, block, output),
+                    4 => self.part::<6, 4>(run, &corrections, block, &mut sums, output),
+                    3 => self.part::<8, 3>(run, &corrections, block, &mut sums, output),
+                    _ => self.part::<12, 2>(run, &corrections, block, &mut sums, output),
                 }
                 block += width;
             }
@@ -137,10 +142,11 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         run: &Run<'_>,
         corrections: &[i32; MAX_RUN],
         block: usize,
+        sums: &mut Sums,
         output: &mut [u8],
     ) {
         let column = self.prepare::<B>(block);
-        self.column::<R, B>(run, corrections, &column, output);
+        self.column::<R, B>(run, corrections, &column, sums, output);
     }
 
     /// The column of `B` blocks from `block` on.
@@ -210,26 +216,16 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         run: &Run<'_>,
         corrections: &[i32; MAX_RUN],
         column: &Column<'_, B>,
+        sums: &mut Sums,
         output: &mut [u8],
     ) {
-        let mut sums = [_mm512_setzero_si512(); MAX_SUMS];
         let count = run.pixels.len();
-        let mut row = 0;
-        while row < count {
-            let rows = tile_rows::<R>(row, count);
-            let first = row.min(count - rows);
-            match rows {
-                1 => self.any_tile::<1, B>(run, first, column, &mut sums),
-                2 => self.any_tile::<2, B>(run, first, column, &mut sums),
-                4 => self.any_tile::<4, B>(run, first, column, &mut sums),
-                6 => self.any_tile::<6, B>(run, first, column, &mut sums),
-                8 if B < 4 => self.any_tile::<8, B>(run, first, column, &mut sums),
-                10 if B < 3 => self.any_tile::<10, B>(run, first, column, &mut sums),
-                _ => self.any_tile::<R, B>(run, first, column, &mut sums),
-            }
+        for first in (0..count).step_by(MAX_SUMS / B) {
+            let rows = first..count.min(first + MAX_SUMS / B);
+            self.tiles::<R, B>(run, rows.clone(), column, sums);
             if self.conv.weight_zero_point != 0 {
                 let sums = sums.as_chunks_mut::<B>().0.iter_mut();
-                for (sums, &correction) in sums.zip(&corrections[first..first + rows]) {
+                for (sums, &correction) in sums.zip(&corrections[rows.clone()]) {
                     let correction = _mm512_set1_epi32(correction);
                     for sum in sums {
                         *sum = _mm512_sub_epi32(*sum, correction);
@@ -238,11 +234,41 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
             }
             let channel = column.store.channel;
             for outlier in self.outliers.of(channel..channel + B * LANES) {
-                self.add_outlier::<B>(run, first..first + rows, &outlier, &mut sums);
+                self.add_outlier::<B>(run, rows.clone(), &outlier, sums);
             }
-            let start = run.pixels.start + first;
-            column.store.rows(&sums, start..start + rows, output);
-            row = first + rows;
+            let start = run.pixels.start;
+            column
+                .store
+                .rows(sums, start + rows.start..start + rows.end, output);
+        }
+    }
+
+    /// The sums of windows `rows` times `B` blocks of channels, `R` windows at once.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn tiles<const R: usize, const B: usize>(
+        &self,
+        run: &Run<'_>,
+        rows: Range<usize>,
+        column: &Column<'_, B>,
+        sums: &mut Sums,
+    ) {
+        let count = rows.len();
+        let mut row = 0;
+        while row < count {
+            let height = tile_rows::<R>(row, count);
+            let start = row.min(count - height);
+            let (first, sums) = (rows.start + start, &mut sums[start * B..]);
+            match height {
+                1 => self.any_tile::<1, B>(run, first, column, sums),
+                2 => self.any_tile::<2, B>(run, first, column, sums),
+                4 => self.any_tile::<4, B>(run, first, column, sums),
+                6 => self.any_tile::<6, B>(run, first, column, sums),
+                8 if B < 4 => self.any_tile::<8, B>(run, first, column, sums),
+                10 if B < 3 => self.any_tile::<10, B>(run, first, column, sums),
+                _ => self.any_tile::<R, B>(run, first, column, sums),
+            }
+            row = start + height;
         }
     }
 
@@ -254,7 +280,7 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         run: &Run<'_>,
         rows: Range<usize>,
         outlier: &Outlier,
-        sums: &mut [__m512i; MAX_SUMS],
+        sums: &mut Sums,
     ) {
         let flip = if FLIP { self.conv.byte.flip() } else { 0 };
         let (kernel_y, offset) = (outlier.tap / self.conv.pitch, outlier.tap % self.conv.pitch);
@@ -275,7 +301,7 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         run: &Run<'_>,
         row: usize,
         column: &Column<'_, B>,
-        out: &mut [__m512i; MAX_SUMS],
+        out: &mut [__m512i],
     ) {
         if B == 1 {
             let bias = column.bias[0];
@@ -293,7 +319,7 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         run: &Run<'_>,
         row: usize,
         column: &Column<'_, B>,
-        out: &mut [__m512i; MAX_SUMS],
+        out: &mut [__m512i],
     ) {
         let mut sums = [column.bias; R];
         let groups = self.conv.pitch / 4;
@@ -322,11 +348,7 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
                 }
             }
         }
-        for index in 0..R {
-            for block in 0..B {
-                out[index * B + block] = sums[index][block];
-            }
-        }
+        out[..R * B].copy_from_slice(sums.as_flattened());
     }
 
     /// As [`Self::tile`], of a single block. Loading a group of taps for each multiplication would
@@ -340,7 +362,7 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         row: usize,
         weights: Weights<'_>,
         bias: __m512i,
-        out: &mut [__m512i; MAX_SUMS],
+        out: &mut [__m512i],
     ) {
         let zero = _mm512_setzero_si512();
         let start = [
@@ -380,12 +402,11 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
                 }
             }
         }
-        for index in 0..R {
-            let (low, high) = (sums[index][0], sums[index][1]);
+        for (out, [low, high]) in out[..R].iter_mut().zip(sums) {
             let (low, high) = (_mm512_castsi512_ps(low), _mm512_castsi512_ps(high));
             let even = _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(low, high));
             let odd = _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(low, high));
-            out[index] = _mm512_add_epi32(even, odd);
+            *out = _mm512_add_epi32(even, odd);
         }
     }
 
@@ -523,7 +544,7 @@ impl<const B: usize> Store<B> {
 
     /// Stores the sums of windows `rows`; those of a window lie side by side.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn rows(&self, sums: &[__m512i; MAX_SUMS], rows: Range<usize>, output: &mut [u8]) {
+    fn rows(&self, sums: &Sums, rows: Range<usize>, output: &mut [u8]) {
         let finish = self.finish;
         match &self.factors {
             Factors::Up(folded) => {
@@ -572,7 +593,7 @@ impl<const B: usize> Store<B> {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn each(
         &self,
-        sums: &[__m512i; MAX_SUMS],
+        sums: &Sums,
         rows: Range<usize>,
         output: &mut [u8],
         rescale: impl Fn(usize, __m512i) -> __m512i,

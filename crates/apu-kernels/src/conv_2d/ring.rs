@@ -76,7 +76,7 @@ impl<'a> Ring<'a> {
         let target = &mut self.bytes[start..][..self.pitch];
         let y = row.checked_sub(window.pad_top).filter(|&y| y < window.in_h);
         let Some(y) = y else {
-            return target.fill(padding);
+            return fill(target, _mm512_set1_epi8(padding as i8));
         };
         let first = self.column * window.stride_w;
         let left = window.pad_left.saturating_sub(first) * window.in_c;
@@ -84,15 +84,25 @@ impl<'a> Ring<'a> {
         let source = &image[window.at(0, y, x)..window.at(0, y + 1, 0)];
         let (left, rest) = target.split_at_mut(left.min(self.pitch));
         let (middle, right) = rest.split_at_mut(source.len().min(rest.len()));
-        left.fill(padding);
+        let padding = _mm512_set1_epi8(padding as i8);
+        fill(left, padding);
         flipped(middle, source, _mm512_set1_epi8(flip as i8));
-        right.fill(padding);
+        fill(right, padding);
     }
 }
 
 /// Whether a [`Ring`] can hold what the windows of a convolution read.
 pub(super) fn takes(conv: &Conv2d) -> bool {
     (conv.window.dilation_h, conv.window.dilation_w) == (1, 1)
+}
+
+/// Fills `target`, which takes a store where it is short.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn fill(target: &mut [u8], bytes: __m512i) {
+    for target in target.chunks_mut(64) {
+        store_64(target, bytes);
+    }
 }
 
 /// Copies as much of `source` as `target` has room for.
