@@ -2,6 +2,8 @@
 
 use super::{
     Conv2d,
+    extras::{Extra, Extras, extras},
+    few::Few,
     outliers::{Outlier, Outliers},
     runs::{MAX_RUN, Run, each_run},
 };
@@ -10,7 +12,7 @@ use crate::{
     requant::Ties,
     x86::avx512::{
         Even, Finish, Folded, Rescale, Rounds, load, load_words, quarters, store_16, store_64,
-        sums_of_8,
+        sums_of_8, sums_of_pairs,
     },
 };
 use core::{arch::x86_64::*, ops::Range};
@@ -36,6 +38,9 @@ pub(super) fn run(
     output: &mut [u8],
     scratch: &mut [u8],
 ) {
+    if let Some(few) = Few::new(conv, weights, &table, outliers) {
+        return few.run(input, scratch, output);
+    }
     // Bytes that must be copied become unsigned then, others when they are multiplied.
     let flips = !conv.unfolds && conv.byte.flip() != 0;
     match flips {
@@ -60,7 +65,16 @@ struct Product<'a, const FLIP: bool> {
 struct Column<'a, const B: usize> {
     weights: Weights<'a>,
     bias: [__m512i; B],
+    /// The outliers, if they have room there.
+    extras: Option<Extras>,
     store: Store<B>,
+}
+
+impl<const B: usize> Column<'_, B> {
+    #[inline(always)]
+    fn has_outliers(&self) -> bool {
+        !matches!(self.extras, Some([None, ..]))
+    }
 }
 
 impl<'a, const FLIP: bool> Product<'a, FLIP> {
@@ -161,6 +175,7 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         Column {
             weights: &self.weights[block * self.depth..][..B * self.depth],
             bias,
+            extras: extras(self.outliers, channel..channel + B * LANES, 1),
             store: Store::new(self, channel),
         }
     }
@@ -232,9 +247,8 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
                     }
                 }
             }
-            let channel = column.store.channel;
-            for outlier in self.outliers.of(channel..channel + B * LANES) {
-                self.add_outlier::<B>(run, rows.clone(), &outlier, sums);
+            if column.has_outliers() {
+                self.add_outliers::<B>(run, rows.clone(), column, sums);
             }
             let start = run.pixels.start;
             column
@@ -272,6 +286,57 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         }
     }
 
+    /// Adds the outliers to the sums of windows `rows`. Where there are none it is to be out of the way.
+    #[inline(never)]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn add_outliers<const B: usize>(
+        &self,
+        run: &Run<'_>,
+        rows: Range<usize>,
+        column: &Column<'_, B>,
+        sums: &mut Sums,
+    ) {
+        if let Some(extras) = &column.extras {
+            for extra in extras.iter().map_while(Option::as_ref) {
+                self.add_extra::<B>(run, rows.clone(), extra, sums);
+            }
+            return;
+        }
+        let channel = column.store.channel;
+        for outlier in self.outliers.of(channel..channel + B * LANES) {
+            self.add_outlier::<B>(run, rows.clone(), &outlier, sums);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn add_extra<const B: usize>(
+        &self,
+        run: &Run<'_>,
+        rows: Range<usize>,
+        extra: &Extra,
+        sums: &mut Sums,
+    ) {
+        let (bytes, stride) = run.kernel_row(self.conv, extra.kernel_y);
+        let bytes = &bytes[rows.start * stride + extra.offset..];
+        assert!(bytes.len() >= (rows.len() - 1) * stride + 4);
+        for (index, sums) in sums
+            .as_chunks_mut::<B>()
+            .0
+            .iter_mut()
+            .take(rows.len())
+            .enumerate()
+        {
+            // SAFETY: the last row, `stride` apart from the one before, has four bytes.
+            let mut taps = _mm512_set1_epi32(unsafe { load_4(bytes, index * stride) });
+            if FLIP {
+                taps = _mm512_xor_si512(taps, self.flip);
+            }
+            let sum = &mut sums[extra.block];
+            *sum = _mm512_dpbusd_epi32(*sum, taps, extra.weights);
+        }
+    }
+
     /// Adds an outlier to the sums of windows `rows`.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
@@ -283,11 +348,10 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         sums: &mut Sums,
     ) {
         let flip = if FLIP { self.conv.byte.flip() } else { 0 };
-        let (kernel_y, offset) = (outlier.tap / self.conv.pitch, outlier.tap % self.conv.pitch);
-        let (bytes, stride) = run.kernel_row(self.conv, kernel_y);
+        let (bytes, stride) = run.kernel_row(self.conv, outlier.kernel_y);
         let lane = 1 << (outlier.lane % LANES);
         for (sums, row) in sums.as_chunks_mut::<B>().0.iter_mut().zip(rows) {
-            let more = outlier.times(bytes[row * stride + offset] ^ flip);
+            let more = outlier.times(bytes[row * stride + outlier.offset] ^ flip);
             let sum = &mut sums[outlier.lane / LANES];
             *sum = _mm512_mask_add_epi32(*sum, lane, *sum, _mm512_set1_epi32(more));
         }
@@ -403,10 +467,7 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
             }
         }
         for (out, [low, high]) in out[..R].iter_mut().zip(sums) {
-            let (low, high) = (_mm512_castsi512_ps(low), _mm512_castsi512_ps(high));
-            let even = _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(low, high));
-            let odd = _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(low, high));
-            *out = _mm512_add_epi32(even, odd);
+            *out = sums_of_pairs(low, high);
         }
     }
 

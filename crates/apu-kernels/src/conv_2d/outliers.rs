@@ -22,8 +22,16 @@ pub(super) struct Outlier {
     /// The channel, from the first that was asked for on.
     pub lane: usize,
     /// Where in the padded K.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "only the fast paths have windows in one piece")
+    )]
     pub tap: usize,
-    rest: i32,
+    /// The same, as a kernel row and a byte of it.
+    pub kernel_y: usize,
+    pub offset: usize,
+    /// What the weight has more.
+    pub rest: i32,
 }
 
 impl<'a> Outliers<'a> {
@@ -46,8 +54,15 @@ impl<'a> Outliers<'a> {
             let lane = (u32::from_le_bytes(channel) as usize).checked_sub(first)?;
             let tap = u32::from_le_bytes(tap) as usize;
             let rest = i32::from_le_bytes(rest);
-            let is_there = tap < self.depth && tap % self.pitch < self.taps;
-            (lane < channels.len() && is_there).then_some(Outlier { lane, tap, rest })
+            let (kernel_y, offset) = (tap / self.pitch, tap % self.pitch);
+            let is_there = tap < self.depth && offset < self.taps;
+            (lane < channels.len() && is_there).then_some(Outlier {
+                lane,
+                tap,
+                kernel_y,
+                offset,
+                rest,
+            })
         })
     }
 }

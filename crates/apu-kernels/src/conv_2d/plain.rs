@@ -1,6 +1,9 @@
 //! The convolution as [`apu_proto::program`] defines it.
 
-use super::{Conv2d, outliers::Outliers};
+use super::{
+    Conv2d,
+    outliers::{Outlier, Outliers},
+};
 use crate::{
     channel_table::{ChannelTable, LANES},
     window::Pixel,
@@ -24,7 +27,7 @@ pub(super) fn run(
             let (mut sums, taps) = accumulate(conv, pixel, input, block_weights);
             let channels = index * LANES..(index + 1) * LANES;
             for outlier in outliers.of(channels) {
-                let more = outlier.times(byte_of(conv, pixel, input, outlier.tap));
+                let more = outlier.times(byte_of(conv, pixel, input, &outlier));
                 sums[outlier.lane] = sums[outlier.lane].wrapping_add(more);
             }
             for (lane, (out, sum)) in block_output.iter_mut().zip(sums).enumerate() {
@@ -42,12 +45,12 @@ pub(super) fn run(
     }
 }
 
-/// The unsigned byte at a place in the padded K.
-fn byte_of(conv: &Conv2d, pixel: Pixel, input: &[u8], tap: usize) -> u8 {
+/// The unsigned byte that an outlier is multiplied by.
+fn byte_of(conv: &Conv2d, pixel: Pixel, input: &[u8], outlier: &Outlier) -> u8 {
     let channels = conv.window.in_c;
-    let (kernel_y, byte) = (tap / conv.pitch, tap % conv.pitch);
-    let at = conv.window.tap(pixel, kernel_y, byte / channels);
-    let byte = at.map(|at| input[at + byte % channels]);
+    let (kernel_x, channel) = (outlier.offset / channels, outlier.offset % channels);
+    let at = conv.window.tap(pixel, outlier.kernel_y, kernel_x);
+    let byte = at.map(|at| input[at + channel]);
     byte.unwrap_or(conv.input_zero_point as u8) ^ conv.byte.flip()
 }
 

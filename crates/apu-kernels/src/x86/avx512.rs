@@ -72,6 +72,17 @@ pub fn sums_of_8(vectors: [__m512i; 8]) -> __m256i {
     _mm512_cvtepi64_epi32(fold(fold(ab, cd), fold(ef, gh)))
 }
 
+/// Sums of pairs of lanes: of the first vector in the lower half of each four lanes, of the second in
+/// the upper half.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub fn sums_of_pairs(first: __m512i, second: __m512i) -> __m512i {
+    let (first, second) = (_mm512_castsi512_ps(first), _mm512_castsi512_ps(second));
+    let even = _mm512_shuffle_ps::<0b10_00_10_00>(first, second);
+    let odd = _mm512_shuffle_ps::<0b11_01_11_01>(first, second);
+    _mm512_add_epi32(_mm512_castps_si512(even), _mm512_castps_si512(odd))
+}
+
 /// Loads the first 32 bytes, or as many as there are, and zeros for the rest.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
