@@ -13,6 +13,8 @@ mod narrow;
 mod outliers;
 mod plain;
 #[cfg(target_arch = "x86_64")]
+mod registers;
+#[cfg(target_arch = "x86_64")]
 mod ring;
 #[cfg(target_arch = "x86_64")]
 mod rows;

@@ -5,6 +5,7 @@ use super::{
     extras::{Extra, Extras, extras},
     few::Few,
     outliers::{Outlier, Outliers},
+    registers,
     runs::{MAX_RUN, Run, each_run},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 use core::{arch::x86_64::*, ops::Range};
 
 /// Most blocks of channels that a tile works on.
-const MAX_BLOCKS: usize = 4;
+pub(super) const MAX_BLOCKS: usize = 4;
 /// Most sums that are rescaled at once: those of two tiles or more, since each time takes a while to begin.
 const MAX_SUMS: usize = 48;
 
@@ -26,7 +27,7 @@ const MAX_SUMS: usize = 48;
 type Sums = [__m512i; MAX_SUMS];
 
 /// Packed weights: four taps of sixteen channels in each element.
-type Weights<'a> = &'a [[u8; 64]];
+pub(super) type Weights<'a> = &'a [[u8; 64]];
 
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub(super) fn run(
@@ -50,24 +51,24 @@ pub(super) fn run(
 }
 
 /// What is the same for all runs; `FLIP` says that bytes are still signed.
-struct Product<'a, const FLIP: bool> {
-    conv: &'a Conv2d,
+pub(super) struct Product<'a, const FLIP: bool> {
+    pub conv: &'a Conv2d,
     /// Groups of four taps.
-    depth: usize,
+    pub depth: usize,
     table: ChannelTable<'a>,
     outliers: Outliers<'a>,
     weights: Weights<'a>,
-    flip: __m512i,
-    finish: Finish,
+    pub flip: __m512i,
+    pub finish: Finish,
 }
 
 /// `B` blocks of channels.
-struct Column<'a, const B: usize> {
-    weights: Weights<'a>,
-    bias: [__m512i; B],
+pub(super) struct Column<'a, const B: usize> {
+    pub weights: Weights<'a>,
+    pub bias: [__m512i; B],
     /// The outliers, if they have room there.
     extras: Option<Extras>,
-    store: Store<B>,
+    pub store: Store<B>,
 }
 
 impl<const B: usize> Column<'_, B> {
@@ -224,9 +225,37 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         _mm512_add_epi64(sums, _mm512_sad_epu8(unsigned, _mm512_setzero_si512()))
     }
 
-    /// A run times `B` blocks of channels, `R` windows at once.
+    /// A run times `B` blocks of channels.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn column<const R: usize, const B: usize>(
+        &self,
+        run: &Run<'_>,
+        corrections: &[i32; MAX_RUN],
+        column: &Column<'_, B>,
+        sums: &mut Sums,
+        output: &mut [u8],
+    ) {
+        let fits = self.conv.weight_zero_point == 0 && registers::fits(run, column);
+        match (&column.store.factors, &column.extras) {
+            (Factors::Up(folded), Some(extras)) if fits && B < 3 => {
+                self.in_registers::<8, B, false>(run, column, folded, extras, output);
+            }
+            (Factors::Up(folded), Some(extras)) if fits => {
+                self.in_registers::<4, B, false>(run, column, folded, extras, output);
+            }
+            (Factors::Away(folded), Some(extras)) if fits && B < 3 => {
+                self.in_registers::<8, B, true>(run, column, folded, extras, output);
+            }
+            (Factors::Away(folded), Some(extras)) if fits => {
+                self.in_registers::<4, B, true>(run, column, folded, extras, output);
+            }
+            _ => self.any_column::<R, B>(run, corrections, column, sums, output),
+        }
+    }
+
+    /// As [`Self::column`], with any factors, corrections and outliers, `R` windows at once.
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn any_column<const R: usize, const B: usize>(
         &self,
         run: &Run<'_>,
         corrections: &[i32; MAX_RUN],
@@ -503,7 +532,7 @@ fn tile_rows<const R: usize>(row: usize, count: usize) -> usize {
 ///
 /// They must be there.
 #[inline(always)]
-unsafe fn load_4(bytes: &[u8], offset: usize) -> i32 {
+pub(super) unsafe fn load_4(bytes: &[u8], offset: usize) -> i32 {
     // SAFETY: the caller promises four bytes there.
     unsafe { bytes.as_ptr().add(offset).cast::<i32>().read_unaligned() }
 }
@@ -530,8 +559,8 @@ fn store_8(words: __m256i) -> [i32; 8] {
 }
 
 /// Rescales sums of `B` blocks of channels and stores them as bytes.
-struct Store<const B: usize> {
-    channel: usize,
+pub(super) struct Store<const B: usize> {
+    pub channel: usize,
     /// Channels of the output.
     channels: usize,
     factors: Factors<B>,
@@ -692,20 +721,20 @@ impl<const B: usize> Store<B> {
 }
 
 /// Where the bytes of a column's rows go.
-struct Targets<'a> {
+pub(super) struct Targets<'a> {
     /// From the first byte of the first row on.
-    bytes: &'a mut [u8],
+    pub bytes: &'a mut [u8],
     /// Bytes of a row.
-    width: usize,
+    pub width: usize,
     /// From one row to the next.
-    step: usize,
+    pub step: usize,
 }
 
 impl Targets<'_> {
     /// Stores `count` rows from `row` on, each of `B` blocks.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn store<const B: usize>(&mut self, bytes: __m512i, row: usize, count: usize) {
+    pub fn store<const B: usize>(&mut self, bytes: __m512i, row: usize, count: usize) {
         let quarters = quarters(bytes);
         for (index, quarters) in quarters.chunks_exact(B).take(count).enumerate() {
             let row = &mut self.bytes[(row + index) * self.step..][..self.width];
