@@ -20,7 +20,7 @@ use core::{arch::x86_64::*, ops::Range};
 
 /// Most blocks of channels that a tile works on.
 pub(super) const MAX_BLOCKS: usize = 4;
-/// Most sums that are rescaled at once: those of two tiles or more, since each time takes a while to begin.
+/// Most sums that are rescaled at once: those of some tiles, since each time takes a while to begin.
 const MAX_SUMS: usize = 48;
 
 /// Sums of windows side by side, those of a window's blocks one after the other.
@@ -264,54 +264,70 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         output: &mut [u8],
     ) {
         let count = run.pixels.len();
-        for first in (0..count).step_by(MAX_SUMS / B) {
-            let rows = first..count.min(first + MAX_SUMS / B);
-            self.tiles::<R, B>(run, rows.clone(), column, sums);
-            if self.conv.weight_zero_point != 0 {
-                let sums = sums.as_chunks_mut::<B>().0.iter_mut();
-                for (sums, &correction) in sums.zip(&corrections[rows.clone()]) {
-                    let correction = _mm512_set1_epi32(correction);
-                    for sum in sums {
-                        *sum = _mm512_sub_epi32(*sum, correction);
-                    }
-                }
-            }
-            if column.has_outliers() {
-                self.add_outliers::<B>(run, rows.clone(), column, sums);
-            }
-            let start = run.pixels.start;
-            column
-                .store
-                .rows(sums, start + rows.start..start + rows.end, output);
-        }
-    }
-
-    /// The sums of windows `rows` times `B` blocks of channels, `R` windows at once.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn tiles<const R: usize, const B: usize>(
-        &self,
-        run: &Run<'_>,
-        rows: Range<usize>,
-        column: &Column<'_, B>,
-        sums: &mut Sums,
-    ) {
-        let count = rows.len();
-        let mut row = 0;
+        // Tiles of many blocks have sums enough each.
+        let most = if B > 2 { R } else { MAX_SUMS / B };
+        let (mut first, mut row) = (0, 0);
         while row < count {
             let height = tile_rows::<R>(row, count);
             let start = row.min(count - height);
-            let (first, sums) = (rows.start + start, &mut sums[start * B..]);
-            match height {
-                1 => self.any_tile::<1, B>(run, first, column, sums),
-                2 => self.any_tile::<2, B>(run, first, column, sums),
-                4 => self.any_tile::<4, B>(run, first, column, sums),
-                6 => self.any_tile::<6, B>(run, first, column, sums),
-                8 if B < 4 => self.any_tile::<8, B>(run, first, column, sums),
-                10 if B < 3 => self.any_tile::<10, B>(run, first, column, sums),
-                _ => self.any_tile::<R, B>(run, first, column, sums),
-            }
+            first = first.min(start);
+            self.some_tile::<R, B>(run, start, height, column, &mut sums[(start - first) * B..]);
             row = start + height;
+            if row == count || row - first + R > most {
+                self.finish::<B>(run, first..row, corrections, column, sums, output);
+                first = row;
+            }
+        }
+    }
+
+    /// Stores windows `rows`, after what their sums lack yet.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn finish<const B: usize>(
+        &self,
+        run: &Run<'_>,
+        rows: Range<usize>,
+        corrections: &[i32; MAX_RUN],
+        column: &Column<'_, B>,
+        sums: &mut Sums,
+        output: &mut [u8],
+    ) {
+        if self.conv.weight_zero_point != 0 {
+            let sums = sums.as_chunks_mut::<B>().0.iter_mut();
+            for (sums, &correction) in sums.zip(&corrections[rows.clone()]) {
+                let correction = _mm512_set1_epi32(correction);
+                for sum in sums {
+                    *sum = _mm512_sub_epi32(*sum, correction);
+                }
+            }
+        }
+        if column.has_outliers() {
+            self.add_outliers::<B>(run, rows.clone(), column, sums);
+        }
+        let start = run.pixels.start;
+        let pixels = start + rows.start..start + rows.end;
+        column.store.rows(sums, pixels, output);
+    }
+
+    /// The sums of `height` windows, one of the sizes that [`tile_rows`] gives.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn some_tile<const R: usize, const B: usize>(
+        &self,
+        run: &Run<'_>,
+        first: usize,
+        height: usize,
+        column: &Column<'_, B>,
+        sums: &mut [__m512i],
+    ) {
+        match height {
+            1 => self.any_tile::<1, B>(run, first, column, sums),
+            2 => self.any_tile::<2, B>(run, first, column, sums),
+            4 => self.any_tile::<4, B>(run, first, column, sums),
+            6 => self.any_tile::<6, B>(run, first, column, sums),
+            8 if B < 4 => self.any_tile::<8, B>(run, first, column, sums),
+            10 if B < 3 => self.any_tile::<10, B>(run, first, column, sums),
+            _ => self.any_tile::<R, B>(run, first, column, sums),
         }
     }
 
@@ -441,7 +457,12 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
                 }
             }
         }
-        out[..R * B].copy_from_slice(sums.as_flattened());
+        let out = &mut out[..R * B];
+        for index in 0..R {
+            for block in 0..B {
+                out[index * B + block] = sums[index][block];
+            }
+        }
     }
 
     /// As [`Self::tile`], of a single block. Loading a group of taps for each multiplication would
