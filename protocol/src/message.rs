@@ -19,6 +19,16 @@
 //!
 //! From version 2 on the firmware may send a [`Log`] at any time after [`HelloAck`].
 //!
+//! From version 3 on, and after [`HelloAck`],
+//! * what a transport carries at once may be several messages, one after the other, in both
+//!   directions;
+//! * a core may be sent jobs before it has ended others. It runs the most urgent one next, and of
+//!   those the one that came first ([`Run::priority`]); but none behind one that failed
+//!   ([`Run::queue`]);
+//! * a [`Run`] may end behind its last segment in use;
+//! * a firmware with [`HelloAck::heartbeat_ms`] sends a [`Heartbeat`] for each core that has a job,
+//!   so often at least.
+//!
 //! A later [`Hello`] is a reset: the firmware forgets all VMs and jobs, and no [`Done`] of an
 //! earlier job comes after the new [`HelloAck`].
 
@@ -34,7 +44,7 @@ pub const MAX_MESSAGE: usize = 496;
 /// Oldest protocol version that this source speaks.
 pub const VERSION_MIN: u32 = 1;
 /// Newest protocol version that this source speaks.
-pub const VERSION_MAX: u32 = 2;
+pub const VERSION_MAX: u32 = 3;
 /// Most segments that one job can name.
 pub const MAX_SEGMENTS: usize = 24;
 /// Bytes of a target name, zero padded.
@@ -83,6 +93,8 @@ pub mod kind {
     pub const FAULT: u16 = 0x104;
     /// [`super::Log`].
     pub const LOG: u16 = 0x105;
+    /// [`super::Heartbeat`].
+    pub const HEARTBEAT: u16 = 0x106;
 }
 
 /// Host to firmware: the versions that the host speaks.
@@ -121,8 +133,9 @@ pub struct HelloAck {
     pub job_max: u32,
     /// One of [`addressing`].
     pub addressing: u32,
-    /// Zero.
-    pub pad: u32,
+    /// From version 3: longest time between two [`Heartbeat`]s of a core that has a job, in
+    /// milliseconds; 0 if there are none.
+    pub heartbeat_ms: u32,
 }
 
 /// Values of [`HelloAck::addressing`]: how the device gets from a VM's addresses to memory.
@@ -236,13 +249,18 @@ pub struct Run {
     /// Names the VM.
     pub vm: u32,
     /// Core to run on, below [`HelloAck::core_count`].
-    pub core: u32,
+    pub core: u16,
+    /// From version 3: how urgent it is among the jobs that wait for the core, a higher number
+    /// before a lower one; before, zero.
+    pub priority: u16,
     /// Where the program's code lies (see [`crate::program`]).
     pub program: Segment,
     /// Segments in use, at most [`MAX_SEGMENTS`].
     pub segment_count: u32,
-    /// Zero.
-    pub pad: u32,
+    /// From version 3: names the queue that it comes from, never 0. When a job has not ended with
+    /// [`status::OK`], those of its queue that come behind it end with [`status::CANCELLED`] and
+    /// don't run. Before, zero.
+    pub queue: u32,
     /// Constants, arena, inputs, outputs, in the program's order.
     pub segments: [Segment; MAX_SEGMENTS],
 }
@@ -254,6 +272,9 @@ pub struct Cancel {
     /// Names the job.
     pub job: u64,
 }
+
+/// Bytes of a [`Run`] before its segments.
+pub const RUN_HEAD: usize = 40;
 
 /// Values of [`Done::status`] and [`Fault::status`].
 pub mod status {
@@ -350,6 +371,17 @@ pub struct Log {
     pub text: [u8; LOG_TEXT],
 }
 
+/// Firmware to host, from version 3: a core has a job and is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Heartbeat {
+    /// The job that runs, from its [`Run`].
+    pub job: u64,
+    /// How far it is: a number that grows as long as the job gets on, e.g. operators that have
+    /// begun.
+    pub progress: u64,
+}
+
 // Sizes and offsets are the contract: a change here is a new protocol version.
 const _: () = {
     use core::mem::{offset_of, size_of};
@@ -368,9 +400,10 @@ const _: () = {
     assert!(size_of::<Sync>() == 8);
     assert!(size_of::<SyncAck>() == 8);
     assert!(size_of::<Segment>() == 16);
-    assert!(size_of::<Run>() == 40 + 16 * MAX_SEGMENTS);
-    assert!(offset_of!(Run, segments) == 40);
+    assert!(size_of::<Run>() == RUN_HEAD + 16 * MAX_SEGMENTS);
+    assert!(offset_of!(Run, segments) == RUN_HEAD);
     assert!(size_of::<Cancel>() == 8);
+    assert!(size_of::<Heartbeat>() == 16);
     assert!(size_of::<Done>() == 48);
     assert!(offset_of!(Done, start_ns) == 32);
     assert!(size_of::<Fault>() == 8);

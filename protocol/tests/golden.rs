@@ -53,13 +53,14 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
     let run = Run {
         job: 0x3233_3435_3637_3839,
         vm: 0x3a3b_3c3d,
-        core: 0x3e3f_4041,
+        core: 0x4041,
+        priority: 0x3e3f,
         program: Segment {
             va: 0x4243_4445_4647_4849,
             size: 0x4a4b_4c4d_4e4f_5051,
         },
         segment_count: 2,
-        pad: 0,
+        queue: 0,
         segments: std::array::from_fn(|index| Segment {
             va: index as u64 * 0x1000,
             size: index as u64 + 1,
@@ -80,7 +81,7 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
         vm_max: 0x6263_6465,
         job_max: 0x6667_6869,
         addressing: addressing::EXTERNAL,
-        pad: 0,
+        heartbeat_ms: 0,
     };
     let sync_ack = SyncAck {
         cookie: 0x6a6b_6c6d_6e6f_7071,

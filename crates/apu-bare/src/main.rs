@@ -36,6 +36,7 @@ fn greet() -> Result<usize, MessageError> {
         va: 0x1_0000..0x10_0000,
         page_size: 4096,
         addressing: addressing::TOKENS,
+        heartbeat_ms: 0,
     };
     let mut server: Server<'_, NoMemory, 1, JOBS> = Server::new(device, NoMemory, &SLOTS);
     let mut answered = 0;

@@ -130,6 +130,17 @@ impl Work {
         Ok(())
     }
 
+    /// That nobody has written the output since [`fill`](Self::fill).
+    ///
+    /// # Errors
+    /// Somebody has.
+    pub fn is_untouched(&self) -> Kept {
+        let (_, output) = self.tensors();
+        holds(output.iter().all(|word| word.load(Relaxed) == 0), || {
+            "the output was written".into()
+        })
+    }
+
     fn tensors(&self) -> (&[AtomicI32], &[AtomicI32]) {
         let (input, rest) = self.words.split_at(self.pitch as usize / 4);
         let count = self.bytes as usize / 4;

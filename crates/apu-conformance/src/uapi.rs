@@ -31,6 +31,7 @@ pub const QUEUE_TIMED_OUT: u32 = 1;
 pub const QUEUE_FAULTED: u32 = 2;
 pub const QUEUE_REJECTED: u32 = 3;
 pub const QUEUE_INNOCENT: u32 = 4;
+pub const QUEUE_DEVICE_LOST: u32 = 5;
 
 /// A structure that an ioctl takes.
 pub trait Argument {

@@ -1,11 +1,11 @@
 //! Framing: bytes to typed messages and back.
 
 use apu_proto::message::{
-    Cancel, Done, Fault, Header, Hello, HelloAck, Log, MAGIC, MAX_MESSAGE, Map, Run, Sync, SyncAck,
-    Unmap, VmCreate, VmDestroy, kind, status,
+    Cancel, Done, Fault, Header, Heartbeat, Hello, HelloAck, Log, MAGIC, MAX_MESSAGE, MAX_SEGMENTS,
+    Map, RUN_HEAD, Run, Segment, Sync, SyncAck, Unmap, VmCreate, VmDestroy, kind, status,
 };
 use core::mem::size_of;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 /// Why a message can't be taken. The host is at fault; only a reset mends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -129,6 +129,7 @@ bodies! {
     Done = DONE,
     Fault = FAULT,
     Log = LOG,
+    Heartbeat = HEARTBEAT,
 }
 
 /// One message ready to send.
@@ -159,6 +160,16 @@ impl Frame {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
+}
+
+/// Splits the first message off a packet of one or several. What is no message takes all of it.
+pub fn split_first(packet: &[u8]) -> (&[u8], &[u8]) {
+    let length =
+        Header::read_from_prefix(packet).map_or(0, |(header, _)| usize::from(header.length));
+    if length < size_of::<Header>() {
+        return (packet, &[]);
+    }
+    packet.split_at_checked(length).unwrap_or((packet, &[]))
 }
 
 /// Checks the header of a whole message; returns the kind and the bytes of the body.
@@ -197,6 +208,27 @@ pub fn body<B: Body>(bytes: &[u8]) -> Result<B, MessageError> {
             needed: size_of::<Header>() + size_of::<B>(),
         }),
     }
+}
+
+/// Reads a [`Run`], which may end behind its last segment in use.
+fn run(bytes: &[u8]) -> Result<Run, MessageError> {
+    let needs = |needed: usize| MessageError::Short {
+        kind: kind::RUN,
+        got: size_of::<Header>() + bytes.len(),
+        needed: size_of::<Header>() + needed,
+    };
+    let mut run = Run::new_zeroed();
+    let known = bytes.get(..size_of::<Run>()).unwrap_or(bytes);
+    run.as_mut_bytes()[..known.len()].copy_from_slice(known);
+    if known.len() < RUN_HEAD {
+        return Err(needs(RUN_HEAD));
+    }
+    let segments = (run.segment_count as usize).min(MAX_SEGMENTS);
+    let needed = RUN_HEAD + segments * size_of::<Segment>();
+    if known.len() < needed {
+        return Err(needs(needed));
+    }
+    Ok(run)
 }
 
 /// What the host can ask for.
@@ -242,7 +274,7 @@ impl Request {
             kind::MAP => Self::Map(body(bytes)?),
             kind::UNMAP => Self::Unmap(body(bytes)?),
             kind::SYNC => Self::Sync(body(bytes)?),
-            kind::RUN => Self::Run(body(bytes)?),
+            kind::RUN => Self::Run(run(bytes)?),
             kind::CANCEL => Self::Cancel(body(bytes)?),
             _ => return Err(MessageError::Kind { kind }),
         })
@@ -278,6 +310,45 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_is_one_message_after_the_other() {
+        let sync = |cookie| Frame::new(&Sync { cookie });
+        let (first, second) = (sync(1), sync(2));
+        let packet = [first.as_bytes(), second.as_bytes()].concat();
+        let (message, rest) = split_first(&packet);
+        assert_eq!(message, first.as_bytes());
+        assert_eq!(split_first(rest), (second.as_bytes(), &[][..]));
+        assert_eq!(split_first(&[]), (&[][..], &[][..]));
+        // What says that it is longer than the packet, or shorter than a header, is left to who reads it.
+        assert_eq!(split_first(&packet[..20]), (&packet[..16], &packet[16..20]));
+        assert_eq!(split_first(&packet[..12]), (&packet[..12], &[][..]));
+        let mut none = packet.clone();
+        none[6..8].fill(0);
+        assert_eq!(split_first(&none), (&none[..], &[][..]));
+    }
+
+    #[test]
+    fn a_run_may_end_behind_its_last_segment() {
+        let mut run = Run::new_zeroed();
+        (run.job, run.segment_count) = (7, 2);
+        run.segments[1].size = 9;
+        let whole = Frame::new(&run);
+        let cut = |segments: usize| {
+            let length = size_of::<Header>() + RUN_HEAD + segments * size_of::<Segment>();
+            let mut message = whole.as_bytes()[..length].to_vec();
+            message[6..8].copy_from_slice(&(length as u16).to_le_bytes());
+            Request::read(&message)
+        };
+        let Ok(Request::Run(read)) = cut(2) else {
+            panic!("not taken");
+        };
+        assert_eq!(read, run);
+        assert!(matches!(
+            cut(1),
+            Err(MessageError::Short { needed: 80, .. })
+        ));
+    }
+
+    #[test]
     fn malformed_messages_are_named() {
         let good = Frame::new(&Sync { cookie: 7 });
         let patch = |at: usize, byte: u8| {
@@ -301,7 +372,7 @@ mod tests {
             MessageError::Short {
                 kind: kind::RUN,
                 got: 16,
-                needed: 432
+                needed: 48
             }
         );
         assert_eq!(

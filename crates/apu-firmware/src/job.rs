@@ -3,7 +3,7 @@
 use crate::frame::Frame;
 use crate::interpreter::{check_segments, run_operator};
 use crate::memory::{AddressFault, AddressSpace, Ranges, RangesError};
-use crate::{Error, Layout, Program, View, Workers};
+use crate::{Error, Layout, Program, Queue, View, Workers};
 use apu_kernels::Isa;
 use apu_proto::message::{Done, MAX_SEGMENTS, NO_OP, Run, Segment, status};
 use core::ops::Range;
@@ -12,12 +12,18 @@ use core::ops::Range;
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
     run: Run,
+    queue: Queue,
     slot: usize,
 }
 
 impl Job {
-    pub(crate) fn new(run: Run, slot: usize) -> Self {
-        Self { run, slot }
+    /// `reset` counts the greetings of the host.
+    pub(crate) fn new(run: Run, reset: u32, slot: usize) -> Self {
+        let queue = Queue {
+            reset,
+            number: run.queue,
+        };
+        Self { run, queue, slot }
     }
 
     /// Number that the host gave it.
@@ -28,6 +34,16 @@ impl Job {
     /// Core to run it on.
     pub fn core(&self) -> usize {
         self.run.core as usize
+    }
+
+    /// How urgent it is: a higher number goes before a lower one.
+    pub fn priority(&self) -> u16 {
+        self.run.priority
+    }
+
+    /// The queue that it comes from.
+    pub fn queue(&self) -> Queue {
+        self.queue
     }
 
     /// Its address space.
@@ -80,6 +96,11 @@ impl Job {
             start_ns: time.start,
             end_ns: time.end,
         })
+    }
+
+    /// The message that tells the host that it wasn't run, as one before it of its queue has failed.
+    pub fn not_run(&self) -> Frame {
+        refusal(self.run.job, status::CANCELLED, 0)
     }
 
     /// The message that tells the host that the address space can't be reached.

@@ -5,11 +5,15 @@ use crate::job::{Job, refusal};
 use crate::memory::Memory;
 use crate::{FEATURES, TARGET};
 use apu_proto::message::{
-    Cancel, Hello, HelloAck, MAP_READ_ONLY, MAX_SEGMENTS, Map, Run, Sync, SyncAck, Unmap,
-    VERSION_MAX, VERSION_MIN, VmCreate, VmDestroy, addressing, kind, reject, status,
+    Cancel, Heartbeat, Hello, HelloAck, MAP_READ_ONLY, MAX_SEGMENTS, Map, Run, Sync, SyncAck,
+    Unmap, VERSION_MAX, VERSION_MIN, VmCreate, VmDestroy, addressing, kind, reject, status,
 };
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// Version from which on packets have several messages and cores several jobs, and there are
+/// heartbeats.
+const BATCHES: u32 = 3;
 
 /// What a device is.
 #[derive(Clone, Debug)]
@@ -22,6 +26,9 @@ pub struct Device {
     pub page_size: u64,
     /// How it gets from device addresses to memory, one of [`addressing`].
     pub addressing: u32,
+    /// Longest time between two [`Heartbeat`]s of a core that has a job, in milliseconds; 0 if there
+    /// are none.
+    pub heartbeat_ms: u32,
 }
 
 /// What is left to do after a message.
@@ -44,6 +51,7 @@ pub struct Slots<const JOBS: usize>([Slot; JOBS]);
 struct Slot {
     busy: AtomicBool,
     cancel: AtomicBool,
+    progress: AtomicU32,
 }
 
 impl<const JOBS: usize> Slots<JOBS> {
@@ -54,6 +62,7 @@ impl<const JOBS: usize> Slots<JOBS> {
                 Slot {
                     busy: AtomicBool::new(false),
                     cancel: AtomicBool::new(false),
+                    progress: AtomicU32::new(0),
                 }
             }; JOBS],
         )
@@ -64,6 +73,21 @@ impl<const JOBS: usize> Slots<JOBS> {
     /// Whether the job is to be given up.
     pub fn is_cancelled(&self, job: &Job) -> bool {
         self.0[job.slot() % JOBS].cancel.load(Ordering::Relaxed)
+    }
+
+    /// Counts an operator that begins. Returns how many of the job have begun.
+    pub fn advance(&self, job: &Job) -> u32 {
+        let progress = &self.0[job.slot() % JOBS].progress;
+        progress.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// What the host is told of a job that runs.
+    pub fn heartbeat(&self, job: &Job) -> Heartbeat {
+        let progress = &self.0[job.slot() % JOBS].progress;
+        Heartbeat {
+            job: job.id(),
+            progress: progress.load(Ordering::Relaxed).into(),
+        }
     }
 
     /// Makes room for another job. The core that ran `job` calls it after the job's last message.
@@ -93,6 +117,8 @@ pub struct Server<'s, M, const VMS: usize, const JOBS: usize> {
     vms: [u32; VMS],
     state: State,
     version: u32,
+    /// Greetings of the host.
+    resets: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +141,7 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
             vms: [0; VMS],
             state: State::New,
             version: 0,
+            resets: 0,
         }
     }
 
@@ -178,7 +205,7 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
             vm_max: VMS as u32,
             job_max: (JOBS as u32).saturating_sub(self.device.core_count),
             addressing: self.device.addressing,
-            pad: 0,
+            heartbeat_ms: self.device.heartbeat_ms,
         }))
     }
 
@@ -190,6 +217,11 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
     /// The version that was agreed on, or 0.
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// Whether the host takes several messages at once, and heartbeats.
+    pub fn has_batches(&self) -> bool {
+        self.version >= BATCHES
     }
 
     /// Whether a version is agreed on and nothing has failed since.
@@ -207,6 +239,7 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
     /// Forgets all jobs and VMs; returns when no core knows any of them.
     fn reset(&mut self) {
         self.cancel_all();
+        self.resets = self.resets.wrapping_add(1);
         self.memory.quiesce();
         for vm in self.vms.iter_mut().filter(|vm| **vm != 0) {
             self.memory.destroy(core::mem::take(vm));
@@ -214,7 +247,7 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
     }
 
     fn vm_create(&mut self, create: &VmCreate) -> Result<(), MessageError> {
-        zero(kind::VM_CREATE, create.pad)?;
+        zero(kind::VM_CREATE, "pad", create.pad)?;
         self.root(create.root)?;
         if create.vm == 0 || self.vms.contains(&create.vm) {
             return Err(handle(kind::VM_CREATE, "vm", create.vm.into(), "in use"));
@@ -228,7 +261,7 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
     }
 
     fn vm_destroy(&mut self, destroy: &VmDestroy) -> Result<(), MessageError> {
-        zero(kind::VM_DESTROY, destroy.pad)?;
+        zero(kind::VM_DESTROY, "pad", destroy.pad)?;
         self.known_vm(kind::VM_DESTROY, destroy.vm)?;
         self.memory.destroy(destroy.vm);
         for vm in self.vms.iter_mut().filter(|vm| **vm == destroy.vm) {
@@ -251,7 +284,7 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
     }
 
     fn unmap(&mut self, unmap: &Unmap) -> Result<(), MessageError> {
-        zero(kind::UNMAP, unmap.pad)?;
+        zero(kind::UNMAP, "pad", unmap.pad)?;
         self.known_vm(kind::UNMAP, unmap.vm)?;
         self.pages(kind::UNMAP, unmap.va, unmap.size)?;
         self.memory.unmap(unmap);
@@ -259,12 +292,15 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
     }
 
     fn run(&mut self, run: &Run) -> Result<Action, MessageError> {
-        zero(kind::RUN, run.pad)?;
+        if self.version < BATCHES {
+            zero(kind::RUN, "priority", run.priority.into())?;
+            zero(kind::RUN, "queue", run.queue)?;
+        }
         let refused = |status, detail| Ok(Action::Reply(refusal(run.job, status, detail)));
         if run.job == 0 {
             return Err(field(kind::RUN, "job", 0));
         }
-        if run.core >= self.device.core_count || !self.has_vm(run.vm) {
+        if u32::from(run.core) >= self.device.core_count || !self.has_vm(run.vm) {
             return refused(status::BAD_HANDLE, 0);
         }
         if run.segment_count as usize > MAX_SEGMENTS {
@@ -276,9 +312,10 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
             return Err(full(kind::RUN, "jobs", JOBS));
         };
         slot.cancel.store(false, Ordering::Relaxed);
+        slot.progress.store(0, Ordering::Relaxed);
         slot.busy.store(true, Ordering::Relaxed);
         *job = run.job;
-        Ok(Action::Start(Job::new(*run, index)))
+        Ok(Action::Start(Job::new(*run, self.resets, index)))
     }
 
     /// A job that is not in flight has ended meanwhile: nothing to do.
@@ -326,11 +363,11 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
     }
 }
 
-fn zero(kind: u16, pad: u32) -> Result<(), MessageError> {
-    if pad == 0 {
+fn zero(kind: u16, name: &'static str, got: u32) -> Result<(), MessageError> {
+    if got == 0 {
         return Ok(());
     }
-    Err(field(kind, "pad", pad.into()))
+    Err(field(kind, name, got.into()))
 }
 
 fn field(kind: u16, field: &'static str, got: u64) -> MessageError {

@@ -51,6 +51,7 @@ fn new_server(slots: &Slots<JOBS>) -> TestServer<'_> {
         va: 0x1_0000..0x10_0000,
         page_size: 4096,
         addressing: addressing::TOKENS,
+        heartbeat_ms: 0,
     };
     Server::new(device, Notes::default(), slots)
 }
@@ -101,9 +102,10 @@ fn a_run(job: u64) -> Run {
         job,
         vm: 1,
         core: 0,
+        priority: 0,
         program: Segment::default(),
         segment_count: 0,
-        pad: 0,
+        queue: 0,
         segments: [Segment::default(); MAX_SEGMENTS],
     }
 }

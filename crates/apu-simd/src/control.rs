@@ -1,6 +1,6 @@
 //! The control node: the wire between this process and the kernel driver.
 //!
-//! `read` returns one whole message, `write` takes one, and `mmap` at the token of a MAP shows the
+//! `read` returns whole messages, `write` takes some, and `mmap` at the token of a MAP shows the
 //! pages of that MAP.
 
 use crate::Error;
@@ -58,7 +58,14 @@ impl Control {
     }
 }
 
+/// Bytes that the kernel takes at once.
+const PACKET: usize = 4096;
+
 impl Wire for Control {
+    fn packet(&self) -> usize {
+        PACKET
+    }
+
     /// # Errors
     /// [`Error::Control`].
     fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error> {

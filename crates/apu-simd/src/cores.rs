@@ -2,10 +2,11 @@
 
 use crate::Error;
 use crate::inject::{Injector, hostile_messages};
+use crate::packets::Outbox;
 use crate::wire::Wire;
 use apu_firmware::frame::Frame;
 use apu_firmware::memory::AddressSpace;
-use apu_firmware::{Alone, Job, Slots};
+use apu_firmware::{Alone, FailedQueues, Job, Slots};
 use apu_kernels::Isa;
 use apu_proto::message::{LOG_TEXT, Log, log_level};
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -17,6 +18,9 @@ use tracing::{debug, error, info};
 
 /// Jobs that the device can hold, those whose last message is under way among them.
 pub const JOBS: usize = 256;
+
+/// A job is short if it takes less: then the next one is taken to be so, too.
+const SHORT_NS: u64 = 100_000;
 
 /// Counts the jobs that a core has or will get.
 #[derive(Debug, Default)]
@@ -32,6 +36,11 @@ impl InFlight {
         self.changed.notify_all();
     }
 
+    /// Whether there are none.
+    pub fn is_none(&self) -> bool {
+        *self.count.lock() == 0
+    }
+
     /// Returns when there are none.
     pub fn wait_for_none(&self) {
         let mut count = self.count.lock();
@@ -42,7 +51,7 @@ impl InFlight {
 /// What all threads share.
 pub struct Shared {
     /// Where the ends of jobs are reported.
-    pub wire: Arc<dyn Wire>,
+    pub outbox: Outbox,
     /// Which jobs are to be given up. A core that hangs never lets go of it.
     pub slots: &'static Slots<JOBS>,
     /// How many jobs there are.
@@ -73,7 +82,7 @@ impl Shared {
             pad: 0,
             text,
         };
-        report(self.wire.send(Frame::new(&log).as_bytes()));
+        report(self.outbox.send(Frame::new(&log).as_bytes()));
     }
 
     fn now_ns(&self) -> u64 {
@@ -88,8 +97,10 @@ pub type Task<S> = (Job, Option<Arc<S>>);
 pub struct Cores<S>(Vec<Mutex<Core<S>>>);
 
 struct Core<S> {
-    busy: bool,
+    running: Option<Job>,
+    /// The most urgent ones first.
     waiting: VecDeque<Task<S>>,
+    failed: FailedQueues<JOBS>,
 }
 
 impl<S: AddressSpace> Cores<S> {
@@ -97,43 +108,99 @@ impl<S: AddressSpace> Cores<S> {
     pub fn new(count: u32) -> Self {
         let core = |_| {
             Mutex::new(Core {
-                busy: false,
+                running: None,
                 waiting: VecDeque::new(),
+                failed: FailedQueues::new(),
             })
         };
         Self((0..count).map(core).collect())
+    }
+
+    /// Whether there is only one.
+    pub fn are_one(&self) -> bool {
+        self.0.len() == 1
     }
 
     /// Gives a job to its core, and back to the caller if that is free: to [`run`](Self::run) it.
     pub fn give(&self, shared: &Shared, task: Task<S>) -> Option<Task<S>> {
         shared.in_flight.add(1);
         let mut core = self.lock(task.0.core())?;
-        if core.busy {
-            core.waiting.push_back(task);
+        if core.running.is_some() {
+            let before = |other: &Task<S>| other.0.priority() >= task.0.priority();
+            let place = core.waiting.partition_point(before);
+            core.waiting.insert(place, task);
             return None;
         }
-        core.busy = true;
+        core.running = Some(task.0);
         Some(task)
     }
 
     /// Runs a job on its core, and then what has been waiting for that. `before_operator` is called
-    /// before each operator.
-    pub fn run(&self, shared: &Shared, task: Task<S>, before_operator: impl Fn()) {
-        let core = task.0.core();
+    /// before each operator; `more` says whether jobs are at hand that are not given yet.
+    ///
+    /// The end of a short job is held back while there are more: until one of those is past its first
+    /// operator.
+    pub fn run(
+        &self,
+        shared: &Shared,
+        task: Task<S>,
+        before_operator: impl Fn(),
+        more: impl Fn() -> bool,
+    ) {
         let mut next = Some(task);
+        let mut start = shared.now_ns();
         while let Some((job, space)) = next {
-            run(shared, &job, space.as_deref(), &before_operator);
+            let done = if self.has_failed(&job) {
+                Ended::unrun(job.not_run(), start)
+            } else {
+                run(shared, &job, space.as_deref(), start, || {
+                    before_operator();
+                    if shared.slots.advance(&job) > 1 {
+                        report(shared.outbox.flush());
+                    }
+                    shared.slots.is_cancelled(&job)
+                })
+            };
+            next = self.next(&job, done.failed);
+            let short = done.end_ns - start < SHORT_NS;
+            let hold = short && (next.is_some() || more());
+            report(if hold {
+                shared.outbox.hold(done.frame.as_bytes())
+            } else {
+                shared.outbox.send(done.frame.as_bytes())
+            });
+            start = done.end_ns;
             shared.slots.release(job);
             shared.in_flight.add(-1);
-            next = self.next(core);
         }
     }
 
-    /// The next job of a core that has ended one.
-    fn next(&self, core: usize) -> Option<Task<S>> {
-        let mut core = self.lock(core)?;
+    /// Tells the driver of each job that runs.
+    pub fn heartbeat(&self, shared: &Shared) {
+        for core in &self.0 {
+            // Locked, so that nothing comes of a job that has ended.
+            let core = core.lock();
+            if let Some(job) = &core.running {
+                let beat = shared.slots.heartbeat(job);
+                report(shared.outbox.send(Frame::new(&beat).as_bytes()));
+            }
+        }
+    }
+
+    /// Whether a job has failed of the queue that this one comes from.
+    fn has_failed(&self, job: &Job) -> bool {
+        self.lock(job.core())
+            .is_some_and(|core| core.failed.contains(job.queue()))
+    }
+
+    /// The next job of the core that has ended `job`.
+    fn next(&self, job: &Job, failed: bool) -> Option<Task<S>> {
+        let mut core = self.lock(job.core())?;
+        if failed {
+            core.failed.note(job.queue());
+        }
         let next = core.waiting.pop_front();
-        core.busy = next.is_some();
+        core.running = next.as_ref().map(|(job, _)| *job);
         next
     }
 
@@ -144,32 +211,54 @@ impl<S: AddressSpace> Cores<S> {
     }
 }
 
-fn run(shared: &Shared, job: &Job, space: Option<&impl AddressSpace>, before_operator: &impl Fn()) {
-    let garbage = shared.injector.begin();
-    let start = shared.now_ns();
-    let done = match space {
-        None => job.without_vm(),
-        Some(space) => {
-            let result = job.run(space, shared.isa, &mut Alone, || {
-                before_operator();
-                shared.slots.is_cancelled(job)
-            });
-            let end = shared.now_ns();
-            match &result {
-                Ok(()) => debug!(job = job.id(), vm = job.vm(), ns = end - start, "done"),
-                Err(error) => {
-                    info!(job = job.id(), vm = job.vm(), %error, "failed");
-                    let line = format!("job {} on vm {}: {error}", job.id(), job.vm());
-                    shared.log(log_level::WARNING, &line);
-                }
-            }
-            job.done(&result, start..end)
+/// How a job ended, and when.
+struct Ended {
+    frame: Frame,
+    end_ns: u64,
+    failed: bool,
+}
+
+impl Ended {
+    /// A job that never began.
+    fn unrun(frame: Frame, end_ns: u64) -> Self {
+        Self {
+            frame,
+            end_ns,
+            failed: true,
         }
-    };
-    if garbage {
-        send_garbage(&*shared.wire);
     }
-    report(shared.wire.send(done.as_bytes()));
+}
+
+fn run(
+    shared: &Shared,
+    job: &Job,
+    space: Option<&impl AddressSpace>,
+    start: u64,
+    cancelled: impl Fn() -> bool,
+) -> Ended {
+    let garbage = shared.injector.begin();
+    let Some(space) = space else {
+        return Ended::unrun(job.without_vm(), start);
+    };
+    let result = job.run(space, shared.isa, &mut Alone, cancelled);
+    let end = shared.now_ns();
+    match &result {
+        Ok(()) => debug!(job = job.id(), vm = job.vm(), ns = end - start, "done"),
+        Err(error) => {
+            info!(job = job.id(), vm = job.vm(), %error, "failed");
+            let line = format!("job {} on vm {}: {error}", job.id(), job.vm());
+            shared.log(log_level::WARNING, &line);
+        }
+    }
+    if garbage {
+        report(shared.outbox.flush());
+        send_garbage(shared.outbox.wire());
+    }
+    Ended {
+        frame: job.done(&result, start..end),
+        end_ns: end,
+        failed: result.is_err(),
+    }
 }
 
 fn send_garbage(wire: &dyn Wire) {

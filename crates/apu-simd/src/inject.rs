@@ -89,7 +89,7 @@ pub fn hostile_messages() -> Vec<(&'static str, Vec<u8>)> {
         vm_max: 0,
         job_max: 0,
         addressing: u32::MAX,
-        pad: u32::MAX,
+        heartbeat_ms: u32::MAX,
     };
     vec![
         ("no header", vec![0x41]),

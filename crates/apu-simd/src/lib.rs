@@ -18,6 +18,7 @@ pub mod control;
 pub mod cores;
 pub mod inject;
 pub mod mediatek;
+pub mod packets;
 pub mod page_tables;
 pub mod platform;
 pub mod rpmsg;

@@ -1,20 +1,26 @@
 //! What carries messages between the driver and this process.
 
 use crate::Error;
+use apu_proto::message::MAX_MESSAGE;
 
-/// A way to the driver. It keeps messages whole and in order.
+/// A way to the driver. It keeps packets, which are one or several messages, whole and in order.
 pub trait Wire: Send + Sync + 'static {
-    /// Waits for a message; [`None`] when the driver is gone.
+    /// Waits for a packet; [`None`] when the driver is gone.
     ///
     /// # Errors
     /// The wire is broken.
     fn receive<'b>(&self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error>;
 
-    /// Sends one message.
+    /// Sends one packet.
     ///
     /// # Errors
     /// [`Error::Gone`] when nobody takes it any more; whatever the wire or the driver has against it.
     fn send(&self, message: &[u8]) -> Result<(), Error>;
+
+    /// Bytes of the largest packet that can be sent.
+    fn packet(&self) -> usize {
+        MAX_MESSAGE
+    }
 
     /// Returns when the driver has dealt with all that was sent.
     ///

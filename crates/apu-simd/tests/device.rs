@@ -5,7 +5,7 @@
 #[path = "../../apu-firmware/tests/support/mod.rs"]
 mod support;
 
-use apu_firmware::frame::{Body, Frame, body, open};
+use apu_firmware::frame::{Body, Frame, body, open, split_first};
 use apu_kernels::Isa;
 use apu_proto::message::{
     Cancel, Done, Fault, Hello, HelloAck, MAP_READ_ONLY, MAX_SEGMENTS, Map, NO_OP, Run, Segment,
@@ -64,9 +64,13 @@ impl Host {
     }
 
     fn greet(&self) -> HelloAck {
+        self.greet_with(1)
+    }
+
+    fn greet_with(&self, version: u32) -> HelloAck {
         self.tell(&Hello {
-            version_min: 1,
-            version_max: 1,
+            version_min: version,
+            version_max: version,
         });
         self.hear()
     }
@@ -81,6 +85,26 @@ impl Host {
         let (kind, bytes) = open(&buffer[..length]).unwrap();
         assert_eq!(kind, B::KIND);
         body(bytes).unwrap()
+    }
+
+    /// The next ends of jobs, whatever comes between them.
+    fn ends(&self, count: usize) -> Vec<(u64, u32)> {
+        let mut ends = Vec::new();
+        while ends.len() < count {
+            let mut buffer = [0; 4096];
+            let length = read(&self.messages, &mut buffer).unwrap();
+            let mut packet = &buffer[..length];
+            while !packet.is_empty() {
+                let (message, rest) = split_first(packet);
+                let (kind, bytes) = open(message).unwrap();
+                if kind == kind::DONE {
+                    let done: Done = body(bytes).unwrap();
+                    ends.push((done.job, done.status));
+                }
+                packet = rest;
+            }
+        }
+        ends
     }
 
     fn create(&self, vm: u32) {
@@ -168,12 +192,13 @@ fn a_run(job: u64, vm: u32) -> Run {
         job,
         vm,
         core: 0,
+        priority: 0,
         program: Segment {
             va: VA + CODE,
             size: PAGE,
         },
         segment_count: 4,
-        pad: 0,
+        queue: 0,
         segments,
     }
 }
@@ -299,7 +324,7 @@ fn cores_run_jobs_of_their_own_even_over_the_same_memory() {
     host.map_all(1, 0);
     for job in 1..=64 {
         host.tell(&Run {
-            core: job as u32 % 4,
+            core: job as u16 % 4,
             ..a_run(job, 1)
         });
     }
@@ -346,6 +371,62 @@ fn a_running_job_can_be_cancelled() {
     let done: Done = host.hear();
     assert_eq!((done.job, done.status), (1, status::CANCELLED));
     host.end();
+}
+
+/// Has a core run a long job of queue 7 and wait with `others`, then gives the long one up.
+fn behind_a_cancelled_one(others: &[Run]) -> Vec<(u64, u32)> {
+    let host = Host::new(1, Faults::default());
+    assert_eq!(host.greet_with(3).version, 3);
+    host.create(1);
+    host.tell(&Run {
+        queue: 7,
+        ..a_long_run(&host)
+    });
+    for other in others {
+        host.tell(other);
+    }
+    host.tell(&Cancel { job: 1 });
+    let ends = host.ends(1 + others.len());
+    host.end();
+    ends
+}
+
+/// What has no program, so that it is rejected if it is run at all.
+fn a_bad_run(job: u64, queue: u32, priority: u16) -> Run {
+    let mut run = a_run(job, 1);
+    run.program = run.segments[1];
+    Run {
+        queue,
+        priority,
+        ..run
+    }
+}
+
+#[test]
+fn the_most_urgent_job_that_waits_runs_next() {
+    let others = [
+        a_bad_run(2, 2, 0),
+        a_bad_run(3, 3, 1),
+        a_bad_run(4, 4, 3),
+        a_bad_run(5, 5, 1),
+    ];
+    let ends = behind_a_cancelled_one(&others);
+    let order: Vec<u64> = ends.into_iter().map(|(job, _)| job).collect();
+    assert_eq!(order, [1, 4, 3, 5, 2]);
+}
+
+#[test]
+fn jobs_behind_one_of_their_queue_that_failed_are_not_run() {
+    let others = [a_bad_run(2, 7, 0), a_bad_run(3, 8, 0), a_bad_run(4, 7, 0)];
+    assert_eq!(
+        behind_a_cancelled_one(&others),
+        [
+            (1, status::CANCELLED),
+            (2, status::CANCELLED),
+            (3, status::REJECTED),
+            (4, status::CANCELLED)
+        ]
+    );
 }
 
 #[test]

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use apu::{Access, ContextOptions, Device, DeviceState, Error, Job, QueueOptions};
 use apu_conformance::bench::{PATIENCE, Parts, address};
+use apu_conformance::program::Program;
 use apu_conformance::uapi::{
-    BIND_ASYNC, BIND_UNMAP, BoSetLabel, QUEUE_FAULTED, QUEUE_INNOCENT, QUEUE_TIMED_OUT,
-    QueueCreate, Sync,
+    BIND_ASYNC, BIND_UNMAP, BoSetLabel, QUEUE_DEVICE_LOST, QUEUE_FAULTED, QUEUE_INNOCENT, QUEUE_OK,
+    QUEUE_TIMED_OUT, QueueCreate, Sync,
 };
 use apu_conformance::{Bench, Node};
 use suite::accel::client::{Client, JOB_TIMEOUT};
@@ -28,6 +29,11 @@ fn with_hardware(test: &str, body: impl FnOnce(&Hardware, &Client)) {
         body(&hardware, &Client::new());
         Ok(())
     });
+}
+
+/// A client at the level of system calls.
+fn bench() -> Bench {
+    Bench::new(Node::open(Path::new(&device::name())).unwrap()).unwrap()
 }
 
 #[test]
@@ -114,6 +120,60 @@ fn a_job_that_hangs_times_out_and_new_hardware_runs_the_next_one() {
 }
 
 #[test]
+fn a_job_that_gets_on_outlives_its_timeout() {
+    with_hardware("a_job_that_gets_on_outlives_its_timeout", |hardware, _| {
+        const TIMEOUT: Duration = Duration::from_secs(2);
+        const SAMPLE: usize = 256;
+        let _daemon = hardware.start(&[]);
+        let bench = bench();
+        let run = |queue, times| {
+            let slow = bench
+                .load(&Program::slow(times, bench.device.target))
+                .unwrap();
+            let ended = bench.submit_work(&slow, |s| s.submit.queue_id = queue);
+            bench.ends(ended.unwrap()).unwrap();
+            let state = bench.state_of(queue).unwrap();
+            (
+                state.state,
+                Duration::from_nanos(state.end_ns - state.start_ns),
+            )
+        };
+        let (_, sample) = run(bench.queue_id, SAMPLE);
+        let times =
+            SAMPLE * TIMEOUT.as_millis() as usize * 3 / 2 / sample.as_millis().max(1) as usize;
+        let queue = bench
+            .create_queue(|queue| queue.timeout_ms = TIMEOUT.as_millis() as u32)
+            .unwrap();
+        let (state, took) = run(queue, times);
+        assert_eq!(state, QUEUE_OK, "after {took:?}");
+        assert!(took > TIMEOUT, "only {took:?}");
+    });
+}
+
+#[test]
+fn hardware_that_falls_silent_is_lost_and_replaced() {
+    with_hardware(
+        "hardware_that_falls_silent_is_lost_and_replaced",
+        |hardware, client| {
+            let silent = hardware.start(&["--hang-after-runs=0"]);
+            let bench = bench();
+            let patient = |queue: &mut QueueCreate| queue.timeout_ms = bench.device.max_timeout_ms;
+            let queue = bench.create_queue(patient).unwrap();
+            let ended = bench.submit(|s| s.submit.queue_id = queue).unwrap();
+            let begin = Instant::now();
+            silent.freeze();
+            bench.ends(ended).unwrap();
+            assert_eq!(bench.state_of(queue).unwrap().state, QUEUE_DEVICE_LOST);
+            let allowed = Duration::from_millis(bench.device.max_timeout_ms.into());
+            assert!(begin.elapsed() < allowed, "{:?}", begin.elapsed());
+            drop(silent);
+            let _daemon = hardware.start(&[]);
+            client.run(&mut client.load().unwrap()).unwrap();
+        },
+    );
+}
+
+#[test]
 fn hardware_that_lies_is_dropped_and_replaced() {
     with_hardware(
         "hardware_that_lies_is_dropped_and_replaced",
@@ -168,7 +228,7 @@ fn a_queue_whose_job_dies_with_a_device_that_another_one_hung_is_innocent() {
         "a_queue_whose_job_dies_with_a_device_that_another_one_hung_is_innocent",
         |hardware, _| {
             let _hanging = hardware.start(&["--cores=2", "--hang-after-runs=0"]);
-            let bench = Bench::new(Node::open(Path::new(&device::name())).unwrap()).unwrap();
+            let bench = bench();
             let start = |core_mask, timeout_ms| {
                 let options = |queue: &mut QueueCreate| {
                     (queue.core_mask, queue.timeout_ms) = (core_mask, timeout_ms);
@@ -207,7 +267,7 @@ fn a_job_that_hangs_leaves_a_core_dump() {
             "BO offset 0x0, Read, \"constants\"\n",
             "BO offset 0x0, ReadWrite, \"arena\"\n",
             "messages:\n",
-            " ago, out, 432 bytes: 41 50 55 31 07 00 ",
+            " ago, out, 112 bytes: 41 50 55 31 07 00 70 00 ",
             " ago, in, ",
         ] {
             assert!(dump.contains(part), "no {part:?} in:\n{dump}");
@@ -378,7 +438,7 @@ fn debugfs_shows_what_runs_where() {
             assert!(text.contains(part), "no {part:?} in {file}:\n{text}");
         };
         let hanging = hardware.start(&["--hang-after-runs=1"]);
-        let bench = Bench::new(Node::open(Path::new(&device::name())).unwrap()).unwrap();
+        let bench = bench();
         bench.works(1).unwrap();
         let hangs = bench.submit(|_| ()).unwrap();
         shows("cores", "core 0: job ");
@@ -394,7 +454,7 @@ fn debugfs_shows_what_runs_where() {
         shows("vms", "BO offset 0x0, ReadWrite, \"the\\nwork\"\n");
         shows("driver", "firmware log:\n");
         shows("driver", " us, info: apu-simd ");
-        shows("driver", " ago, out, 432 bytes: 41 50 55 31 07 00 ");
+        shows("driver", " bytes: 41 50 55 31 07 00 ");
         drop(hanging);
         bench.ends(hangs).unwrap();
         shows("queues", ": Normal, DeviceLost, 1 jobs done in ");

@@ -121,8 +121,9 @@ pub(super) const RULES: &[Rule] = &[
         AREA,
         "jobs_behind_a_bad_one_end",
         "drm_apu_queue_state",
-        "jobs that wait behind one that goes wrong end too, without running",
+        "jobs of a queue that wait behind one that goes wrong end too, without running",
         |t| {
+            t.work.fill(1);
             let bad = t.va.end - t.page();
             let jobs: Vec<_> = (0..8)
                 .map(|job| {
@@ -142,7 +143,8 @@ pub(super) const RULES: &[Rule] = &[
                 "state and jobs_done",
                 (state.state, state.jobs_done),
                 (QUEUE_FAULTED, 0),
-            )
+            )?;
+            t.work.is_untouched()
         },
     ),
     Rule::kept(

@@ -8,7 +8,7 @@ use crate::Bench;
 use crate::program::Program;
 use crate::rule::{Area::Priority as AREA, Rule};
 use crate::uapi::{PRIORITY_HIGH, PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_REALTIME};
-use crate::unproven::{Kept, Succeeds, Unproven, holds};
+use crate::unproven::{Kept, Succeeds, Unproven, holds, same};
 
 /// Jobs of the lesser queue that wait when the better one gets its job.
 const JOBS: u64 = 12;
@@ -84,6 +84,33 @@ pub(super) const RULES: &[Rule] = &[
             holds(done <= 3, || {
                 format!("{done} of {JOBS} jobs of the high queue ended before")
             })
+        },
+    ),
+    Rule::kept(
+        AREA,
+        "urgency_does_not_overtake_what_it_waits_for",
+        "drm_apu_job.waits",
+        "a job of a normal queue that waits for one of a low queue runs behind it, on the same core too",
+        |t| {
+            let queue = |priority| {
+                t.create_queue(|queue| (queue.priority, queue.core_mask) = (priority, 1))
+            };
+            let slow = t.load(&Program::slow(16, t.device.target))?;
+            let (low, normal) = (queue(PRIORITY_LOW)?, queue(PRIORITY_NORMAL)?);
+            let awaited = (0..3).try_fold(0, |_, _| {
+                t.submit_work(&slow, |s| s.submit.queue_id = low)
+                    .succeeds("SUBMIT")
+            })?;
+            let ended = t.submit(|s| {
+                s.submit.queue_id = normal;
+                (s.jobs[0].wait_count, s.wait.handle) = (1, awaited);
+            });
+            t.ends(ended.succeeds("SUBMIT")?)?;
+            same(
+                "what it waited for",
+                t.node.wait(awaited, Duration::ZERO),
+                Ok(()),
+            )
         },
     ),
     Rule::kept(

@@ -47,11 +47,17 @@ use kernel::{
     },
     fmt,
     prelude::*,
-    sync::Arc, //
+    sync::Arc,
+    time::{
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// Mappings of one VM.
 const MAX_MAPPINGS: usize = 100_000;
+/// Jobs that a core has at most, so that it gets many together and never waits for the next one.
+const CORE_JOBS: u32 = 32;
 
 /// The driver's state of one device.
 #[pin_data]
@@ -93,6 +99,8 @@ pub(crate) struct Room {
     blanks: KVec<Blank>,
     /// For the SYNC of a flush.
     sync: Option<Blank>,
+    /// For one between the changes.
+    pause: Option<Blank>,
     tables: Tables,
 }
 
@@ -141,6 +149,7 @@ impl Driver for Apu {
         queues: 64,
         mappings: MAX_MAPPINGS,
         queued_jobs: MAX_QUEUED_JOBS,
+        core_jobs: CORE_JOBS,
     };
 
     fn vm_create(&self, _parent: &device::Device<Bound>, id: u32) -> Result<Vm> {
@@ -187,6 +196,9 @@ impl Driver for Apu {
         if room.sync.is_none() {
             room.sync = Some(Blank::new()?);
         }
+        if room.pause.is_none() {
+            room.pause = Some(Blank::new()?);
+        }
         if let Some(va) = map {
             room.blanks.push(Blank::new()?, GFP_KERNEL_ACCOUNT)?;
             self.memory.reserve(&mut room.tables, va)?;
@@ -208,7 +220,8 @@ impl Driver for Apu {
             size: va.end - va.start,
             token: self.memory.part(*token, offset),
         };
-        self.link.hand_over(vm.connection, room.blank()?.fill(&map))
+        let map = room.blank()?.fill(&map);
+        self.link.post_change(vm.connection, map, &mut room.pause)
     }
 
     fn unmap(&self, vm: &mut Vm, va: Range<u64>, room: &mut Room) -> Result {
@@ -219,8 +232,8 @@ impl Driver for Apu {
             va: va.start,
             size: va.end - va.start,
         };
-        self.link
-            .hand_over(vm.connection, room.blank()?.fill(&unmap))
+        let unmap = room.blank()?.fill(&unmap);
+        self.link.post_change(vm.connection, unmap, &mut room.pause)
     }
 
     fn flush(&self, vm: &mut Vm, room: &mut Room) -> Result {
@@ -233,9 +246,19 @@ impl Driver for Apu {
     fn run_job(&self, job: &mut Job, placement: Placement<Self>) -> Result {
         job.run.job = placement.job;
         job.run.vm = placement.vm;
-        job.run.core = placement.core;
+        job.run.core = u16::try_from(placement.core)?;
+        job.run.priority = placement.priority.urgency();
+        job.run.queue = placement.queue;
         let blank = job.run_blank.take().ok_or(EINVAL)?;
-        self.link.post(blank.fill(&job.run))
+        self.link.post_run(blank, &mut job.run)
+    }
+
+    fn kick(&self) {
+        self.link.kick();
+    }
+
+    fn is_silent(&self, since: Instant<Monotonic>) -> bool {
+        self.link.is_silent(since)
     }
 
     fn cancel_job(&self, job: &mut Job, id: JobId) {

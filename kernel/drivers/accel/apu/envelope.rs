@@ -12,12 +12,14 @@ use crate::message::{
     Hello,
     Map,
     Run,
+    Segment,
     Sync,
     Unmap,
     VmCreate,
     VmDestroy,
     MAGIC,
-    MAX_MESSAGE, //
+    MAX_MESSAGE,
+    RUN_HEAD, //
 };
 use core::mem::size_of;
 use kernel::{
@@ -93,9 +95,20 @@ impl Blank {
     }
 
     /// Writes a message.
-    pub(crate) fn fill<B: Body>(mut self, body: &B) -> ListArc<Envelope> {
+    pub(crate) fn fill<B: Body>(self, body: &B) -> ListArc<Envelope> {
+        self.fill_start(body, size_of::<B>())
+    }
+
+    /// Writes a RUN that ends behind its last segment in use.
+    pub(crate) fn fill_run(self, run: &Run) -> ListArc<Envelope> {
+        let segments = run.segment_count as usize * size_of::<Segment>();
+        self.fill_start(run, RUN_HEAD + segments)
+    }
+
+    /// Writes a message with the first bytes of a body.
+    fn fill_start<B: Body>(mut self, body: &B, bytes: usize) -> ListArc<Envelope> {
         const { assert!(size_of::<Header>() + size_of::<B>() <= MAX_MESSAGE) };
-        let length = size_of::<Header>() + size_of::<B>();
+        let length = size_of::<Header>() + bytes.min(size_of::<B>());
         let header = Header {
             magic: MAGIC,
             kind: B::KIND,

@@ -212,6 +212,7 @@ pub(crate) fn queue_create(
         priority: priority(args.priority)?,
         core_mask: args.core_mask,
         timeout: Delta::from_millis(timeout_ms.into()),
+        limit: Delta::from_millis((4 * timeout_ms).min(MAX_TIMEOUT_MS).into()),
     };
     args.queue_id = file.inner().queue_create(args.vm_id, config)?;
     Ok(0)

@@ -24,8 +24,10 @@ use crate::{
         Done,
         Fault,
         Header,
+        Heartbeat,
         Hello,
         HelloAck,
+        Run,
         Sync,
         SyncAck,
         MAGIC,
@@ -35,9 +37,12 @@ use crate::{
     },
     transport::Transport, //
 };
+use core::mem::size_of;
 use kernel::{
     drm::accel::tiny::{
         Device,
+        Driver,
+        Ends,
         JobTime,
         Online,
         Outcome,
@@ -54,7 +59,12 @@ use kernel::{
         CondVarTimeoutResult,
         Mutex, //
     },
-    time::msecs_to_jiffies, //
+    time::{
+        msecs_to_jiffies,
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
 };
 use zerocopy::{
     FromBytes,
@@ -64,6 +74,16 @@ use zerocopy::{
 
 /// Longest time from a SYNC to its answer. An unmap waits for the running operator at most.
 const SYNC_TIMEOUT_MS: u32 = 5000;
+/// Version from which on messages travel together, cores have several jobs, and there are
+/// heartbeats.
+const BATCHES: u32 = 3;
+/// Longest time that a device with jobs may say nothing. It isn't less than that of some
+/// heartbeats.
+const SILENCE_MS: i64 = 3000;
+/// Heartbeats that may be missing.
+const MISSED_HEARTBEATS: i64 = 6;
+/// Changes of VMs that the device may have before it, each of which may take it a millisecond.
+const MAX_CHANGES: u32 = 512;
 
 /// The driver's end of the connection.
 #[pin_data]
@@ -88,6 +108,10 @@ struct State {
     asked: u64,
     /// Cookie of the last SYNC that was answered.
     answered: u64,
+    /// Changes of VMs that were posted since the last SYNC.
+    changes: u32,
+    /// When something came.
+    heard: Instant<Monotonic>,
 }
 
 enum Phase {
@@ -111,6 +135,8 @@ impl Link {
                 phase: Phase::Closed,
                 asked: 0,
                 answered: 0,
+                changes: 0,
+                heard: Instant::now(),
             }),
             acked <- new_condvar!(),
         })
@@ -126,6 +152,7 @@ impl Link {
         state.connection = connection;
         state.phase = Phase::Greeting;
         state.answered = state.asked;
+        self.transport.set_together(false);
         self.hand_over(connection, hello)
     }
 
@@ -170,10 +197,58 @@ impl Link {
         self.hand_over(self.connection()?, envelope)
     }
 
+    /// Posts a change of a VM of `connection`. When the device has many of them before it, this
+    /// waits until it has done them, by means of `pause`: so that they are no reason for a later
+    /// SYNC to be answered too late. Fails as [`sync`](Self::sync) does, and then the change wasn't
+    /// posted.
+    pub(crate) fn post_change(
+        &self,
+        connection: u64,
+        envelope: ListArc<Envelope>,
+        pause: &mut Option<Blank>,
+    ) -> Result {
+        let many = self.state.lock().changes >= MAX_CHANGES;
+        if let Some(blank) = pause.take_if(|_| many) {
+            self.sync(connection, blank, false)?;
+        }
+        self.state.lock().changes += 1;
+        self.hand_over(connection, envelope)
+    }
+
+    /// Posts a RUN, as the version of now has it. The device needn't know before
+    /// [`kick`](Self::kick).
+    pub(crate) fn post_run(&self, blank: Blank, run: &mut Run) -> Result {
+        let connection = self.connection()?;
+        let envelope = if self.version() >= BATCHES {
+            blank.fill_run(run)
+        } else {
+            (run.priority, run.queue) = (0, 0);
+            blank.fill(run)
+        };
+        self.history.note(Direction::Out, envelope.bytes());
+        self.transport.post(connection, envelope, true)
+    }
+
+    /// Tells the device of RUNs.
+    pub(crate) fn kick(&self) {
+        self.transport.kick();
+    }
+
+    /// Whether a device that has had a job since `since` has missed its heartbeats.
+    pub(crate) fn is_silent(&self, since: Instant<Monotonic>) -> bool {
+        let state = self.state.lock();
+        let Phase::Online(ack) = &state.phase else {
+            return false;
+        };
+        let limit = SILENCE_MS.max(i64::from(heartbeat_ms(ack)) * MISSED_HEARTBEATS);
+        let silence = state.heard.elapsed().min(since.elapsed());
+        heartbeat_ms(ack) > 0 && silence > Delta::from_millis(limit)
+    }
+
     /// Posts a message of `connection`, or fails with [`ENODEV`] when that is over.
     pub(crate) fn hand_over(&self, connection: u64, envelope: ListArc<Envelope>) -> Result {
         self.history.note(Direction::Out, envelope.bytes());
-        self.transport.post(connection, envelope)
+        self.transport.post(connection, envelope, false)
     }
 
     /// Waits until all that was posted before has taken effect, or fails with [`ENODEV`] when the
@@ -181,6 +256,7 @@ impl Link {
     pub(crate) fn sync(&self, connection: u64, blank: Blank, killable: bool) -> Result {
         let mut state = self.state.lock();
         state.asked += 1;
+        state.changes = 0;
         let cookie = state.asked;
         self.hand_over(connection, blank.fill(&Sync { cookie }))?;
         let mut left = msecs_to_jiffies(SYNC_TIMEOUT_MS);
@@ -204,22 +280,41 @@ impl Link {
         }
     }
 
-    /// Takes a message from the firmware.
-    pub(crate) fn receive(&self, device: &Device<Apu>, bytes: &[u8]) -> Result {
-        self.history.note(Direction::In, bytes);
-        let (header, body) = Header::read_from_prefix(bytes).map_err(|_| EPROTO)?;
-        if header.magic != MAGIC
-            || usize::from(header.length) != bytes.len()
-            || bytes.len() > MAX_MESSAGE
-        {
-            return Err(EPROTO);
+    /// Takes a packet of one or several messages from the firmware. What comes behind a message
+    /// that is refused is dropped.
+    pub(crate) fn receive(&self, device: &Device<Apu>, packet: &[u8]) -> Result {
+        self.state.lock().heard = Instant::now();
+        let mut ends = device.ends();
+        let mut rest = packet;
+        loop {
+            let (message, behind) = split_first(rest).inspect_err(|_| {
+                self.history.note(Direction::In, rest);
+            })?;
+            self.history.note(Direction::In, message);
+            self.take(device, &mut ends, message)?;
+            if behind.is_empty() {
+                return Ok(());
+            }
+            if self.version() < BATCHES {
+                return Err(EPROTO);
+            }
+            rest = behind;
         }
+    }
+
+    fn take(&self, device: &Device<Apu>, ends: &mut Ends<'_, Apu>, message: &[u8]) -> Result {
+        let (header, body) = Header::read_from_prefix(message).map_err(|_| EPROTO)?;
         match header.kind {
             kind::HELLO_ACK => self.hello_ack(device, parse(body)?),
             kind::SYNC_ACK => self.sync_ack(parse(body)?),
-            kind::DONE => done(device, parse(body)?),
+            kind::DONE => done(ends, parse(body)?),
             kind::LOG if self.version() >= 2 => {
                 self.log.add(parse(body)?);
+                Ok(())
+            }
+            kind::HEARTBEAT if self.version() >= BATCHES => {
+                let Heartbeat { job, progress } = parse(body)?;
+                device.heartbeat(job, progress);
                 Ok(())
             }
             kind::FAULT => {
@@ -261,6 +356,7 @@ impl Link {
             let mut state = self.state.lock();
             if state.connection == connection {
                 state.phase = Phase::Online(ack);
+                self.transport.set_together(ack.version >= BATCHES);
             }
         };
         device.attach(online, open).inspect_err(|error| {
@@ -290,6 +386,34 @@ impl Link {
     }
 }
 
+/// The first message of a packet, and the rest.
+fn split_first(packet: &[u8]) -> Result<(&[u8], &[u8])> {
+    let (header, _) = Header::read_from_prefix(packet).map_err(|_| EPROTO)?;
+    let length = usize::from(header.length);
+    if header.magic != MAGIC || !(size_of::<Header>()..=MAX_MESSAGE).contains(&length) {
+        return Err(EPROTO);
+    }
+    packet.split_at_checked(length).ok_or(EPROTO)
+}
+
+/// Longest time between two heartbeats of a core that has a job; 0 if there are none.
+fn heartbeat_ms(ack: &HelloAck) -> u32 {
+    if ack.version < BATCHES {
+        return 0;
+    }
+    ack.heartbeat_ms
+}
+
+/// Jobs that a core of the device gets at once, for each of two kinds: several if it chooses the
+/// most urgent one and says which one it runs.
+fn core_jobs(ack: &HelloAck) -> u32 {
+    if heartbeat_ms(ack) == 0 {
+        return 1;
+    }
+    let each = ack.job_max / ack.core_count.max(1) / 2;
+    each.clamp(1, Apu::LIMITS.core_jobs)
+}
+
 /// Reads a body, which may have grown at its end.
 fn parse<B: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<B> {
     let (body, _) = B::read_from_prefix(bytes).map_err(|_| EPROTO)?;
@@ -310,10 +434,11 @@ fn describe(ack: &HelloAck, memory: &dyn Memory) -> Option<Online> {
         va: ack.va_start..ack.va_end,
         windows: memory.windows(),
         vms: ack.vm_max as usize,
+        core_jobs: core_jobs(ack),
     })
 }
 
-fn done(device: &Device<Apu>, done: Done) -> Result {
+fn done(ends: &mut Ends<'_, Apu>, done: Done) -> Result {
     let report = Report {
         status: done.status,
         detail: done.detail,
@@ -335,5 +460,5 @@ fn done(device: &Device<Apu>, done: Done) -> Result {
         start_ns: done.start_ns,
         end_ns: done.end_ns,
     };
-    device.complete(done.job, outcome, time).map_err(|_| EPROTO)
+    ends.complete(done.job, outcome, time).map_err(|_| EPROTO)
 }

@@ -140,12 +140,13 @@ fn parse_run(run: &uapi::drm_apu_run) -> Result<Run> {
         job: 0,
         vm: 0,
         core: 0,
+        priority: 0,
         program: RunSegment {
             va: run.program_va,
             size: run.program_size,
         },
         segment_count: run.segment_count,
-        pad: 0,
+        queue: 0,
         segments,
     })
 }

@@ -13,7 +13,10 @@ use crate::{
     message::MAX_MESSAGE,
     page_table::PageTables,
     quarantine::Quarantine,
-    transport::Transport,
+    transport::{
+        next_packet,
+        Transport, //
+    },
     watchdog::Watchdog, //
 };
 use kernel::{
@@ -174,7 +177,7 @@ struct Wire {
     watchdog: Watchdog,
 }
 
-/// Messages that no buffer was free for.
+/// Messages that wait: for others to go with them, or for a free buffer.
 #[pin_data]
 struct Outbox {
     #[pin]
@@ -187,6 +190,8 @@ struct State {
     /// None before the channel is open and when it is cut.
     endpoint: Option<Arc<rpmsg::Endpoint<Inbox>>>,
     waiting: List<Envelope>,
+    /// Whether several messages may be in one buffer.
+    together: bool,
     /// Whether the work item sends what waits. Meanwhile all else has to wait, too.
     working: bool,
 }
@@ -201,19 +206,59 @@ impl Outbox {
             state <- new_mutex!(State {
                 endpoint: None,
                 waiting: List::new(),
+                together: false,
                 working: false,
             }),
             work <- new_work!("apu::rpmsg"),
         })
     }
 
-    /// The next message that waits, and where to send it.
-    fn next(&self) -> Option<(Arc<rpmsg::Endpoint<Inbox>>, ListArc<Envelope>)> {
+    /// The next messages that wait, and where to send them.
+    fn next(&self) -> Option<(Arc<rpmsg::Endpoint<Inbox>>, Packet)> {
         let mut state = self.state.lock();
         let endpoint = state.endpoint.clone();
-        let next = endpoint.and_then(|endpoint| Some((endpoint, state.waiting.pop_front()?)));
+        let next = endpoint.and_then(|endpoint| Some((endpoint, state.next_packet()?)));
         state.working = next.is_some();
         next
+    }
+}
+
+impl State {
+    fn next_envelopes(&mut self) -> List<Envelope> {
+        next_packet(&mut self.waiting, MAX_MESSAGE, self.together)
+    }
+
+    fn next_packet(&mut self) -> Option<Packet> {
+        let envelopes = self.next_envelopes();
+        (!envelopes.is_empty()).then(|| Packet::new(&envelopes))
+    }
+}
+
+/// Messages that go in one buffer.
+struct Packet {
+    bytes: [u8; MAX_MESSAGE],
+    length: usize,
+}
+
+impl Packet {
+    fn new(envelopes: &List<Envelope>) -> Self {
+        let mut packet = Self {
+            bytes: [0; MAX_MESSAGE],
+            length: 0,
+        };
+        for envelope in envelopes.iter() {
+            let message = envelope.bytes();
+            let end = packet.length + message.len();
+            if let Some(place) = packet.bytes.get_mut(packet.length..end) {
+                place.copy_from_slice(message);
+                packet.length = end;
+            }
+        }
+        packet
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or(&[])
     }
 }
 
@@ -222,8 +267,8 @@ impl WorkItem for Outbox {
 
     /// Sends all that waits, at the processor's pace.
     fn run(this: Arc<Self>) {
-        while let Some((endpoint, envelope)) = this.next() {
-            if let Err(error) = endpoint.send(envelope.bytes()) {
+        while let Some((endpoint, packet)) = this.next() {
+            if let Err(error) = endpoint.send(packet.bytes()) {
                 // Whoever waits for the answer will find out, and cut the device off.
                 pr_err!("can't send: {:?}\n", error);
             }
@@ -231,24 +276,51 @@ impl WorkItem for Outbox {
     }
 }
 
+impl Wire {
+    /// Sends what waits, until no buffer is free. Then the work item goes on.
+    fn send_waiting(&self, state: &mut State) -> Result {
+        while !state.working {
+            let endpoint = state.endpoint.clone().ok_or(ENODEV)?;
+            let mut envelopes = state.next_envelopes();
+            if envelopes.is_empty() {
+                return Ok(());
+            }
+            match endpoint.try_send(Packet::new(&envelopes).bytes()) {
+                // No buffer is free.
+                Err(ENOMEM) => {
+                    envelopes.push_all_back(&mut state.waiting);
+                    state.waiting = envelopes;
+                    state.working = true;
+                    let _ = workqueue::system_highpri().enqueue(self.outbox.clone());
+                }
+                sent => sent?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Transport for Wire {
-    fn post(&self, connection: u64, envelope: ListArc<Envelope>) -> Result {
+    fn post(&self, connection: u64, envelope: ListArc<Envelope>, more: bool) -> Result {
         let mut state = self.outbox.state.lock();
-        let endpoint = state.endpoint.as_ref().ok_or(ENODEV)?;
-        if connection != CONNECTION {
+        if connection != CONNECTION || state.endpoint.is_none() {
+            drop(state);
             return Err(ENODEV);
         }
-        if !state.working {
-            match endpoint.try_send(envelope.bytes()) {
-                // No buffer is free.
-                Err(ENOMEM) => {}
-                sent => return sent,
-            }
-            state.working = true;
-            let _ = workqueue::system_highpri().enqueue(self.outbox.clone());
-        }
         state.waiting.push_back(envelope);
-        Ok(())
+        if more {
+            return Ok(());
+        }
+        self.send_waiting(&mut state)
+    }
+
+    fn kick(&self) {
+        // Where there is no channel any more, its end tells.
+        let _ = self.send_waiting(&mut self.outbox.state.lock());
+    }
+
+    fn set_together(&self, together: bool) {
+        self.outbox.state.lock().together = together;
     }
 
     fn cut(&self) {

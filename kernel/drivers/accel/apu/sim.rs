@@ -2,18 +2,21 @@
 
 //! The simulated device: a process that plays it, over a root-only control node.
 //!
-//! Whoever opens `/dev/apu-sim0` is the hardware, one at a time. read() returns one whole message
-//! and write() takes one. mmap() of a MAP's token maps the pages of that MAP and nothing else, as
-//! long as a part of that mapping is left; it holds references to the pages, so that a process
-//! which keeps it never reaches memory of somebody else. Closing the file is the loss of the
-//! device.
+//! Whoever opens `/dev/apu-sim0` is the hardware, one at a time. read() returns whole messages and
+//! write() takes some; until the version is known that does so, one at a time. mmap() of a MAP's
+//! token maps the pages of that MAP and nothing else, as long as a part of that mapping is left; it
+//! holds references to the pages, so that a process which keeps it never reaches memory of somebody
+//! else. Closing the file is the loss of the device.
 
 use crate::{
     driver::Apu,
     envelope::Envelope,
     message::MAX_MESSAGE,
     tokens::Tokens,
-    transport::Transport, //
+    transport::{
+        next_packet,
+        Transport, //
+    }, //
 };
 use kernel::{
     drm::{
@@ -59,6 +62,8 @@ use kernel::{
 const CORES: u32 = 4;
 /// Refused messages that are logged for one connection.
 const MAX_COMPLAINTS: u32 = 10;
+/// Bytes that can be written at once.
+const MAX_PACKET: usize = 4096;
 
 /// The kernel's end of the control node.
 #[pin_data]
@@ -76,6 +81,8 @@ struct Outbox {
     connection: u64,
     over: bool,
     messages: List<Envelope>,
+    /// The device takes several messages at once.
+    together: bool,
     /// Refused messages that may still be logged.
     complaints: u32,
 }
@@ -88,6 +95,7 @@ impl Sim {
                 connection: 0,
                 over: true,
                 messages: List::new(),
+                together: false,
                 complaints: 0,
             }),
             readable <- new_condvar!(),
@@ -102,18 +110,19 @@ impl Sim {
         }
         outbox.open = true;
         outbox.over = false;
+        outbox.together = false;
         outbox.connection += 1;
         outbox.complaints = MAX_COMPLAINTS;
         Ok(outbox.connection)
     }
 
     /// Logs that a message was refused, the first times.
-    fn complain(&self, message: &[u8]) {
+    fn complain(&self, packet: &[u8]) {
         let complaints = &mut self.outbox.lock().complaints;
         if *complaints > 0 {
             *complaints -= 1;
-            let start = message.get(..16).unwrap_or(message);
-            pr_warn!("refused a message that begins {:02x?}\n", start);
+            let start = packet.get(..16).unwrap_or(packet);
+            pr_warn!("refused messages that begin {:02x?}\n", start);
         }
     }
 
@@ -126,15 +135,17 @@ impl Sim {
         self.outbox.lock().open = false;
     }
 
-    /// Takes the next message out. [`ENODEV`] when the connection is over.
-    fn next(&self, nonblock: bool) -> Result<ListArc<Envelope>> {
+    /// Takes the next messages out, of up to `room` bytes. [`ENODEV`] when the connection is over.
+    fn next(&self, room: usize, nonblock: bool) -> Result<List<Envelope>> {
         let mut outbox = self.outbox.lock();
         loop {
             if outbox.over {
                 return Err(ENODEV);
             }
-            if let Some(envelope) = outbox.messages.pop_front() {
-                return Ok(envelope);
+            let together = outbox.together;
+            let packet = next_packet(&mut outbox.messages, room, together);
+            if !packet.is_empty() {
+                return Ok(packet);
             }
             if nonblock {
                 return Err(EAGAIN);
@@ -145,21 +156,35 @@ impl Sim {
         }
     }
 
-    fn put_back(&self, envelope: ListArc<Envelope>) {
-        self.outbox.lock().messages.push_front(envelope);
+    fn put_back(&self, mut packet: List<Envelope>) {
+        let mut outbox = self.outbox.lock();
+        packet.push_all_back(&mut outbox.messages);
+        outbox.messages = packet;
     }
 }
 
 impl Transport for Sim {
-    fn post(&self, connection: u64, envelope: ListArc<Envelope>) -> Result {
+    fn post(&self, connection: u64, envelope: ListArc<Envelope>, more: bool) -> Result {
         let mut outbox = self.outbox.lock();
         if outbox.over || outbox.connection != connection {
             drop(outbox);
             return Err(ENODEV);
         }
         outbox.messages.push_back(envelope);
-        self.readable.notify_one();
+        if !more {
+            self.readable.notify_one();
+        }
         Ok(())
+    }
+
+    fn kick(&self) {
+        if !self.outbox.lock().messages.is_empty() {
+            self.readable.notify_one();
+        }
+    }
+
+    fn set_together(&self, together: bool) {
+        self.outbox.lock().together = together;
     }
 
     fn cut(&self) {
@@ -225,21 +250,27 @@ impl MiscDevice for Control {
         if iov.len() < MAX_MESSAGE {
             return Err(EINVAL);
         }
-        let envelope = control.sim.next(control.nonblock)?;
-        let length = envelope.bytes().len();
-        if iov.copy_to_iter(envelope.bytes()) < length {
-            control.sim.put_back(envelope);
-            return Err(EFAULT);
+        let packet = control.sim.next(iov.len(), control.nonblock)?;
+        let mut length = 0;
+        for envelope in packet.iter() {
+            let message = envelope.bytes();
+            if iov.copy_to_iter(message) < message.len() {
+                control.sim.put_back(packet);
+                return Err(EFAULT);
+            }
+            length += message.len();
         }
         Ok(length)
     }
 
     fn write_iter(kiocb: Kiocb<'_, KBox<Self>>, iov: &mut IovIterSource<'_>) -> Result<usize> {
         let control = kiocb.file();
-        let mut message = [0; MAX_MESSAGE];
         let length = iov.len();
-        let message = message.get_mut(..length).ok_or(EPROTO)?;
-        if iov.copy_from_iter(message) < length {
+        if length > MAX_PACKET {
+            return Err(EPROTO);
+        }
+        let mut packet = KVec::from_elem(0, length, GFP_KERNEL)?;
+        if iov.copy_from_iter(&mut packet) < length {
             return Err(EFAULT);
         }
         if control.sim.is_over() {
@@ -248,8 +279,8 @@ impl MiscDevice for Control {
         let device = &control.device;
         device
             .link
-            .receive(device, message)
-            .inspect_err(|_| control.sim.complain(message))?;
+            .receive(device, &packet)
+            .inspect_err(|_| control.sim.complain(&packet))?;
         Ok(length)
     }
 

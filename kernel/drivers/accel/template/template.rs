@@ -91,6 +91,7 @@ impl tiny::Driver for Template {
         queues: 16,
         mappings: ENTRIES,
         queued_jobs: 64,
+        core_jobs: 1,
     };
 
     fn vm_create(&self, parent: &Parent, _id: u32) -> Result<Self::Vm> {
@@ -101,7 +102,6 @@ impl tiny::Driver for Template {
         table.dma_address()
     }
 
-    /// The part of mapping that may fail.
     fn share(&self, parent: &Parent, range: tiny::BoRange<Self>) -> Result<Pages> {
         Pages::new(parent.as_ref(), range)
     }

@@ -408,7 +408,12 @@ struct drm_apu_queue_create {
 	/** @core_mask: Input: cores that may run its jobs; 0 for all. */
 	__u64 core_mask;
 
-	/** @timeout_ms: Input: longest time a job may run; 0 for the default of 5000. */
+	/**
+	 * @timeout_ms: Input: longest time a job may run without getting on;
+	 * 0 for the default of 5000. A job gets on while the device says so, but
+	 * it ends after four times as long, or after
+	 * &drm_apu_query_device.max_timeout_ms if that is less.
+	 */
 	__u32 timeout_ms;
 
 	/** @flags: Input: must be 0. */
@@ -434,7 +439,8 @@ struct drm_apu_queue_destroy {
 
 /**
  * enum drm_apu_queue_state - How a queue does. All but OK are final: later submits get ECANCELED
- * and the queue is to be destroyed.
+ * and the queue is to be destroyed. Jobs that were submitted before end with ECANCELED and don't
+ * run.
  */
 enum drm_apu_queue_state {
 	/** @DRM_APU_QUEUE_OK: takes jobs. */

@@ -19,6 +19,7 @@ use crate::{
         Signalling, //
     },
     error::to_result,
+    ffi,
     new_mutex,
     prelude::*,
     sync::{
@@ -105,6 +106,12 @@ impl Priority {
         }
     }
 }
+
+/// Makes a job of another entity that depends on the fence wait for the end of its job. Without it
+/// the start is enough if both are on one scheduler, as if engines always ran jobs in the order in
+/// which they get them.
+const DONT_PIPELINE: ffi::c_ulong =
+    bindings::dma_fence_flag_bits_DMA_FENCE_FLAG_USER_BITS as ffi::c_ulong;
 
 /// In whose context jobs are run and dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,9 +209,9 @@ impl<J: JobOps> Scheduler<J> {
         )
     }
 
-    /// Frees the jobs that have finished and runs the next one, so that neither has to wait for a
-    /// worker. To be called after the fence of a job was signalled, where sleeping and dropping
-    /// jobs is allowed.
+    /// Frees the jobs that have finished and runs those that are next, so that none has to wait for
+    /// a worker. To be called after fences of jobs were signalled, where sleeping and dropping jobs
+    /// is allowed.
     ///
     /// In [`Context::Caller`], without this call the same happens only when the scheduler's time
     /// has passed the next time.
@@ -520,7 +527,11 @@ impl<J: JobOps> Job<J> {
         unsafe { bindings::drm_sched_job_arm(job.base()) };
         // SAFETY: `s_fence` was allocated by drm_sched_job_init(), its `finished` was initialised
         // when the job was armed, and the job holds a reference to it.
-        publish(unsafe { Fence::from_raw(&raw mut (*(*job.base()).s_fence).finished) });
+        let finished = unsafe { &raw mut (*(*job.base()).s_fence).finished };
+        // SAFETY: The fence is initialised, and its flags are only changed atomically.
+        unsafe { bindings::set_bit(DONT_PIPELINE, &raw mut (*finished).flags) };
+        // SAFETY: As above.
+        publish(unsafe { Fence::from_raw(finished) });
         // SAFETY: The job is armed. From here it belongs to the scheduler, which frees it. The
         // schedulers stay as long as `entity`.
         unsafe { bindings::drm_sched_entity_push_job(job.base()) };
@@ -665,6 +676,10 @@ mod tests {
 
     impl Bench {
         fn new(timeout: Delta, context: Context) -> Result<Self> {
+            Self::with_credits(1, timeout, context)
+        }
+
+        fn with_credits(credits: u32, timeout: Delta, context: Context) -> Result<Self> {
             let device = faux::Registration::new(c"drm-sched-test", None)?;
             Ok(Self {
                 engine: Engine::new()?,
@@ -672,7 +687,7 @@ mod tests {
                     device.as_ref().as_ref(),
                     c"drm-sched-test",
                     0,
-                    1,
+                    credits,
                     timeout,
                     context,
                 )?,
@@ -729,6 +744,62 @@ mod tests {
         assert_eq!(bench.engine.state.lock().started, 1);
         bench.end(0, Ok(()))?;
         finished.wait_interruptible_timeout(patience())
+    }
+
+    #[test]
+    fn jobs_run_at_once_as_far_as_there_are_credits() -> Result {
+        let bench = Bench::with_credits(2, Delta::from_millis(10_000), Context::Caller)?;
+        let entity = bench.entity(Priority::Normal)?;
+
+        let first = push(bench.job(&entity, 0)?)?;
+        let second = push(bench.job(&entity, 1)?)?;
+        let third = push(bench.job(&entity, 2)?)?;
+        let fourth = push(bench.job(&entity, 3)?)?;
+        assert_eq!(bench.engine.state.lock().started, 2);
+
+        // Both are told to have ended before anything else is run.
+        bench.engine.end(0, Ok(()))?;
+        bench.engine.end(1, Ok(()))?;
+        assert_eq!(bench.engine.state.lock().started, 2);
+        bench.scheduler.run_now();
+        assert_eq!(bench.engine.state.lock().started, 4);
+        assert_eq!(
+            (first.status(), second.status()),
+            (Some(Ok(())), Some(Ok(())))
+        );
+
+        bench.engine.end(2, Ok(()))?;
+        bench.end(3, Ok(()))?;
+        third.wait_interruptible_timeout(patience())?;
+        fourth.wait_interruptible_timeout(patience())?;
+        bench.engine.until(|state| state.dropped == 4)
+    }
+
+    #[test]
+    fn a_job_waits_for_the_end_of_one_of_another_queue_whatever_the_credits() -> Result {
+        let bench = Bench::with_credits(2, Delta::from_millis(10_000), Context::Caller)?;
+        let (low, normal) = (
+            bench.entity(Priority::Low)?,
+            bench.entity(Priority::Normal)?,
+        );
+
+        let first = push(bench.job(&low, 0)?)?;
+        let mut second = bench.job(&normal, 1)?;
+        second.add_dependency(first)?;
+        let second = push(second)?;
+        let third = push(bench.job(&low, 2)?)?;
+        bench
+            .engine
+            .until(|state| state.order[..state.started] == [0, 2])?;
+
+        bench.end(0, Ok(()))?;
+        bench
+            .engine
+            .until(|state| state.order[..state.started] == [0, 2, 1])?;
+        bench.engine.end(1, Ok(()))?;
+        bench.end(2, Ok(()))?;
+        second.wait_interruptible_timeout(patience())?;
+        third.wait_interruptible_timeout(patience())
     }
 
     #[test]

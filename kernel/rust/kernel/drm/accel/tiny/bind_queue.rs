@@ -264,7 +264,7 @@ fn push<D: Driver>(
         Some(entity) => entity,
         none => none.insert(new_entity(vm)?),
     };
-    let job = Prepared::new(file, entity, job, syncs)?;
+    let job = Prepared::new(file, entity, 1, job, syncs)?;
     let _entry = vm.space.entry.lock();
     job.push(|_| ());
     Ok(())

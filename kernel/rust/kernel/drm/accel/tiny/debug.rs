@@ -67,7 +67,7 @@ impl<D: Driver> Files<D> {
 
 impl<D: Driver> Device<D> {
     fn show_cores(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        let seats = self.engine.lock().seats();
+        let seats = self.engine.lock().running_seats();
         write_seats(&seats, out)
     }
 

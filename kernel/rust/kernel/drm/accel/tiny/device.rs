@@ -5,10 +5,13 @@
 use super::{
     job::{
         Job,
-        JobId,
-        Running, //
+        JobId, //
     },
-    queue::Standing,
+    queue::{
+        Lane,
+        Standing, //
+    },
+    seats::Seats,
     vm::Space,
     Driver,
     Online, //
@@ -50,8 +53,15 @@ pub struct Device<D: Driver> {
     #[pin]
     driver: D,
     pub(super) parent: ARef<device::Device>,
+    /// Those of all cores for one lane after the other.
     pub(super) schedulers: KVec<Arc<Scheduler<Job<D>>>>,
+    core_count: usize,
+    /// Those who start jobs together now.
+    pub(super) plugs: Atomic<u32>,
+    /// Credits that a job takes of those of its core.
+    job_credits: Atomic<u32>,
     last_job: Atomic<u64>,
+    pub(super) last_queue: Atomic<u32>,
     #[pin]
     pub(super) spaces: Mutex<Spaces<D>>,
     /// Of all living queues.
@@ -79,7 +89,9 @@ pub(super) struct Engine<D: Driver> {
     pub(super) online: Option<Online>,
     /// Counts losses.
     pub(super) losses: u64,
-    pub(super) seats: [Option<Running<D>>; MAX_CORES],
+    /// Counts jobs that were started.
+    pub(super) turns: u64,
+    pub(super) cores: KVec<Seats<D>>,
 }
 
 impl<D: Driver> Device<D> {
@@ -94,7 +106,11 @@ impl<D: Driver> Device<D> {
             driver <- driver,
             parent: parent.into(),
             schedulers: Self::new_schedulers(parent, cores)?,
+            core_count: cores as usize,
+            plugs: Atomic::new(0),
+            job_credits: Atomic::new(D::LIMITS.core_jobs),
             last_job: Atomic::new(0),
+            last_queue: Atomic::new(0),
             spaces <- new_mutex!(Spaces {
                 list: KVec::new(),
                 va: None,
@@ -106,23 +122,32 @@ impl<D: Driver> Device<D> {
             engine <- new_mutex!(Engine {
                 online: None,
                 losses: 0,
-                seats: [const { None }; MAX_CORES],
+                turns: 0,
+                cores: new_seats(cores)?,
             }),
         })
     }
 
     fn new_schedulers(parent: &device::Device, cores: u32) -> Result<KVec<Arc<Scheduler<Job<D>>>>> {
+        let (name, credits) = (D::INFO.name, D::LIMITS.core_jobs);
         let mut schedulers = KVec::new();
-        for core in 0..cores {
-            let scheduler = Scheduler::new(parent, D::INFO.name, core, 1, TICK, Context::Caller)?;
-            schedulers.push(scheduler, GFP_KERNEL)?;
+        for _lane in 0..Lane::count(credits) {
+            for core in 0..cores {
+                let scheduler = Scheduler::new(parent, name, core, credits, TICK, Context::Caller)?;
+                schedulers.push(scheduler, GFP_KERNEL)?;
+            }
         }
         Ok(schedulers)
     }
 
+    /// Where a core's scheduler is among all.
+    pub(super) fn scheduler_index(&self, lane: Lane, core: usize) -> usize {
+        lane as usize * self.core_count + core
+    }
+
     /// The schedulers of the cores in `mask` (0: of all) that the device has, or [`EINVAL`] when it
     /// lacks one, or [`ENODEV`] when it is lost.
-    pub(super) fn schedulers(&self, mask: u64) -> Result<KVec<Arc<Scheduler<Job<D>>>>> {
+    pub(super) fn schedulers(&self, mask: u64, lane: Lane) -> Result<KVec<Arc<Scheduler<Job<D>>>>> {
         let online = self.online().ok_or(ENODEV)?;
         let all = u64::MAX >> (64 - online.cores.clamp(1, 64));
         if mask & !all != 0 {
@@ -130,7 +155,8 @@ impl<D: Driver> Device<D> {
         }
         let mask = if mask == 0 { all } else { mask };
         let mut chosen = KVec::new();
-        for (core, scheduler) in self.schedulers.iter().enumerate() {
+        let schedulers = self.schedulers.chunks(self.core_count).nth(lane as usize);
+        for (core, scheduler) in schedulers.ok_or(EINVAL)?.iter().enumerate() {
             if mask & (1 << core) != 0 {
                 chosen.push(scheduler.clone(), GFP_KERNEL_ACCOUNT)?;
             }
@@ -139,7 +165,19 @@ impl<D: Driver> Device<D> {
     }
 
     pub(super) fn core_limit(&self) -> usize {
-        self.schedulers.len().min(MAX_CORES)
+        self.core_count.min(MAX_CORES)
+    }
+
+    /// Credits that a job takes of those of its core.
+    pub(super) fn job_credits(&self) -> u32 {
+        self.job_credits.load(Relaxed)
+    }
+
+    /// A core takes `jobs` jobs of each lane from now on.
+    pub(super) fn set_core_jobs(&self, jobs: u32) {
+        let credits = D::LIMITS.core_jobs;
+        let each = credits.div_ceil(jobs.clamp(1, credits));
+        self.job_credits.store(each, Relaxed);
     }
 
     pub(super) fn new_job_id(&self) -> JobId {
@@ -198,17 +236,36 @@ fn window(va: &Range<u64>, count: u32, index: u32) -> Range<u64> {
 impl<D: Driver> Unpin for Engine<D> {}
 
 impl<D: Driver> Engine<D> {
-    /// Where the job on `core` sits, or [`ENODEV`].
-    pub(super) fn seat(&mut self, core: u32) -> Result<&mut Option<Running<D>>> {
+    /// The jobs on `core`, or [`ENODEV`].
+    pub(super) fn seats(&mut self, core: u32) -> Result<&mut Seats<D>> {
         let online = self.online.as_ref().ok_or(ENODEV)?;
         if core >= online.cores {
             return Err(ENODEV);
         }
-        self.seats.get_mut(core as usize).ok_or(ENODEV)
+        self.cores.get_mut(core as usize).ok_or(ENODEV)
     }
 
-    /// All jobs that run.
-    pub(super) fn running(&mut self) -> impl Iterator<Item = &mut Running<D>> {
-        self.seats.iter_mut().flatten()
+    /// Whether `core` has room for one more job, or [`ENODEV`]. It has, unless the device came back
+    /// as one that takes less.
+    pub(super) fn check_place(&mut self, core: u32) -> Result {
+        let online = self.online.as_ref().ok_or(ENODEV)?;
+        let places = places(online.core_jobs);
+        if self.seats(core)?.len() >= places {
+            return Err(ENODEV);
+        }
+        Ok(())
     }
+}
+
+/// Jobs of all lanes that are on a core at once if it has `core_jobs` of each.
+fn places(core_jobs: u32) -> usize {
+    core_jobs as usize * Lane::count(core_jobs)
+}
+
+fn new_seats<D: Driver>(cores: u32) -> Result<KVec<Seats<D>>> {
+    let mut all = KVec::new();
+    for _ in 0..cores {
+        all.push(Seats::new(places(D::LIMITS.core_jobs))?, GFP_KERNEL)?;
+    }
+    Ok(all)
 }

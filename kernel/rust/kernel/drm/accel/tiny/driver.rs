@@ -7,13 +7,18 @@ use super::{
     BoRange,
     Device,
     File,
-    JobId, //
+    JobId,
+    Priority, //
 };
 use crate::{
     device::Bound,
     drm,
     fmt,
-    prelude::*, //
+    prelude::*,
+    time::{
+        Instant,
+        Monotonic, //
+    }, //
 };
 use core::ops::Range;
 
@@ -40,6 +45,9 @@ pub struct Limits {
     pub mappings: usize,
     /// Jobs of one queue that have not been freed yet.
     pub queued_jobs: usize,
+    /// Jobs that a core may have at once. Of more than one the device runs the most urgent one
+    /// next, and it gets as many urgent ones on top.
+    pub core_jobs: u32,
 }
 
 /// Where and as what a job runs.
@@ -50,6 +58,11 @@ pub struct Placement<D: Driver> {
     pub vm: D::VmId,
     /// The core, below [`Online::cores`](super::Online::cores).
     pub core: u32,
+    /// Names its queue: no living one has the same number. A device that has several jobs at once
+    /// does best to run none behind one of its queue that failed.
+    pub queue: u32,
+    /// How urgent it is among those that the core has.
+    pub priority: Priority,
 }
 
 /// What to map where. It is all of a mapping, unless that was split before the VM is told to a
@@ -123,7 +136,8 @@ pub trait Driver:
         Ok(())
     }
 
-    /// Maps all or a part of a mapping, where nothing is mapped.
+    /// Maps all or a part of a mapping, where nothing is mapped. [`ETIMEDOUT`] makes the framework
+    /// cut the device off, here and from [`unmap`](Self::unmap).
     fn map(&self, vm: &mut Self::Vm, part: Part<'_, Self>, room: &mut Self::Room) -> Result;
 
     /// Unmaps all in `va`: mappings, parts of mappings whose rest stays mapped, and holes.
@@ -133,8 +147,18 @@ pub trait Driver:
     /// caller was killed; [`ETIMEDOUT`] makes the framework cut the device off.
     fn flush(&self, vm: &mut Self::Vm, room: &mut Self::Room) -> Result;
 
-    /// Starts a job. Its end is told by [`Device::complete`].
+    /// Starts a job. Its end is told by [`Device::complete`]. The device needn't know of it before
+    /// [`kick`](Self::kick).
     fn run_job(&self, job: &mut Self::Job, placement: Placement<Self>) -> Result;
+
+    /// Called after one or several jobs were started.
+    fn kick(&self) {}
+
+    /// Whether the device has said nothing for too long, though it has had a job since `since`. It
+    /// is lost then.
+    fn is_silent(&self, _since: Instant<Monotonic>) -> bool {
+        false
+    }
 
     /// Asks for the early end of a job that was started; it still ends by [`Device::complete`].
     fn cancel_job(&self, job: &mut Self::Job, id: JobId);

@@ -10,10 +10,7 @@ use super::{
         Engine,
         MAX_CORES, //
     },
-    job::{
-        JobId,
-        Running, //
-    },
+    job::JobId,
     vm::registered,
     Device,
     Driver,
@@ -49,6 +46,10 @@ pub(super) struct Seat {
     /// Number of its VM.
     pub(super) vm: u32,
     pub(super) elapsed: Delta,
+    /// How far it is, if the device has said so.
+    pub(super) progress: Option<u64>,
+    /// Jobs that the device has behind it.
+    pub(super) waiting: usize,
     pub(super) timeout: Delta,
     pub(super) cancelled: bool,
     pub(super) queue: QueueInfo,
@@ -64,7 +65,7 @@ impl<D: Driver> Crash<D> {
         recovery: Recovery,
     ) -> Option<Self> {
         let device = engine.running().next()?.device();
-        let seats = engine.seats();
+        let seats = engine.running_seats();
         Some(Self {
             device,
             reason,
@@ -104,9 +105,8 @@ impl<D: Driver> Crash<D> {
 
 impl<D: Driver> Engine<D> {
     /// What the jobs on the cores are.
-    pub(super) fn seats(&self) -> [Option<Seat>; MAX_CORES] {
-        let seats = self.seats.each_ref();
-        seats.map(|seat| seat.as_ref().map(Running::seat))
+    pub(super) fn running_seats(&self) -> [Option<Seat>; MAX_CORES] {
+        core::array::from_fn(|core| self.cores.get(core)?.current_seat())
     }
 }
 
@@ -132,6 +132,12 @@ impl Seat {
             self.timeout.as_millis(),
             if self.cancelled { ", cancelled" } else { "" }
         )?;
+        if let Some(progress) = self.progress {
+            writeln!(dump, "  progress: {progress}")?;
+        }
+        if self.waiting > 0 {
+            writeln!(dump, "  behind it: {} jobs", self.waiting)?;
+        }
         writeln!(
             dump,
             "  queue: {:?}, {} jobs done, {} queued",

@@ -4,15 +4,13 @@
 
 use super::{
     activity::Active,
-    device::{
-        Engine,
-        MAX_CORES, //
-    },
+    device::Engine,
     dump::{
         Crash,
         Seat, //
     },
     queue::Queue,
+    seats::Seats,
     trace,
     usage::Usage,
     Device,
@@ -34,6 +32,7 @@ use crate::{
     prelude::*,
     sync::{
         aref::ARef,
+        atomic::Full,
         Arc, //
     },
     time::{
@@ -182,15 +181,29 @@ impl<D: Driver> JobOps for Job<D> {
     }
 }
 
+impl JobTime {
+    fn took(&self) -> Delta {
+        let ns = self.end_ns.saturating_sub(self.start_ns);
+        Delta::from_nanos(i64::try_from(ns).unwrap_or(i64::MAX))
+    }
+}
+
 /// A job on the device.
 pub(super) struct Running<D: Driver> {
-    id: JobId,
+    pub(super) id: JobId,
     queue: Arc<Queue<D>>,
     payload: D::Job,
     fence: DriverFence,
     active: Active,
-    started: Instant<Monotonic>,
+    /// When the device got it, and after how many others and losses.
+    pub(super) entered: Instant<Monotonic>,
+    pub(super) turn: u64,
+    pub(super) losses: u64,
+    /// How far it is, and since when.
+    progress: Option<(u64, Instant<Monotonic>)>,
     cancelled: Option<Cancelled>,
+    /// How it ended, while a job before it of its queue has not.
+    ended: Option<Outcome>,
 }
 
 struct Cancelled {
@@ -205,11 +218,13 @@ impl<D: Driver> Running<D> {
     }
 
     /// What a core dump says of it.
-    pub(super) fn seat(&self) -> Seat {
+    pub(super) fn seat(&self, elapsed: Delta, waiting: usize) -> Seat {
         Seat {
             job: self.id,
             vm: self.queue.vm.number(),
-            elapsed: self.started.elapsed(),
+            elapsed,
+            progress: self.progress.map(|(progress, _)| progress),
+            waiting,
             timeout: self.queue.timeout,
             cancelled: self.cancelled.is_some(),
             queue: self.queue.info(),
@@ -221,20 +236,38 @@ impl<D: Driver> Running<D> {
         &self.queue.usage
     }
 
-    /// How long it has been on its core.
-    pub(super) fn elapsed_ns(&self) -> u64 {
-        // CAST: The clock doesn't go back.
-        self.started.elapsed().as_nanos() as u64
+    /// A job with a higher one goes before one with a lower one.
+    pub(super) fn urgency(&self) -> u16 {
+        self.queue.priority.urgency()
     }
 
-    /// Tells queue and waiters how the job ended. Not under any lock.
-    fn end(self, outcome: Outcome) {
-        let result = match (self.cancelled, outcome.verdict()) {
+    /// The device says how far it is.
+    pub(super) fn goes_on(&mut self, progress: u64) {
+        if self.progress.is_none_or(|(before, _)| before < progress) {
+            self.progress = Some((progress, Instant::now()));
+        }
+    }
+
+    pub(super) fn queue(&self) -> &Arc<Queue<D>> {
+        &self.queue
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Keeps how it ended until its turn has come to [`tell`](Self::tell).
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        self.ended = Some(outcome);
+    }
+
+    /// Tells queue and waiters how the job ended, and returns what is left of it. A job that the
+    /// device had behind one that failed counts as never begun.
+    pub(super) fn tell(self) -> (D::Job, Arc<Queue<D>>) {
+        let verdict = self.ended.unwrap_or(Outcome::Innocent).verdict();
+        let result = match (self.cancelled, verdict) {
             (Some(cancelled), _) => Err(cancelled.error),
-            (None, Ok(())) => {
-                self.queue.job_done();
-                Ok(())
-            }
+            (None, Ok(())) => self.queue.job_done(),
             (None, Err((error, state, report))) => {
                 trace::fault(&self.queue.device().parent, self.id, &report);
                 self.queue.fail(state, report);
@@ -244,11 +277,15 @@ impl<D: Driver> Running<D> {
         trace::done(&self.queue.device().parent, self.id, result);
         drop(self.active);
         self.fence.signal(result);
-        self.queue.release();
+        (self.payload, self.queue)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.is_some()
     }
 
     fn cancel(&mut self, device: &Device<D>, error: Error) {
-        if self.cancelled.is_none() {
+        if self.cancelled.is_none() && self.ended.is_none() {
             D::cancel_job(device, &mut self.payload, self.id);
             self.cancelled = Some(Cancelled {
                 at: Instant::now(),
@@ -257,36 +294,144 @@ impl<D: Driver> Running<D> {
         }
     }
 
-    fn has_time(&self) -> bool {
-        match &self.cancelled {
-            None => self.started.elapsed() < self.queue.timeout,
-            Some(cancelled) => cancelled.at.elapsed() < CANCEL_GRACE,
+    /// Whether it may go on, which runs since `began`.
+    pub(super) fn has_time(&self, began: Instant<Monotonic>) -> bool {
+        if let Some(cancelled) = &self.cancelled {
+            return cancelled.at.elapsed().min(began.elapsed()) < CANCEL_GRACE;
+        }
+        let elapsed = began.elapsed();
+        let goes_on = |(_, since): (u64, Instant<Monotonic>)| since.elapsed() < self.queue.timeout;
+        elapsed < self.queue.timeout
+            || elapsed < self.queue.limit && self.progress.is_some_and(goes_on)
+    }
+}
+
+/// Ends of jobs that are told together. When this is dropped the cores get their next jobs.
+pub struct Ends<'a, D: Driver> {
+    device: &'a Device<D>,
+    /// Bits of the schedulers whose jobs have ended.
+    freed: u64,
+}
+
+impl<D: Driver> Ends<'_, D> {
+    /// Tells that a job has ended. [`ENOENT`] when it isn't running: it has ended before.
+    pub fn complete(&mut self, id: JobId, outcome: Outcome, time: JobTime) -> Result {
+        let (core, queue) = {
+            let mut engine = self.device.engine.lock();
+            let (core, seats) = engine.core_of(id).ok_or(ENOENT)?;
+            (core, seats.end(id, outcome, time.took()).ok_or(ENOENT)?)
+        };
+        queue.took(time);
+        self.tell(core, queue);
+        Ok(())
+    }
+
+    /// Tells of the jobs of a queue on `core` that have ended: in order, as who waits for the last
+    /// one takes all before it to have ended.
+    pub(super) fn tell(&mut self, core: usize, queue: Arc<Queue<D>>) {
+        let device = self.device;
+        self.freed |= 1 << device.scheduler_index(queue.lane, core);
+        while let Some((payload, its_queue)) = device.tell_first(core, &queue) {
+            drop(payload);
+            its_queue.release();
+        }
+        if queue.has_failed() {
+            device.cancel_jobs_of(&queue);
+        }
+        queue.release();
+    }
+}
+
+impl<D: Driver> Drop for Ends<'_, D> {
+    fn drop(&mut self) {
+        let _plug = self.device.plug();
+        for (index, scheduler) in self.device.schedulers.iter().enumerate() {
+            if self.freed & 1 << index != 0 {
+                scheduler.run_now();
+            }
         }
     }
 }
 
+/// Jobs that are started together: the device is told of them when the last one of these is
+/// dropped.
+pub(super) struct Plug<'a, D: Driver>(&'a Device<D>);
+
+impl<D: Driver> Drop for Plug<'_, D> {
+    fn drop(&mut self) {
+        if self.0.plugs.fetch_sub(1, Full) == 1 {
+            D::kick(self.0);
+        }
+    }
+}
+
+impl<D: Driver> Engine<D> {
+    /// Hands a job to the driver.
+    fn run(
+        &mut self,
+        device: &Device<D>,
+        id: JobId,
+        core: u32,
+        queue: &Queue<D>,
+        payload: &mut D::Job,
+    ) -> Result {
+        queue.check()?;
+        let mut run = || {
+            self.check_place(core)?;
+            let placement = Placement {
+                job: id,
+                vm: queue.vm.id()?,
+                core,
+                queue: queue.number(),
+                priority: queue.priority,
+            };
+            D::run_job(device, payload, placement)
+        };
+        run().inspect_err(|_| queue.fail(QueueState::DeviceLost, Report::default()))
+    }
+}
+
 impl<D: Driver> Device<D> {
+    /// For telling ends of jobs together.
+    pub fn ends(&self) -> Ends<'_, D> {
+        Ends {
+            device: self,
+            freed: 0,
+        }
+    }
+
+    /// For starting jobs together.
+    pub(super) fn plug(&self) -> Plug<'_, D> {
+        self.plugs.fetch_add(1, Full);
+        Plug(self)
+    }
+
     /// Tells that a job has ended. [`ENOENT`] when it isn't running: it has ended before.
     pub fn complete(&self, id: JobId, outcome: Outcome, time: JobTime) -> Result {
-        let (core, running) = self.engine.lock().take(id).ok_or(ENOENT)?;
-        running.queue.took(time);
-        self.end(core, running, outcome);
-        Ok(())
+        self.ends().complete(id, outcome, time)
     }
 
     /// Tells that the job on `core` has ended, for a device that knows no names of jobs. [`ENOENT`]
     /// when none is there.
     pub fn complete_on(&self, core: u32, outcome: Outcome) -> Result {
-        let running = leave(self.engine.lock().seat(core)?).ok_or(ENOENT)?;
-        self.end(core as usize, running, outcome);
+        let queue = self.engine.lock().seats(core)?.end_current(outcome);
+        self.ends().tell(core as usize, queue.ok_or(ENOENT)?);
         Ok(())
     }
 
-    /// Ends a job, and gives its core the next one.
-    pub(super) fn end(&self, core: usize, running: Running<D>, outcome: Outcome) {
-        running.end(outcome);
-        if let Some(scheduler) = self.schedulers.get(core) {
-            scheduler.run_now();
+    /// Tells of the first job of a queue on `core`, if that has ended. The fence is signalled under
+    /// the lock, so that no job that is started meanwhile can fail before it.
+    fn tell_first(&self, core: usize, queue: &Queue<D>) -> Option<(D::Job, Arc<Queue<D>>)> {
+        let mut engine = self.engine.lock();
+        let first = engine.cores.get_mut(core)?.leave_first(queue)?;
+        Some(first.tell())
+    }
+
+    /// Tells that a job runs and how far it is, by a number that grows as long as it gets on. A job
+    /// that isn't there has ended before.
+    pub fn heartbeat(&self, id: JobId, progress: u64) {
+        if let Some((_, seats)) = self.engine.lock().core_of(id) {
+            seats.heartbeat(id, progress);
         }
     }
 
@@ -298,47 +443,66 @@ impl<D: Driver> Device<D> {
         queue: &Arc<Queue<D>>,
         start: Start<D>,
     ) -> Result<ARef<Fence>> {
+        // Goes after the lock.
+        let _plug = self.plug();
         let mut engine = self.engine.lock();
-        queue.check()?;
         let Start {
             mut payload,
             fence,
             active,
         } = start;
-        let started = engine.seat(core).and_then(|_| {
-            let placement = Placement {
-                job: id,
-                vm: queue.vm.id()?,
-                core,
-            };
-            D::run_job(self, &mut payload, placement)
-        });
-        if let Err(error) = started {
-            queue.fail(QueueState::DeviceLost, Report::default());
-            return Err(error);
+        let started = engine.run(self, id, core, queue, &mut payload);
+        let seats = engine.cores.get_mut(core as usize).ok_or(ENODEV)?;
+        match started {
+            // One that can't be started still ends after those before it.
+            Err(error) if !seats.has_jobs_of(queue) => return Err(error),
+            Err(_) => {}
+            Ok(()) => trace::run(&self.parent, id, core),
         }
-        trace::run(&self.parent, id, core);
+        let never_begun = |error| Cancelled {
+            at: Instant::now(),
+            error,
+        };
         let (fence, waitable) = fence.start();
-        *engine.seat(core)? = Some(Running {
+        engine.turns += 1;
+        let running = Running {
             id,
             queue: queue.clone(),
             payload,
             fence,
             active,
-            started: Instant::now(),
-            cancelled: None,
-        });
+            entered: Instant::now(),
+            turn: engine.turns,
+            losses: engine.losses,
+            progress: None,
+            ended: started.err().map(|_| Outcome::Innocent),
+            cancelled: started.err().map(never_begun),
+        };
+        engine
+            .cores
+            .get_mut(core as usize)
+            .ok_or(ENODEV)?
+            .enter(running)?;
         Ok(waitable)
     }
 
-    /// Cancels a job that is out of time, and cuts the device off when that doesn't help.
+    /// Looks after the core that has the job.
     fn check_time(&self, id: JobId) {
         let mut engine = self.engine.lock();
-        let Some(running) = engine.find(id).filter(|running| !running.has_time()) else {
+        let Some((_, seats)) = engine.core_of(id) else {
             return;
         };
-        if running.cancelled.is_none() {
-            running.queue.fail(QueueState::TimedOut, Report::default());
+        if self.is_silent(seats) {
+            drop(engine);
+            self.fell_silent();
+            return;
+        }
+        let Some(running) = seats.overdue() else {
+            return;
+        };
+        if !running.is_cancelled() {
+            let queue = running.queue.clone();
+            queue.fail(QueueState::TimedOut, Report::default());
             running.cancel(self, ETIMEDOUT);
             let crash = Crash::of(
                 &mut engine,
@@ -346,16 +510,24 @@ impl<D: Driver> Device<D> {
                 Recovery::None,
             );
             drop(engine);
+            self.cancel_jobs_of(&queue);
             if let Some(crash) = crash {
                 crash.report();
             }
+            queue.release();
             return;
         }
         drop(engine);
         self.unresponsive();
     }
 
-    /// Cancels what runs of a queue.
+    /// Whether the device has jobs and says nothing.
+    fn is_silent(&self, seats: &Seats<D>) -> bool {
+        let began = seats.current().and_then(|running| seats.began(running));
+        began.is_some_and(|began| D::is_silent(self, began))
+    }
+
+    /// Cancels what the device has of a queue.
     pub(super) fn cancel_jobs_of(&self, queue: &Queue<D>) {
         let mut engine = self.engine.lock();
         for running in engine.running() {
@@ -364,30 +536,4 @@ impl<D: Driver> Device<D> {
             }
         }
     }
-}
-
-impl<D: Driver> Engine<D> {
-    fn find(&mut self, id: JobId) -> Option<&mut Running<D>> {
-        self.running().find(|running| running.id == id)
-    }
-
-    /// Takes a job off its core, and tells which that was.
-    fn take(&mut self, id: JobId) -> Option<(usize, Running<D>)> {
-        let runs =
-            |seat: &Option<Running<D>>| seat.as_ref().is_some_and(|running| running.id == id);
-        let core = self.seats.iter().position(runs)?;
-        Some((core, leave(self.seats.get_mut(core)?)?))
-    }
-
-    /// Takes all jobs off their cores.
-    pub(super) fn take_all(&mut self) -> [Option<Running<D>>; MAX_CORES] {
-        self.seats.each_mut().map(leave)
-    }
-}
-
-/// Takes a job off its core, and counts its time.
-fn leave<D: Driver>(seat: &mut Option<Running<D>>) -> Option<Running<D>> {
-    let running = seat.take()?;
-    running.usage().add_busy(running.elapsed_ns());
-    Some(running)
 }

@@ -41,6 +41,7 @@ mod prepared;
 mod queue;
 mod recovery;
 mod registration;
+mod seats;
 mod submit;
 mod trace;
 mod tree;
@@ -68,6 +69,7 @@ pub use self::{
     },
     file::File,
     job::{
+        Ends,
         JobId,
         JobTime,
         Outcome,

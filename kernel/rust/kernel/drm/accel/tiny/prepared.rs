@@ -79,10 +79,11 @@ impl<J: JobOps> Prepared<J> {
     pub(super) fn new<D: Driver>(
         file: &drm::File<File<D>>,
         entity: &Entity<J>,
+        credits: u32,
         job: J,
         syncs: Syncs,
     ) -> Result<Self> {
-        let mut job = sched::Job::new(entity, 1, file.client_id(), job)?;
+        let mut job = sched::Job::new(entity, credits, file.client_id(), job)?;
         for wait in syncs.waits {
             job.add_dependency(SyncObj::find_fence(
                 file,

@@ -29,6 +29,7 @@ use crate::{
     module::this_module,
     prelude::*,
     sync::{
+        atomic::Relaxed,
         new_spinlock,
         Arc,
         SpinLock, //
@@ -49,14 +50,54 @@ pub enum Priority {
     Realtime,
 }
 
+impl Priority {
+    /// A job with a higher one goes before one with a lower one.
+    pub fn urgency(self) -> u16 {
+        match self {
+            Self::Low => 0,
+            Self::Normal => 1,
+            Self::High => 2,
+            Self::Realtime => 3,
+        }
+    }
+}
+
+/// Which of a core's schedulers a queue belongs to. Urgent jobs have their own, so that they get to
+/// a device that chooses among jobs, however many others it has already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    Usual,
+    Urgent,
+}
+
+impl Lane {
+    /// How many there are if a core has `core_jobs` jobs at once.
+    pub(super) const fn count(core_jobs: u32) -> usize {
+        if core_jobs > 1 {
+            2
+        } else {
+            1
+        }
+    }
+
+    fn of(priority: Priority, core_jobs: u32) -> Self {
+        match priority {
+            Priority::High | Priority::Realtime if Self::count(core_jobs) > 1 => Self::Urgent,
+            _ => Self::Usual,
+        }
+    }
+}
+
 /// What a queue is made with.
 pub struct QueueConfig {
     /// How urgent its jobs are.
     pub priority: Priority,
     /// Cores that may run its jobs; 0 for all.
     pub core_mask: u64,
-    /// Longest time that a job may run.
+    /// Longest time that a job may run without getting on.
     pub timeout: Delta,
+    /// Longest time that a job may run at all, if the device says that it gets on.
+    pub limit: Delta,
 }
 
 impl QueueConfig {
@@ -66,6 +107,7 @@ impl QueueConfig {
             priority: Priority::Normal,
             core_mask: 0,
             timeout,
+            limit: timeout,
         }
     }
 }
@@ -112,6 +154,7 @@ struct Status {
 /// How a queue does, as the queue itself and the device's table hold it.
 #[pin_data]
 pub(super) struct Standing {
+    number: u32,
     vm: u32,
     priority: Priority,
     timeout: Delta,
@@ -120,9 +163,10 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    fn new(vm: u32, config: &QueueConfig) -> Result<Arc<Self>> {
+    fn new(number: u32, vm: u32, config: &QueueConfig) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
+                number,
                 vm,
                 priority: config.priority,
                 timeout: config.timeout,
@@ -150,7 +194,8 @@ impl Standing {
         };
         writeln!(
             out,
-            "queue on vm {}: {:?}, {:?}, {} jobs done in {} us, {jobs} queued, timeout {} ms",
+            "queue {} on vm {}: {:?}, {:?}, {} jobs done in {} us, {jobs} queued, timeout {} ms",
+            self.number,
             self.vm,
             self.priority,
             info.state,
@@ -165,7 +210,10 @@ impl Standing {
 #[pin_data(PinnedDrop)]
 pub(super) struct Queue<D: Driver> {
     entity: Entity<Job<D>>,
+    pub(super) priority: Priority,
+    pub(super) lane: Lane,
     pub(super) timeout: Delta,
+    pub(super) limit: Delta,
     standing: Arc<Standing>,
     reaper: Arc<Reaper>,
     pub(super) vm: Arc<Vm<D>>,
@@ -176,15 +224,20 @@ impl<D: Driver> Queue<D> {
     pub(super) fn new(vm: Arc<Vm<D>>, config: QueueConfig, usage: Arc<Usage>) -> Result<Arc<Self>> {
         let owner = this_module::<<D as drm::Driver>::OwnerModule>();
         let reaper = Reaper::new(owner)?;
+        let online = vm.device.online().ok_or(ENODEV)?;
+        let lane = Lane::of(config.priority, online.core_jobs);
         let entity = {
-            let schedulers = vm.device.schedulers(config.core_mask)?;
+            let schedulers = vm.device.schedulers(config.core_mask, lane)?;
             Entity::new(config.priority.into(), &schedulers, owner)?
         };
-        let standing = Standing::new(vm.number(), &config)?;
+        let standing = Standing::new(vm.device.new_queue_number(), vm.number(), &config)?;
         let queue = Arc::pin_init(
             pin_init!(Self {
                 entity,
+                priority: config.priority,
+                lane,
                 timeout: config.timeout,
+                limit: config.limit,
                 standing,
                 reaper,
                 vm,
@@ -200,6 +253,11 @@ impl<D: Driver> Queue<D> {
 
     pub(super) fn device(&self) -> &Device<D> {
         &self.vm.device
+    }
+
+    /// No other living queue of the device has it.
+    pub(super) fn number(&self) -> u32 {
+        self.standing.number
     }
 
     pub(super) fn entity(&self) -> &Entity<Job<D>> {
@@ -235,13 +293,26 @@ impl<D: Driver> Queue<D> {
         }
     }
 
-    /// Counts a job that ended well.
-    pub(super) fn job_done(&self) {
-        self.standing.status.lock().info.jobs_done += 1;
+    /// Whether something has stopped the queue.
+    pub(super) fn has_failed(&self) -> bool {
+        self.standing.status.lock().info.state != QueueState::Ok
     }
 
-    /// Keeps when a job ran.
+    /// Counts a job that ended well, or fails with [`ECANCELED`] if one before it has failed.
+    pub(super) fn job_done(&self) -> Result {
+        let info = &mut self.standing.status.lock().info;
+        if info.state != QueueState::Ok {
+            return Err(ECANCELED);
+        }
+        info.jobs_done += 1;
+        Ok(())
+    }
+
+    /// Keeps when a job ran, if the device tells.
     pub(super) fn took(&self, time: JobTime) {
+        if time.end_ns == 0 {
+            return;
+        }
         let info = &mut self.standing.status.lock().info;
         info.last = time;
         info.device_ns = info
@@ -276,6 +347,19 @@ impl<D: Driver> Queue<D> {
         let reaper = self.reaper.clone();
         if let Some(last) = Arc::into_unique_or_drop(self) {
             reaper.reap(Arc::from(last));
+        }
+    }
+}
+
+impl<D: Driver> Device<D> {
+    /// A number that no living queue has, never 0.
+    fn new_queue_number(&self) -> u32 {
+        loop {
+            let number = self.last_queue.fetch_add(1, Relaxed).wrapping_add(1);
+            let taken = |queue: &Arc<Standing>| queue.number == number;
+            if number != 0 && !self.queues.lock().iter().any(taken) {
+                return number;
+            }
         }
     }
 }

@@ -30,6 +30,9 @@ pub struct Online {
     pub windows: u32,
     /// VMs that it can hold at once.
     pub vms: usize,
+    /// Jobs that each core can have at once, urgent ones apart, up to
+    /// [`Limits::core_jobs`](super::Limits::core_jobs).
+    pub core_jobs: u32,
 }
 
 impl Online {
@@ -40,6 +43,7 @@ impl Online {
             va,
             windows: 1,
             vms: usize::MAX,
+            core_jobs: 1,
         }
     }
 }
@@ -69,12 +73,14 @@ impl<D: Driver> Device<D> {
         spaces.va = Some(online.va.clone());
         spaces.windows = online.windows;
         spaces.limit = online.vms;
+        self.set_core_jobs(online.core_jobs);
         let mut engine = self.engine.lock();
         if engine.losses != losses {
             return Err(ENODEV);
         }
         engine.online = Some(Online {
             cores: online.cores.min(self.core_limit() as u32),
+            core_jobs: online.core_jobs.clamp(1, D::LIMITS.core_jobs),
             ..online
         });
         Ok(())
@@ -91,22 +97,34 @@ impl<D: Driver> Device<D> {
         self.cut_off(Outcome::Innocent, "the device didn't answer");
     }
 
+    /// Cuts off a device that has jobs and says nothing.
+    pub(super) fn fell_silent(&self) {
+        dev_err!(self.parent, "device has fallen silent, it is cut off\n");
+        self.cut_off(
+            Outcome::Lost(Report::default()),
+            "the device has fallen silent",
+        );
+    }
+
     fn cut_off(&self, outcome: Outcome, reason: &'static str) {
-        let (crash, seats) = {
+        let (crash, loss) = {
             let mut engine = self.engine.lock();
             engine.losses += 1;
             engine.online = None;
             D::reset(self);
             let crash = Crash::of(&mut engine, reason, Recovery::Unknown);
-            (crash, engine.take_all())
+            (crash, engine.losses)
         };
         if let Some(crash) = crash {
             crash.report();
         }
-        for (core, running) in seats.into_iter().enumerate() {
-            if let Some(running) = running {
-                self.end(core, running, outcome);
-            }
+        let mut ends = self.ends();
+        loop {
+            let lost = self.engine.lock().end_lost(loss, outcome);
+            let Some((core, queue)) = lost else {
+                break;
+            };
+            ends.tell(core, queue);
         }
     }
 }

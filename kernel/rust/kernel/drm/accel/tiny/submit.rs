@@ -46,7 +46,8 @@ fn prepare<D: Driver>(
         waits: request.waits,
         signals: request.signals,
     };
-    Prepared::new(file, queue.entity(), job, syncs)
+    let credits = queue.device().job_credits();
+    Prepared::new(file, queue.entity(), credits, job, syncs)
 }
 
 /// Queues all jobs or none.
@@ -69,6 +70,7 @@ pub(super) fn submit<D: Driver>(
     }
     // They run in order: what the first one waits for, all do, and the last one ends last.
     let last = prepared.pop();
+    let plug = queue.device().plug();
     for job in prepared {
         job.push(|_| ());
     }
@@ -79,5 +81,8 @@ pub(super) fn submit<D: Driver>(
             }
         });
     }
+    // The device is told without the reservations' locks.
+    drop(imports);
+    drop(plug);
     Ok(())
 }

@@ -8,7 +8,10 @@
 use super::{
     activity::MappedBo,
     imports::Import,
-    vm::Space,
+    vm::{
+        settle,
+        Space, //
+    },
     Access,
     Bo,
     BoRange,
@@ -187,7 +190,10 @@ impl<D: Driver> Update<'_, D> {
         let Some(vm) = &mut self.hardware else {
             return Ok(());
         };
-        unless_lost(D::unmap(self.device, vm, self.va.clone(), self.room))
+        settle(
+            self.device,
+            D::unmap(self.device, vm, self.va.clone(), self.room),
+        )
     }
 
     fn retire(&mut self, piece: Option<ListArc<Piece<D>>>) {
@@ -218,7 +224,7 @@ impl<D: Driver> DriverGpuVm for Tree<D> {
                 mapping: &fresh.mapping,
                 offset: 0,
             };
-            unless_lost(D::map(update.device, vm, part, update.room))?;
+            settle(update.device, D::map(update.device, vm, part, update.room))?;
         }
         *update.mapped += 1;
         Ok(op.insert(node, Some(piece)))

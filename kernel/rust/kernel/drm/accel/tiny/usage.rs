@@ -3,6 +3,7 @@
 //! What one file uses: memory, up to its limit, and the time of cores.
 
 use super::{
+    seats::nanoseconds,
     Device,
     Driver,
     File, //
@@ -28,6 +29,8 @@ pub(super) struct Usage {
     bytes: Atomic<u64>,
     /// Time that its jobs were on a core, those that are there now left out.
     busy_ns: Atomic<u64>,
+    /// The most that somebody was told.
+    shown_ns: Atomic<u64>,
 }
 
 impl Usage {
@@ -35,6 +38,7 @@ impl Usage {
         let usage = Self {
             bytes: Atomic::new(0),
             busy_ns: Atomic::new(0),
+            shown_ns: Atomic::new(0),
         };
         Ok(Arc::new(usage, GFP_KERNEL_ACCOUNT)?)
     }
@@ -77,13 +81,19 @@ impl<D: Driver> Device<D> {
     /// back.
     fn busy_ns(&self, usage: &Arc<Usage>) -> u64 {
         // A job that ends is counted under this lock.
-        let mut engine = self.engine.lock();
+        let engine = self.engine.lock();
         let now = engine
-            .running()
-            .filter(|running| Arc::ptr_eq(running.usage(), usage))
-            .map(|running| running.elapsed_ns())
+            .cores
+            .iter()
+            .filter_map(|seats| Some((seats, seats.current()?)))
+            .filter(|(_, running)| Arc::ptr_eq(running.usage(), usage))
+            .map(|(seats, running)| nanoseconds(seats.elapsed(running)))
             .sum::<u64>();
-        usage.busy_ns.load(Relaxed) + now
+        let busy = usage.busy_ns.load(Relaxed) + now;
+        // What the device says of a job that has ended may be less than was seen of it.
+        let shown = usage.shown_ns.load(Relaxed).max(busy);
+        usage.shown_ns.store(shown, Relaxed);
+        shown
     }
 }
 

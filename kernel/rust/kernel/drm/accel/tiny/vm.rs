@@ -345,7 +345,7 @@ fn contains<D: Driver>(list: &[Seen<D>], wanted: &Seen<D>) -> bool {
 }
 
 /// Cuts off a device that doesn't confirm in time; one that is lost reaches nothing.
-fn settle<D: Driver>(device: &Device<D>, result: Result) -> Result {
+pub(super) fn settle<D: Driver>(device: &Device<D>, result: Result) -> Result {
     if result == Err(ETIMEDOUT) {
         device.unresponsive();
         return Ok(());
