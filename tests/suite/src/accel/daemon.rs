@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::skip::Skip;
 
@@ -59,9 +59,11 @@ impl Hardware {
 pub struct Daemon(Child);
 
 impl Daemon {
-    /// Lets it do nothing more, without going.
+    /// Lets it do nothing more, without going. Returns when all of its threads have stopped.
     pub fn freeze(&self) {
-        kill_process(Pid::from_child(&self.0), Signal::STOP).expect("it has not been waited for");
+        let pid = Pid::from_child(&self.0);
+        kill_process(pid, Signal::STOP).expect("it has not been waited for");
+        waitpid(Some(pid), WaitOptions::UNTRACED).expect("it is our child");
     }
 }
 
