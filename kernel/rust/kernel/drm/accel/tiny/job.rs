@@ -195,10 +195,11 @@ pub(super) struct Running<D: Driver> {
     payload: D::Job,
     fence: DriverFence,
     active: Active,
-    /// When the device got it, and after how many others and losses.
+    /// When the device got it, and after how many others.
     pub(super) entered: Instant<Monotonic>,
     pub(super) turn: u64,
-    pub(super) losses: u64,
+    /// How it ends, once its device is lost.
+    pub(super) lost: Option<Outcome>,
     /// How far it is, and since when.
     progress: Option<(u64, Instant<Monotonic>)>,
     cancelled: Option<Cancelled>,
@@ -473,7 +474,7 @@ impl<D: Driver> Device<D> {
             active,
             entered: Instant::now(),
             turn: engine.turns,
-            losses: engine.losses,
+            lost: None,
             progress: None,
             ended: started.err().map(|_| Outcome::Innocent),
             cancelled: started.err().map(never_begun),

@@ -107,20 +107,21 @@ impl<D: Driver> Device<D> {
     }
 
     fn cut_off(&self, outcome: Outcome, reason: &'static str) {
-        let (crash, loss) = {
+        let crash = {
             let mut engine = self.engine.lock();
             engine.losses += 1;
             engine.online = None;
             D::reset(self);
-            let crash = Crash::of(&mut engine, reason, Recovery::Unknown);
-            (crash, engine.losses)
+            // Before whoever sees the device go can say otherwise.
+            engine.lose_all(outcome);
+            Crash::of(&mut engine, reason, Recovery::Unknown)
         };
         if let Some(crash) = crash {
             crash.report();
         }
         let mut ends = self.ends();
         loop {
-            let lost = self.engine.lock().end_lost(loss, outcome);
+            let lost = self.engine.lock().end_lost();
             let Some((core, queue)) = lost else {
                 break;
             };

@@ -204,18 +204,20 @@ impl<D: Driver> Engine<D> {
         self.cores.iter_mut().flat_map(Seats::iter_mut)
     }
 
-    /// Ends a job that the device had before its loss number `loss`. Returns its core and queue.
-    pub(super) fn end_lost(
-        &mut self,
-        loss: u64,
-        outcome: Outcome,
-    ) -> Option<(usize, Arc<Queue<D>>)> {
+    /// All jobs that the device has will end so, unless they are lost already.
+    pub(super) fn lose_all(&mut self, outcome: Outcome) {
+        for running in self.running() {
+            running.lost.get_or_insert(outcome);
+        }
+    }
+
+    /// Ends a job that is lost. Returns its core and queue.
+    pub(super) fn end_lost(&mut self) -> Option<(usize, Arc<Queue<D>>)> {
         let mut cores = self.cores.iter_mut().enumerate();
         cores.find_map(|(core, seats)| {
-            let mut jobs = seats.jobs.iter();
-            let lost = jobs.find(|running| running.losses < loss && !running.has_ended())?;
-            let (id, took) = (lost.id, Delta::ZERO);
-            Some((core, seats.end(id, outcome, took)?))
+            let mut jobs = seats.jobs.iter().filter(|running| !running.has_ended());
+            let (id, outcome) = jobs.find_map(|running| Some((running.id, running.lost?)))?;
+            Some((core, seats.end(id, outcome, Delta::ZERO)?))
         })
     }
 }
