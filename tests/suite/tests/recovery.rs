@@ -139,14 +139,20 @@ fn a_job_that_gets_on_outlives_its_timeout() {
             )
         };
         let (_, sample) = run(bench.queue_id, SAMPLE);
-        let times =
+        let mut times =
             SAMPLE * TIMEOUT.as_millis() as usize * 3 / 2 / sample.as_millis().max(1) as usize;
         let queue = bench
             .create_queue(|queue| queue.timeout_ms = TIMEOUT.as_millis() as u32)
             .unwrap();
-        let (state, took) = run(queue, times);
-        assert_eq!(state, QUEUE_OK, "after {took:?}");
-        assert!(took > TIMEOUT, "only {took:?}");
+        // On a machine that does something else now and then, the sample may tell too little.
+        loop {
+            let (state, took) = run(queue, times);
+            assert_eq!(state, QUEUE_OK, "after {took:?}");
+            if took > TIMEOUT {
+                break;
+            }
+            times *= 2;
+        }
     });
 }
 
