@@ -128,6 +128,7 @@ impl Pages {
     }
 
     /// Maps the whole object for DMA.
+    #[cfg(CONFIG_IOMMU_API)]
     pub(crate) fn map_for_dma(&self, parent: &Device<Bound>) -> Result {
         self.range.map_for_dma(parent).map(|_| ())
     }
