@@ -22,7 +22,7 @@ mod error;
 mod interpreter;
 mod job;
 mod operator;
-mod pieces;
+mod places;
 mod queues;
 mod server;
 mod spread;

@@ -1,21 +1,21 @@
 //! One operator of a program: its record checked, and how its kernel is called.
 
 use crate::memory::overlap;
-use crate::{Layout, OpError, Workers};
+use crate::places::Places;
+use crate::{Layout, OpError, View, Workers};
 use apu_kernels::conv_2d::Conv2d;
 use apu_kernels::depthwise_conv_2d::DepthwiseConv2d;
 use apu_kernels::elementwise::Elementwise;
-use apu_kernels::pool_2d::Pooling;
+use apu_kernels::pool_2d::{Pool2d, Pooling};
 use apu_kernels::{
     Isa, arg_max, batch_matmul, cast, copy, dequantize, detection, float_function, float_softmax,
-    gather, l2_normalization, log_softmax, lookup, lstm, mean, pad, pool_2d, quantize, reduce,
+    gather, l2_normalization, log_softmax, lookup, lstm, mean, pad, quantize, reduce,
     resize_bilinear, select, softmax, strided_copy, svdf, table_softmax, wide_conv_2d,
 };
 use apu_proto::program::{
-    ArgMax, BatchMatmul, Cast, Dequantize, Detection, FloatFunction, FloatSoftmax, Gather,
-    L2Normalization, LogSoftmax, Lookup, Lstm, MAX_OPERANDS, Mean, Op, Operand, Pad, Pool2d,
-    Quantize, Reduce, ResizeBilinear, Select, Softmax, StridedCopy, Svdf, TableSoftmax, WideConv2d,
-    opcode,
+    self, ArgMax, BatchMatmul, Cast, Dequantize, Detection, FloatFunction, FloatSoftmax, Gather,
+    L2Normalization, LogSoftmax, Lookup, Lstm, MAX_OPERANDS, Mean, Op, Operand, Pad, Quantize,
+    Reduce, ResizeBilinear, Select, Softmax, StridedCopy, Svdf, TableSoftmax, WideConv2d, opcode,
 };
 use core::ops::Range;
 use zerocopy::FromBytes;
@@ -29,8 +29,7 @@ pub(crate) enum Kernel {
     Conv2d(Conv2d),
     DepthwiseConv2d(DepthwiseConv2d),
     Elementwise(Elementwise),
-    AveragePool2d(Pool2d),
-    MaxPool2d(Pool2d),
+    Pool2d(Pool2d),
     Copy,
     Softmax(Softmax),
     LogSoftmax(LogSoftmax),
@@ -77,6 +76,8 @@ pub struct Operands<'a> {
 pub struct Operator {
     kernel: Kernel,
     operands: [Operand; MAX_OPERANDS],
+    places: Places,
+    work: u64,
 }
 
 impl Operator {
@@ -90,9 +91,19 @@ impl Operator {
         check_sizes(&op.operands, &kernel, op)?;
         check_segments(&op.operands, &kernel, layout)?;
         check_aliases(&op.operands, &kernel)?;
+        let (reads, rest) = op.operands.split_at(kernel.reads());
+        let (output, scratch) = (rest[0], rest[1]);
+        let scratch = if kernel.has_scratch() {
+            scratch
+        } else {
+            Operand::default()
+        };
+        let bytes: u64 = op.operands.iter().map(|it| u64::from(it.size)).sum();
         Ok(Self {
             kernel,
             operands: op.operands,
+            places: Places::new(reads, output, scratch),
+            work: bytes + u64::from(output.size) * kernel.work_per_byte(),
         })
     }
 
@@ -106,35 +117,37 @@ impl Operator {
         self.operands[self.kernel.reads()]
     }
 
-    /// Where it keeps intermediate results, or its state; its size is 0 if nowhere.
-    pub fn scratch(&self) -> Operand {
-        if self.kernel.has_scratch() {
-            self.operands[self.kernel.reads() + 1]
-        } else {
-            Operand::default()
-        }
-    }
-
     /// About how many multiplications it takes, or bytes that it moves.
     pub fn work(&self) -> u64 {
-        let bytes: u64 = self.operands.iter().map(|it| u64::from(it.size)).sum();
-        bytes + u64::from(self.output().size) * self.kernel.work_per_byte()
+        self.work
     }
 
-    /// Computes the output.
+    /// Computes the output, in segments of the layout that it was checked against.
     ///
     /// # Errors
-    /// The kernel's: an index among the data is out of range, or the operands' sizes are not those of
-    /// the record.
+    /// The kernel's: an index among the data is out of range.
     pub fn run(
         &self,
         isa: Isa,
         workers: &mut impl Workers,
-        operands: Operands<'_>,
+        segments: &mut [View<'_>],
     ) -> Result<(), OpError> {
-        self.kernel
-            .spread(isa, operands, workers)
-            .map_err(OpError::Parameter)
+        let compute = |operands: Operands<'_>| self.kernel.spread(isa, operands, workers);
+        match self.places.borrow(segments, compute) {
+            Some(result) => result.map_err(OpError::Parameter),
+            None => Err(self.missing()),
+        }
+    }
+
+    /// An operator and the segments that it is run in are of one layout, so this doesn't come.
+    fn missing(&self) -> OpError {
+        let output = self.output();
+        OpError::OperandBounds {
+            operand: self.kernel.reads(),
+            segment: output.segment,
+            end: u64::from(output.offset) + u64::from(output.size),
+            limit: 0,
+        }
     }
 }
 
@@ -144,8 +157,8 @@ impl Kernel {
             opcode::CONV_2D => Self::Conv2d(prepared(op, Conv2d::new)?),
             opcode::DEPTHWISE_CONV_2D => Self::DepthwiseConv2d(prepared(op, DepthwiseConv2d::new)?),
             opcode::ELEMENTWISE => Self::Elementwise(prepared(op, Elementwise::new)?),
-            opcode::AVERAGE_POOL_2D => Self::AveragePool2d(params(op)?),
-            opcode::MAX_POOL_2D => Self::MaxPool2d(params(op)?),
+            opcode::AVERAGE_POOL_2D => Self::Pool2d(prepared(op, pool(Pooling::Average))?),
+            opcode::MAX_POOL_2D => Self::Pool2d(prepared(op, pool(Pooling::Max))?),
             opcode::COPY => params(op).map(|()| Self::Copy)?,
             opcode::SOFTMAX => Self::Softmax(params(op)?),
             opcode::LOG_SOFTMAX => Self::LogSoftmax(params(op)?),
@@ -189,8 +202,7 @@ impl Kernel {
             | Self::Svdf(_)
             | Self::Lstm(_)
             | Self::TableSoftmax(_) => 2,
-            Self::AveragePool2d(_)
-            | Self::MaxPool2d(_)
+            Self::Pool2d(_)
             | Self::Copy
             | Self::Softmax(_)
             | Self::LogSoftmax(_)
@@ -214,9 +226,7 @@ impl Kernel {
         match self {
             Self::Conv2d(conv) => conv.taps() as u64,
             Self::DepthwiseConv2d(conv) => conv.taps() as u64,
-            Self::AveragePool2d(params) | Self::MaxPool2d(params) => {
-                u64::from(params.window.kernel_h) * u64::from(params.window.kernel_w)
-            }
+            Self::Pool2d(pool) => pool.taps() as u64,
             Self::Copy
             | Self::StridedCopy(_)
             | Self::Pad(_)
@@ -245,7 +255,7 @@ impl Kernel {
             Self::Conv2d(conv) => Ok(conv.sizes()),
             Self::DepthwiseConv2d(conv) => Ok(conv.sizes()),
             Self::Elementwise(elementwise) => Ok(elementwise.sizes()),
-            Self::AveragePool2d(params) | Self::MaxPool2d(params) => pool_2d::sizes(params),
+            Self::Pool2d(pool) => Ok(pool.sizes()),
             Self::Softmax(params) => softmax::sizes(params),
             Self::LogSoftmax(params) => log_softmax::sizes(params),
             Self::Quantize(params) => quantize::sizes(params),
@@ -291,8 +301,7 @@ impl Kernel {
             Self::Conv2d(conv) => conv.run(isa, a, b, c, output, scratch),
             Self::DepthwiseConv2d(conv) => conv.run(isa, a, b, c, output),
             Self::Elementwise(elementwise) => elementwise.run(isa, a, b, output),
-            Self::AveragePool2d(params) => pool_2d::run(isa, Pooling::Average, params, a, output),
-            Self::MaxPool2d(params) => pool_2d::run(isa, Pooling::Max, params, a, output),
+            Self::Pool2d(pool) => pool.run(isa, a, output),
             Self::Copy => copy::run(a, output),
             Self::Softmax(params) => softmax::run(isa, params, a, output),
             Self::LogSoftmax(params) => log_softmax::run(isa, params, a, output),
@@ -329,6 +338,10 @@ fn params<T: FromBytes>(op: &Op) -> Result<T, OpError> {
             what: "space behind the parameters",
         }),
     }
+}
+
+fn pool(pooling: Pooling) -> impl FnOnce(&program::Pool2d) -> Result<Pool2d, apu_kernels::Error> {
+    move |params| Pool2d::new(pooling, params)
 }
 
 /// The kernel of the opcode's own structure.

@@ -17,9 +17,10 @@ const MAX_WIDE_TAPS: i64 = 1 << 15;
 const BLOCK: usize = 64;
 const SMALL_BLOCK: usize = 16;
 
-/// Parameters in range; every window has at least one tap on the input.
+/// Parameters in range, to be used often; every window has at least one tap on the input.
 #[derive(Clone, Copy, Debug)]
-struct Pool2d {
+pub struct Pool2d {
+    pooling: Pooling,
     window: Window,
     /// `None` for int16.
     byte: Option<Byte>,
@@ -37,7 +38,12 @@ pub enum Pooling {
 }
 
 impl Pool2d {
-    fn new(p: &program::Pool2d) -> Result<Self, Error> {
+    /// Checks parameters.
+    ///
+    /// # Errors
+    ///
+    /// One is out of range, or an operand would be too large.
+    pub fn new(pooling: Pooling, p: &program::Pool2d) -> Result<Self, Error> {
         let is_wide = p.dtype == DType::Int16 as u32;
         let window = Window::new(&p.window)?
             .without_dilation()?
@@ -55,6 +61,7 @@ impl Pool2d {
             (Some(byte), Clamp::new(byte, p.clamp_min, p.clamp_max)?, 1)
         };
         Ok(Self {
+            pooling,
             window,
             byte,
             clamp,
@@ -65,14 +72,57 @@ impl Pool2d {
         })
     }
 
+    /// Taps of one element of the output, those in the padding included.
+    pub fn taps(&self) -> usize {
+        self.window.kernel_h * self.window.kernel_w
+    }
+
+    /// The sizes of input and output.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// Computes `output` from `input`.
+    ///
+    /// # Errors
+    ///
+    /// When an operand has another size than [`Self::sizes`] says; nothing has been written then.
+    pub fn run(&self, isa: Isa, input: &[u8], output: &mut [u8]) -> Result<(), Error> {
+        let &[input_size, output_size] = self.sizes.as_slice() else {
+            unreachable!("a pooling has two operands");
+        };
+        exactly("input", input, input_size)?;
+        exactly("output", output, output_size)?;
+        match self.byte {
+            Some(byte) => isa.run(Pixels {
+                pool: self,
+                byte,
+                input,
+                output,
+            }),
+            None => self.wide_pixels(input.as_chunks().0, output.as_chunks_mut().0),
+        }
+        Ok(())
+    }
+
+    fn wide_pixels(&self, input: &[[u8; 2]], output: &mut [[u8; 2]]) {
+        let pixels = output.chunks_exact_mut(self.window.out_c);
+        for (pixel, outputs) in self.window.pixels().zip(pixels) {
+            for (channel, out) in outputs.iter_mut().enumerate() {
+                let pooled = self.wide(pixel, channel, input);
+                *out = self.clamp.store_wide(pooled).to_le_bytes();
+            }
+        }
+    }
+
     /// One channel of a window of int16.
-    fn wide(&self, pooling: Pooling, pixel: Pixel, channel: usize, input: &[[u8; 2]]) -> i32 {
+    fn wide(&self, pixel: Pixel, channel: usize, input: &[[u8; 2]]) -> i32 {
         let [mut sum, mut count, mut largest] = [0, 0, i32::MIN];
         self.each_tap(pixel, |at| {
             let tap = i32::from(i16::from_le_bytes(input[at + channel]));
             (sum, count, largest) = (sum + tap, count + 1, largest.max(tap));
         });
-        match pooling {
+        match self.pooling {
             Pooling::Average => rounded_mean(sum, count),
             Pooling::Max => largest,
         }
@@ -80,15 +130,8 @@ impl Pool2d {
 
     /// As many channels of a window, from a channel on, as `output` has room for.
     #[inline(always)]
-    fn block(
-        &self,
-        pooling: Pooling,
-        byte: Byte,
-        (pixel, channel): (Pixel, usize),
-        input: &[u8],
-        output: &mut [u8],
-    ) {
-        match pooling {
+    fn block(&self, byte: Byte, (pixel, channel): (Pixel, usize), input: &[u8], output: &mut [u8]) {
+        match self.pooling {
             Pooling::Average => self.average(byte, pixel, channel, input, output),
             Pooling::Max => self.max(byte, pixel, channel, input, output),
         }
@@ -151,9 +194,8 @@ fn rounded_mean(sum: i32, count: i32) -> i32 {
 }
 
 struct Pixels<'a> {
-    pool: Pool2d,
+    pool: &'a Pool2d,
     byte: Byte,
-    pooling: Pooling,
     input: &'a [u8],
     output: &'a mut [u8],
 }
@@ -164,7 +206,6 @@ impl Kernel for Pixels<'_> {
         let Self {
             pool,
             byte,
-            pooling,
             input,
             output,
         } = self;
@@ -174,35 +215,36 @@ impl Kernel for Pixels<'_> {
             let (large, rest) = output.as_chunks_mut::<BLOCK>();
             let mut channel = 0;
             for output in large {
-                pool.block(pooling, byte, (pixel, channel), input, output);
+                pool.block(byte, (pixel, channel), input, output);
                 channel += BLOCK;
             }
             let (small, rest) = rest.as_chunks_mut::<SMALL_BLOCK>();
             for output in small {
-                pool.block(pooling, byte, (pixel, channel), input, output);
+                pool.block(byte, (pixel, channel), input, output);
                 channel += SMALL_BLOCK;
             }
             if !rest.is_empty() {
-                pool.block(pooling, byte, (pixel, channel), input, rest);
+                pool.block(byte, (pixel, channel), input, rest);
             }
         }
     }
 }
 
-/// The sizes of input and output.
+/// As [`Pool2d::sizes`].
 ///
 /// # Errors
 ///
-/// A parameter is out of range, or an operand would be too large.
+/// As [`Pool2d::new`].
 pub fn sizes(params: &program::Pool2d) -> Result<Sizes, Error> {
-    Ok(Pool2d::new(params)?.sizes)
+    // Both kinds have the same.
+    Ok(Pool2d::new(Pooling::Max, params)?.sizes)
 }
 
-/// Computes `output` from `input`.
+/// As [`Pool2d::run`].
 ///
 /// # Errors
 ///
-/// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
+/// As [`Pool2d::new`] and [`Pool2d::run`].
 pub fn run(
     isa: Isa,
     pooling: Pooling,
@@ -210,36 +252,5 @@ pub fn run(
     input: &[u8],
     output: &mut [u8],
 ) -> Result<(), Error> {
-    let pool = Pool2d::new(params)?;
-    let &[input_size, output_size] = pool.sizes.as_slice() else {
-        unreachable!("a pooling has two operands");
-    };
-    exactly("input", input, input_size)?;
-    exactly("output", output, output_size)?;
-    match pool.byte {
-        Some(byte) => isa.run(Pixels {
-            pool,
-            byte,
-            pooling,
-            input,
-            output,
-        }),
-        None => wide_pixels(
-            &pool,
-            pooling,
-            input.as_chunks().0,
-            output.as_chunks_mut().0,
-        ),
-    }
-    Ok(())
-}
-
-fn wide_pixels(pool: &Pool2d, pooling: Pooling, input: &[[u8; 2]], output: &mut [[u8; 2]]) {
-    let pixels = output.chunks_exact_mut(pool.window.out_c);
-    for (pixel, outputs) in pool.window.pixels().zip(pixels) {
-        for (channel, out) in outputs.iter_mut().enumerate() {
-            let pooled = pool.wide(pooling, pixel, channel, input);
-            *out = pool.clamp.store_wide(pooled).to_le_bytes();
-        }
-    }
+    Pool2d::new(pooling, params)?.run(isa, input, output)
 }
