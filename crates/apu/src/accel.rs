@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use crate::backend::{Backend, Bo, Later, Point, QueueId, QueueReport};
+use crate::backend::{Backend, Bo, Later, Point, QueueId, QueueReport, Submitted};
 use crate::program::text;
 use crate::{Access, DeviceInfo, DeviceState, Error, Job, Priority, QueueOptions, Result, Segment};
 use ioctl::{Argument, refused};
@@ -321,7 +321,13 @@ impl Backend for Accel {
         })
     }
 
-    unsafe fn submit(&self, queue: QueueId, point: u64, job: &Job, waits: &[Point]) -> Result<()> {
+    unsafe fn submit(
+        &self,
+        queue: QueueId,
+        point: u64,
+        job: &Job,
+        waits: &[Point],
+    ) -> Result<Submitted> {
         let waits: Vec<_> = waits.iter().map(sync).collect();
         let signal = sync(&Point {
             timeline: queue.timeline,
@@ -351,7 +357,8 @@ impl Backend for Accel {
         };
         // SAFETY: every address names as many records as its count says, alive during the call and
         // only read. What the job does to the buffers is in our caller's contract.
-        unsafe { ioctl::call(&self.node, &mut submit) }.map_err(refused::<uapi::Submit>)
+        unsafe { ioctl::call(&self.node, &mut submit) }.map_err(refused::<uapi::Submit>)?;
+        Ok(Submitted::Queued)
     }
 
     fn wait(&self, point: Point, timeout: Duration) -> Result<bool> {

@@ -36,6 +36,15 @@ pub(crate) struct Point {
     pub value: u64,
 }
 
+/// How far a job is when its submission returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Submitted {
+    /// It has ended well.
+    Ended,
+    /// It may have begun, and may have failed.
+    Queued,
+}
+
 /// When a change of a VM is done that isn't done at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Later<'a> {
@@ -103,7 +112,13 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     ///
     /// # Safety
     /// As [`Queue::submit`](crate::Queue::submit).
-    unsafe fn submit(&self, queue: QueueId, point: u64, job: &Job, waits: &[Point]) -> Result<()>;
+    unsafe fn submit(
+        &self,
+        queue: QueueId,
+        point: u64,
+        job: &Job,
+        waits: &[Point],
+    ) -> Result<Submitted>;
 
     /// Waits until `point` is signalled; false when that took longer than `timeout`.
     fn wait(&self, point: Point, timeout: Duration) -> Result<bool>;

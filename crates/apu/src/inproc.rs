@@ -5,10 +5,11 @@
 
 mod allocation;
 mod queue;
+mod reached;
 mod space;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::CStr;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -20,7 +21,7 @@ use apu_proto::message::{MAX_SEGMENTS, VERSION_MAX};
 use apu_workers::Pool;
 use rustix::io::Errno;
 
-use crate::backend::{Backend, Bo, Later, Point, QueueId, QueueReport};
+use crate::backend::{Backend, Bo, Later, Point, QueueId, QueueReport, Submitted};
 use crate::program::text;
 use crate::{Access, Device, DeviceInfo, DeviceState, Error, Job, QueueOptions, Result, Segment};
 use allocation::{Allocation, PAGE};
@@ -148,7 +149,7 @@ impl Backend for InProcess {
         Ok(self.queues.get("QUEUE_GET_STATE", queue.queue)?.report())
     }
 
-    unsafe fn submit(&self, queue: QueueId, _: u64, job: &Job, _: &[Point]) -> Result<()> {
+    unsafe fn submit(&self, queue: QueueId, _: u64, job: &Job, _: &[Point]) -> Result<Submitted> {
         let queue = self.queues.get("SUBMIT", queue.queue)?;
         // SAFETY: the caller keeps others off the job's memory until the fence is signalled, and so
         // at least until this returns.
@@ -176,7 +177,7 @@ struct Table<T> {
 #[derive(Debug)]
 struct Entries<T> {
     last: u32,
-    by_handle: HashMap<u32, Arc<T>>,
+    by_handle: BTreeMap<u32, Arc<T>>,
 }
 
 impl<T> Default for Table<T> {
@@ -184,7 +185,7 @@ impl<T> Default for Table<T> {
         Self {
             entries: Mutex::new(Entries {
                 last: 0,
-                by_handle: HashMap::new(),
+                by_handle: BTreeMap::new(),
             }),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::backend::{Backend, Point, QueueId, QueueReport, queue_state};
+use crate::backend::{Backend, Point, QueueId, QueueReport, Submitted, queue_state};
 use crate::{Error, Result, Segment, Vm};
 
 /// Whose jobs go first.
@@ -47,7 +47,7 @@ impl Default for QueueOptions {
 
 /// What to run: where the code lies, and the program's segments in its order (constants, arena,
 /// inputs, outputs).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// The program's code.
     pub program: Segment,
@@ -102,12 +102,13 @@ impl Queue {
             .unwrap_or_else(PoisonError::into_inner);
         let value = *submitted + 1;
         // SAFETY: the caller keeps our own contract, which is the backend's.
-        unsafe { self.backend().submit(self.shared.id, value, job, &points) }
+        let progress = unsafe { self.backend().submit(self.shared.id, value, job, &points) }
             .map_err(|error| self.shared.cause(error))?;
         *submitted = value;
         Ok(Fence {
             of: Of::Job(self.shared.clone()),
             value,
+            has_ended: progress == Submitted::Ended,
         })
     }
 
@@ -147,6 +148,8 @@ impl Drop for Shared {
 pub struct Fence {
     of: Of,
     value: u64,
+    /// Whether it is known that it ended well.
+    has_ended: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -161,6 +164,7 @@ impl Fence {
         Self {
             of: Of::Change(vm, point.timeline),
             value: point.value,
+            has_ended: false,
         }
     }
 
@@ -171,6 +175,9 @@ impl Fence {
     /// [`Error::DeviceLost`], [`Error::JobTimedOut`], [`Error::Faulted`] or [`Error::Rejected`], or
     /// [`Error::Call`] for a change, upon which its VM is unusable.
     pub fn wait(&self, timeout: Duration) -> Result<()> {
+        if self.has_ended {
+            return Ok(());
+        }
         let vm = match &self.of {
             Of::Job(queue) => &queue.vm,
             Of::Change(vm, _) => vm,

@@ -3,16 +3,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use apu_firmware::memory::{MAX_RANGES, Ranges, RangesError, Reach};
 use apu_firmware::{Error, Layout, Operator, Program, View};
 use apu_kernels::Isa;
-use apu_proto::message::{self, NO_OP, status};
+use apu_proto::message::{NO_OP, status};
 use apu_workers::Pool;
 use rustix::io::Errno;
 
-use super::space::{Mappings, Space};
-use crate::backend::{QueueReport, queue_state};
-use crate::{Job, Segment};
+use super::reached::Reached;
+use super::space::Space;
+use crate::Job;
+use crate::backend::{QueueReport, Submitted, queue_state};
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -27,6 +27,8 @@ pub(super) struct Queue {
 struct Core {
     report: QueueReport,
     programs: Programs,
+    /// What the last job reached.
+    reached: Option<Reached>,
     workers: Pool,
 }
 
@@ -47,6 +49,7 @@ impl Queue {
             core: Mutex::new(Core {
                 report,
                 programs: Programs::default(),
+                reached: None,
                 workers,
             }),
         }
@@ -61,66 +64,58 @@ impl Queue {
     /// # Safety
     /// While this runs, nobody else writes the memory that `job` names or reads what it can write,
     /// and what it can write is mapped for it only once.
-    pub(super) unsafe fn run(&self, isa: Isa, job: &Job) -> Result<(), Errno> {
+    pub(super) unsafe fn run(&self, isa: Isa, job: &Job) -> Result<Submitted, Errno> {
         let core = &mut *self.lock();
-        let report = &mut core.report;
-        if report.state != queue_state::OK {
+        if core.report.state != queue_state::OK {
             return Err(Errno::CANCELED);
         }
         // SAFETY: the caller's contract.
-        match unsafe { self.run_program(isa, job, &mut core.programs, &mut core.workers) } {
-            Ok(()) => report.jobs_done += 1,
+        match unsafe { self.run_program(isa, job, core) } {
+            Ok(()) => {
+                core.report.jobs_done += 1;
+                Ok(Submitted::Ended)
+            }
             Err(error) => {
                 tracing::debug!(%error, "a job failed");
-                *report = stopped(&error, report.jobs_done);
+                core.report = stopped(&error, core.report.jobs_done);
+                Ok(Submitted::Queued)
             }
         }
-        Ok(())
     }
 
     /// # Safety
     /// As [`Queue::run`].
-    unsafe fn run_program(
-        &self,
-        isa: Isa,
-        job: &Job,
-        programs: &mut Programs,
-        workers: &mut Pool,
-    ) -> Result<(), Error> {
+    unsafe fn run_program(&self, isa: Isa, job: &Job, core: &mut Core) -> Result<(), Error> {
         let mappings = self.space.hold();
-        let fault = |fault| Error::Fault { op: None, fault };
-        let code_reach = Reach {
-            va: job.program.va,
-            size: job.program.size,
-            write: false,
+        let reached = core.reached.take();
+        let reached = reached.filter(|reached| reached.is_of(&mappings, job));
+        // SAFETY: the caller keeps writers off.
+        let code = unsafe { Reached::code(reached.as_ref(), &mappings, job) }?;
+        let (program, is_last) = core.programs.checked(code)?;
+        let reached = match reached.filter(|_| is_last) {
+            Some(reached) => reached,
+            None => Reached::new(&mappings, &program.layout, job)?,
         };
-        let code = mappings.find(&code_reach).map_err(fault)?;
-        // SAFETY: `find` gives that many readable bytes while `mappings` is held, and the caller
-        // keeps writers off.
-        let code = unsafe { std::slice::from_raw_parts(code.as_ptr(), job.program.size as usize) };
-        let program = programs.checked(code)?;
-        let ranges = ranges(&program.layout, job)?;
-        let mut views: [View<'_>; MAX_RANGES] = Default::default();
-        let segments = ranges.as_slice().get(1..).unwrap_or_default();
-        for (view, reach) in views.iter_mut().zip(segments) {
-            // SAFETY: the caller's contract; and no two views are of the same bytes if one can be
-            // written, because `Ranges` promises that for addresses and the caller for buffers.
-            *view = unsafe { self::view(&mappings, reach) }.map_err(fault)?;
-        }
-        // The clock is read so rarely that a short program ends before it is asked.
+        let reached = core.reached.insert(reached);
         if self.timeout.is_zero() {
             return Err(Error::Cancelled { op: 0 });
         }
-        let end = Instant::now().checked_add(self.timeout);
-        let views = views.get_mut(..segments.len()).unwrap_or_default();
-        apu_firmware::run_operators(
-            &program.layout,
-            &program.operators,
-            isa,
-            workers,
-            views,
-            || end.is_some_and(|end| Instant::now() >= end),
-        )
+        // The clock runs from when it is asked first: a short program ends before that, and reading it
+        // takes as long as a small operator.
+        let mut end = None;
+        let is_over = || {
+            let now = Instant::now();
+            let end = end.get_or_insert_with(|| now.checked_add(self.timeout));
+            end.is_some_and(|end| now >= end)
+        };
+        let Checked {
+            layout, operators, ..
+        } = program;
+        let run = |views: &mut [View<'_>]| {
+            apu_firmware::run_operators(layout, operators, isa, &mut core.workers, views, is_over)
+        };
+        // SAFETY: it is of `mappings`, which are held; the caller's contract.
+        unsafe { reached.with_views(&mappings, run) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Core> {
@@ -136,9 +131,11 @@ impl Programs {
     /// Most programs that are kept.
     const MOST: usize = 4;
 
-    /// The program of this code, which is checked if it wasn't before.
-    fn checked(&mut self, code: &[u8]) -> Result<&Checked, Error> {
-        match self.0.iter().position(|program| program.code == code) {
+    /// The program of this code, which is checked if it wasn't before, and whether it is that of the last
+    /// call.
+    fn checked(&mut self, code: &[u8]) -> Result<(&Checked, bool), Error> {
+        let index = self.0.iter().position(|program| program.code == code);
+        match index {
             Some(index) => self.0[..=index].rotate_right(1),
             None => {
                 let program = Checked::new(code)?;
@@ -146,7 +143,7 @@ impl Programs {
                 self.0.insert(0, program);
             }
         }
-        Ok(&self.0[0])
+        Ok((&self.0[0], index == Some(0)))
     }
 }
 
@@ -167,59 +164,6 @@ impl Checked {
             operators: program.operators().collect::<Result<_, _>>()?,
         })
     }
-}
-
-/// What a job reaches: its code, then its segments.
-fn ranges(layout: &Layout, job: &Job) -> Result<Ranges, Error> {
-    let mut ranges = Ranges::new();
-    let mut push = |segment: Segment, write| {
-        ranges
-            .push(
-                message::Segment {
-                    va: segment.va,
-                    size: segment.size,
-                },
-                write,
-            )
-            .map_err(|error| refusal(error, layout, job))
-    };
-    push(job.program, false)?;
-    for (index, &segment) in job.segments.iter().enumerate() {
-        push(segment, layout.is_written(index))?;
-    }
-    Ok(ranges)
-}
-
-fn refusal(error: RangesError, layout: &Layout, job: &Job) -> Error {
-    match error {
-        RangesError::TooMany => Error::SegmentCount {
-            got: job.segments.len(),
-            needed: layout.segment_count(),
-        },
-        RangesError::Overflow(range) => Error::SegmentOverflow {
-            segment: range.checked_sub(1),
-        },
-        RangesError::Overlap(first, second) => Error::SegmentOverlap {
-            first: first.checked_sub(1),
-            second: second.checked_sub(1),
-        },
-    }
-}
-
-/// # Safety
-/// While the view lives, nobody else writes these bytes, and nobody reads them if it can write.
-unsafe fn view<'a>(
-    mappings: &'a Mappings,
-    reach: &Reach,
-) -> Result<View<'a>, apu_firmware::memory::AddressFault> {
-    let (address, size) = (mappings.find(reach)?.as_ptr(), reach.size as usize);
-    Ok(if reach.write {
-        // SAFETY: `find` gives `size` bytes that live as long as `mappings`; the caller's contract.
-        View::Write(unsafe { std::slice::from_raw_parts_mut(address, size) })
-    } else {
-        // SAFETY: as above.
-        View::Read(unsafe { std::slice::from_raw_parts(address, size) })
-    })
 }
 
 /// The state of a queue after a failed job, as the kernel driver would tell it.

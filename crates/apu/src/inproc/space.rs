@@ -16,7 +16,11 @@ pub(super) struct Space {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Mappings(BTreeMap<u64, Mapping>);
+pub(super) struct Mappings {
+    by_address: BTreeMap<u64, Mapping>,
+    /// How often they have changed.
+    changes: u64,
+}
 
 /// # Invariants
 /// `memory` has at least `size` bytes.
@@ -36,7 +40,8 @@ impl Space {
             .mappings
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        mappings.0.insert(
+        mappings.changes += 1;
+        mappings.by_address.insert(
             range.va,
             Mapping {
                 size,
@@ -47,11 +52,12 @@ impl Space {
     }
 
     pub(super) fn unmap(&self, range: Segment) {
-        self.mappings
+        let mut mappings = self
+            .mappings
             .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .remove(&range.va);
+            .unwrap_or_else(PoisonError::into_inner);
+        mappings.changes += 1;
+        mappings.by_address.remove(&range.va);
     }
 
     /// The mappings; while somebody holds them nothing is mapped, unmapped or freed.
@@ -61,6 +67,11 @@ impl Space {
 }
 
 impl Mappings {
+    /// How often they have changed: what was found before is there as long as this stays.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Where the bytes of `reach` are. They are valid, writable if asked for, while `self` is held.
     pub(super) fn find(&self, reach: &Reach) -> Result<NonNull<u8>, AddressFault> {
         let fault = |address| AddressFault {
@@ -68,7 +79,7 @@ impl Mappings {
             write: reach.write,
         };
         let (start, mapping) = self
-            .0
+            .by_address
             .range(..=reach.va)
             .next_back()
             .ok_or_else(|| fault(reach.va))?;
