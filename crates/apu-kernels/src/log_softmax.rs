@@ -30,7 +30,7 @@ impl LogSoftmax {
         })
     }
 
-    fn row(&self, exps: &Exps<'_>, input: &[u8], output: &mut [u8]) {
+    fn row(&self, exps: &Exps, input: &[u8], output: &mut [u8]) {
         let softmax = &self.softmax;
         let (max, sum) = softmax.sum(exps, input);
         let log = log_of_at_least_one(sum.max(1 << 19));
@@ -74,7 +74,7 @@ pub fn run(
     };
     exactly("input", input, input_size)?;
     exactly("output", output, output_size)?;
-    let exps = Exps::new(softmax, input.len());
+    let exps = Exps::new(softmax, input);
     let rows = input.chunks_exact(softmax.columns);
     let pairs = rows.zip(output.chunks_exact_mut(softmax.columns));
     pairs.for_each(|(input, output)| log_softmax.row(&exps, input, output));

@@ -50,19 +50,26 @@ impl Softmax {
     }
 
     /// `β · scale · diff` in Q5.26.
+    #[inline(always)]
     pub fn argument(&self, diff: i32) -> i32 {
         doubling_high_mul(diff.wrapping_shl(self.left_shift), self.multiplier)
     }
 
+    #[inline(always)]
+    fn max(&self, row: &[u8]) -> i32 {
+        let values = row.iter().map(|&x| self.byte.widen(x));
+        values.max().unwrap_or(0)
+    }
+
     /// The largest value of a row, and the sum of the exponentials of the differences to it in Q12.19.
-    pub fn sum(&self, exps: &Exps<'_>, row: &[u8]) -> (i32, i32) {
-        let values = || row.iter().map(|&x| self.byte.widen(x));
-        let max = values().max().unwrap_or(0);
-        let terms = values().map(|x| rounding_divide_by_pot(exps.get(x - max), SUM_INTEGER_BITS));
+    pub fn sum(&self, exps: &Exps, row: &[u8]) -> (i32, i32) {
+        let max = self.max(row);
+        let values = row.iter().map(|&x| self.byte.widen(x));
+        let terms = values.map(|x| rounding_divide_by_pot(exps.get(x - max), SUM_INTEGER_BITS));
         (max, terms.fold(0i32, i32::saturating_add))
     }
 
-    fn row(&self, exps: &Exps<'_>, input: &[u8], output: &mut [u8]) {
+    fn row(&self, exps: &Exps, input: &[u8], output: &mut [u8]) {
         let (max, sum) = self.sum(exps, input);
         let diff = |x| self.byte.widen(x) - max;
         let reciprocal = Reciprocal::of(sum, SUM_INTEGER_BITS);
@@ -75,31 +82,32 @@ impl Softmax {
     }
 }
 
-/// The exponentials of differences: computed one by one, or looked up when there are many.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it lives on the stack of one call, where no heap is"
-)]
-pub(crate) enum Exps<'a> {
-    Each(&'a Softmax),
-    Table([i32; 256]),
-}
+/// The exponentials of differences to the maxima of rows.
+pub(crate) struct Exps([i32; 256]);
 
-impl<'a> Exps<'a> {
-    pub fn new(softmax: &'a Softmax, count: usize) -> Self {
-        if count < 256 {
-            Self::Each(softmax)
-        } else {
-            Self::Table(core::array::from_fn(|index| softmax.exp(-(index as i32))))
+impl Exps {
+    /// Of the rows of `input`, or all if they are many.
+    pub fn new(softmax: &Softmax, input: &[u8]) -> Self {
+        let mut exps = Self([0; 256]);
+        if input.len() >= 256 {
+            for (exp, diff) in exps.0.iter_mut().zip(0..) {
+                *exp = softmax.exp(-diff);
+            }
+            return exps;
         }
+        for row in input.chunks_exact(softmax.columns) {
+            let max = softmax.max(row);
+            for &x in row {
+                let diff = softmax.byte.widen(x) - max;
+                exps.0[(-diff & 255) as usize] = softmax.exp(diff);
+            }
+        }
+        exps
     }
 
-    /// The exponential of a difference, −255…0.
+    /// The exponential of a difference of the rows, −255…0.
     fn get(&self, diff: i32) -> i32 {
-        match self {
-            Self::Each(softmax) => softmax.exp(diff),
-            Self::Table(exps) => exps[(-diff & 255) as usize],
-        }
+        self.0[(-diff & 255) as usize]
     }
 }
 
@@ -129,7 +137,7 @@ pub fn run(
     };
     exactly("input", input, input_size)?;
     exactly("output", output, output_size)?;
-    let exps = Exps::new(&softmax, input.len());
+    let exps = Exps::new(&softmax, input);
     let rows = input
         .chunks_exact(softmax.columns)
         .zip(output.chunks_exact_mut(softmax.columns));

@@ -24,13 +24,26 @@ const MAX_VECTORS: usize = 4;
 pub(super) fn takes(conv: &DepthwiseConv2d, weights: &[u8]) -> bool {
     let window = &conv.window;
     let steps = 2 * window.kernel_w * window.kernel_h.div_ceil(ROWS);
-    let beyond = |bytes: &[u8; 2]| !(-256..=254).contains(&i16::from_le_bytes(*bytes));
-    let halves: &[[u8; 2]] = weights.as_chunks().0;
     conv.grid.is_some()
         && matches!(conv.ties, Ties::Away | Ties::Even)
         && window.in_c == window.out_c
         && steps <= MAX_STEPS
-        && !halves.iter().fold(false, |any, half| any | beyond(half))
+        && are_within(weights, -256, 254)
+}
+
+/// Whether all weights are in a range.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn are_within(weights: &[u8], min: i16, max: i16) -> bool {
+    let (mut least, mut most) = (_mm256_setzero_si256(), _mm256_setzero_si256());
+    for weights in weights.as_chunks::<32>().0 {
+        let weights = load_32(weights);
+        least = _mm256_min_epi16(least, weights);
+        most = _mm256_max_epi16(most, weights);
+    }
+    let below = _mm256_cmplt_epi16_mask(least, _mm256_set1_epi16(min));
+    let above = _mm256_cmpgt_epi16_mask(most, _mm256_set1_epi16(max));
+    below | above == 0
 }
 
 /// Computes the output of what [`takes`] says yes to.
@@ -49,6 +62,11 @@ pub(super) fn run(
         conv,
         grid,
         weights: weights.as_chunks().0,
+        parts: if are_within(weights, i8::MIN.into(), i8::MAX.into()) {
+            1
+        } else {
+            2
+        },
         table,
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };
@@ -63,7 +81,10 @@ pub(super) fn run(
 struct Convolution<'a> {
     conv: &'a DepthwiseConv2d,
     grid: Grid,
-    weights: &'a [[u8; 2]],
+    /// Sixteen channels of a tap each.
+    weights: &'a [[u8; 32]],
+    /// Signed bytes whose sum a weight is.
+    parts: usize,
     table: ChannelTable<'a>,
     finish: Finish,
 }
@@ -75,21 +96,57 @@ impl Convolution<'_> {
         let (conv, grid) = (self.conv, &self.grid);
         let mut lines = Lines::new();
         let mut places = Places::new();
+        let steps = Steps::<N>::new(self);
         for block in grid.blocks() {
-            let mut kernels = [const { None }; MAX_VECTORS];
-            for (index, kernel) in kernels.iter_mut().enumerate() {
-                if index * 16 < block.channels {
-                    *kernel = Some(Kernel::<N>::new(self, block, index * 16));
-                }
+            let mut room = [const { MaybeUninit::uninit() }; MAX_VECTORS];
+            let mut kernels = [None; MAX_VECTORS];
+            let vectors = room.iter_mut().zip((0..block.channels).step_by(16));
+            for (kernel, (room, first)) in kernels.iter_mut().zip(vectors) {
+                *kernel = Some(self.kernel::<N>(block, first, room));
             }
             for tile in grid.tiles() {
                 lines.fill(conv, grid, block, &tile, input);
                 places.set(&conv.window, grid, block, &tile);
-                for kernel in kernels.iter().flatten() {
-                    self.multiply(kernel, &places, lines.words(), output);
+                for kernel in kernels.into_iter().flatten() {
+                    let lines = (&steps, &places, lines.words());
+                    self.multiply(kernel, lines, output);
                 }
             }
         }
+    }
+
+    /// The channels from `first` on of a block, in `room`.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn kernel<'k, const N: usize>(
+        &self,
+        block: Block,
+        first: usize,
+        room: &'k mut MaybeUninit<Kernel<N>>,
+    ) -> &'k Kernel<N> {
+        let lanes = Lanes::new(self, block.channel + first);
+        let kernel = room.write(Kernel {
+            first,
+            start: lanes.words(self.table.bias),
+            weights: [_mm512_setzero_si512(); N],
+            factors: lanes.factors(self),
+        });
+        let (zero, ones) = (_mm512_setzero_si512(), _mm512_set1_epi8(1));
+        let mut sums = zero;
+        let mut columns = kernel.weights.chunks_mut(self.parts);
+        for group in 0..self.grid.groups {
+            let kernel_columns = 0..self.conv.window.kernel_w;
+            for (kernel_x, parts) in kernel_columns.zip(columns.by_ref()) {
+                lanes.column(self, group, kernel_x, parts);
+                for part in parts {
+                    sums = _mm512_dpbusd_epi32(sums, ones, *part);
+                }
+            }
+        }
+        // The zero point of the input is the same in every tap, so it goes into the bias.
+        let zero_point = _mm512_set1_epi32(self.conv.input_zero_point - self.conv.byte.min());
+        kernel.start = _mm512_sub_epi32(kernel.start, _mm512_mullo_epi32(sums, zero_point));
+        kernel
     }
 
     /// One vector of channels of all positions of a tile.
@@ -98,12 +155,11 @@ impl Convolution<'_> {
     fn multiply<const N: usize>(
         &self,
         kernel: &Kernel<N>,
-        places: &Places,
-        words: &[MaybeUninit<u32>],
+        lines: (&Steps<N>, &Places, &[MaybeUninit<u32>]),
         output: &mut [u8],
     ) {
         let finish = self.finish;
-        let place = (kernel, places, words);
+        let place = (kernel, lines);
         match kernel.factors {
             Factors::Up(folded) => {
                 let rounds = Rounds::<false>::new();
@@ -125,14 +181,15 @@ impl Convolution<'_> {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn multiply_by<const N: usize>(
         &self,
-        (kernel, places, words): (&Kernel<N>, &Places, &[MaybeUninit<u32>]),
+        (kernel, (steps, places, words)): Place<'_, N>,
         output: &mut [u8],
         bytes: impl Fn([__m512i; AT_ONCE]) -> __m512i,
     ) {
-        assert!(words.len() >= places.furthest + kernel.furthest + 16);
-        let place = (kernel, places, words);
+        let words = &words[kernel.first..];
+        assert!(words.len() >= places.furthest + steps.furthest + 16);
+        let place = (kernel, (steps, places, words));
         // The weights of a 3x3 window stay in registers.
-        match (kernel.steps, self.grid.rows) {
+        match (steps.count, self.grid.rows) {
             (3, 2) => multiply_steps::<N, 3, 2>(place, output, bytes),
             (3, _) => multiply_steps::<N, 3, 1>(place, output, bytes),
             (_, 2) => multiply_steps::<N, N, 2>(place, output, bytes),
@@ -141,22 +198,28 @@ impl Convolution<'_> {
     }
 }
 
+/// A kernel, and where its taps are.
+type Place<'a, const N: usize> = (
+    &'a Kernel<N>,
+    (&'a Steps<N>, &'a Places, &'a [MaybeUninit<u32>]),
+);
+
 /// `STEPS` or fewer steps of a kernel, for `ROWS` rows of the output at once.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn multiply_steps<const N: usize, const STEPS: usize, const ROWS: usize>(
-    (kernel, places, words): (&Kernel<N>, &Places, &[MaybeUninit<u32>]),
+    (kernel, (steps, places, words)): Place<'_, N>,
     output: &mut [u8],
     bytes: impl Fn([__m512i; AT_ONCE]) -> __m512i,
 ) {
-    let (start, weights, offsets) = (kernel.start, kernel.weights, kernel.offsets);
+    let (start, weights, offsets) = (kernel.start, kernel.weights, steps.offsets);
     let output = &mut output[places.output + kernel.first..];
     let whole = places.channels >= kernel.first + 16;
     let count = places.count.next_multiple_of(AT_ONCE);
     assert!(!whole || output.len() >= places.last + 16);
     for places in places.list[..count].as_chunks::<AT_ONCE>().0 {
         let mut sums = [[start; AT_ONCE]; ROWS];
-        for step in 0..STEPS.min(kernel.steps) {
+        for step in 0..STEPS.min(steps.count) {
             for (index, place) in places.iter().enumerate() {
                 // SAFETY: the furthest place and step leave room for a vector, which is of a
                 // column of the tile and so has been written.
@@ -200,75 +263,38 @@ struct Kernel<const N: usize> {
     start: __m512i,
     /// Four weights of a kernel column each.
     weights: [__m512i; N],
-    /// Where their taps are, from the first one on.
-    offsets: [usize; N],
-    steps: usize,
-    /// The largest offset.
-    furthest: usize,
     factors: Factors,
 }
 
-impl<const N: usize> Kernel<N> {
-    /// The channels from `first` on of a block.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn new(convolution: &Convolution<'_>, block: Block, first: usize) -> Self {
+/// What is multiplied one after the other: the parts of each kernel column.
+struct Steps<const N: usize> {
+    /// Where their taps are, from the first one on.
+    offsets: [usize; N],
+    count: usize,
+    /// The largest offset.
+    furthest: usize,
+}
+
+impl<const N: usize> Steps<N> {
+    fn new(convolution: &Convolution<'_>) -> Self {
         let Convolution { conv, grid, .. } = convolution;
-        let lanes = Lanes::new(convolution, block.channel + first);
-        let mut kernel = Self {
-            first,
-            start: lanes.words(convolution.table.bias),
-            weights: [_mm512_setzero_si512(); N],
+        let mut steps = Self {
             offsets: [0; N],
-            steps: 0,
+            count: 0,
             furthest: 0,
-            factors: lanes.factors(convolution),
         };
-        let mut sums = _mm512_setzero_si512();
         for group in 0..grid.groups {
             for kernel_x in 0..conv.window.kernel_w {
                 let column = kernel_x * conv.window.dilation_w * grid.width;
-                let offset = group * grid.pitch + column + first;
-                let taps = lanes.taps(convolution, group, kernel_x);
-                for tap in taps {
-                    sums = _mm512_add_epi32(sums, tap);
-                }
-                let (weights, rest) = split(taps);
-                kernel.push(offset, weights);
-                if _mm512_test_epi32_mask(rest, rest) != 0 {
-                    kernel.push(offset, rest);
+                for _ in 0..convolution.parts {
+                    steps.furthest = group * grid.pitch + column;
+                    steps.offsets[steps.count] = steps.furthest;
+                    steps.count += 1;
                 }
             }
         }
-        // The zero point of the input is the same in every tap, so it goes into the bias.
-        let zero_point = _mm512_set1_epi32(conv.input_zero_point - conv.byte.min());
-        kernel.start = _mm512_sub_epi32(kernel.start, _mm512_mullo_epi32(sums, zero_point));
-        kernel
+        steps
     }
-
-    #[inline]
-    fn push(&mut self, offset: usize, weights: __m512i) {
-        self.weights[self.steps] = weights;
-        self.offsets[self.steps] = offset;
-        self.steps += 1;
-        self.furthest = self.furthest.max(offset);
-    }
-}
-
-/// Four weights of each channel as bytes, in two parts whose sum they are.
-#[inline]
-#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn split(taps: [__m512i; ROWS]) -> (__m512i, __m512i) {
-    let (low, high) = (_mm512_set1_epi32(-128), _mm512_set1_epi32(127));
-    let byte = _mm512_set1_epi32(0xff);
-    let (mut first, mut second) = (_mm512_setzero_si512(), _mm512_setzero_si512());
-    for tap in taps.into_iter().rev() {
-        let near = _mm512_min_epi32(_mm512_max_epi32(tap, low), high);
-        let rest = _mm512_sub_epi32(tap, near);
-        first = _mm512_or_si512(_mm512_slli_epi32::<8>(first), _mm512_and_si512(near, byte));
-        second = _mm512_or_si512(_mm512_slli_epi32::<8>(second), _mm512_and_si512(rest, byte));
-    }
-    (first, second)
 }
 
 /// The channels of a vector's lanes: one after the other, or a few again and again.
@@ -277,6 +303,8 @@ struct Lanes {
     /// Lanes with a channel.
     count: usize,
     order: __m512i,
+    /// The same of channels whose second and third quarter have changed places.
+    packed_order: __m512i,
 }
 
 impl Lanes {
@@ -286,12 +314,14 @@ impl Lanes {
         let (channels, repeat) = (convolution.conv.window.out_c, convolution.grid.repeat);
         let period = if repeat > 1 { channels } else { 16 };
         let ascending = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        let packed = _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15);
         // A period is a power of two.
         let order = _mm512_and_si512(ascending, _mm512_set1_epi32(period as i32 - 1));
         Self {
             channel,
             count: ((channels - channel) * repeat).min(16),
             order,
+            packed_order: _mm512_permutexvar_epi32(order, packed),
         }
     }
 
@@ -303,24 +333,33 @@ impl Lanes {
         _mm512_permutexvar_epi32(self.order, words)
     }
 
-    /// The weights of a kernel column, zeros behind its end.
+    /// The weights of four rows of a kernel column as bytes, zeros behind its end. Each of the parts has what
+    /// is too much for those before.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn taps(
+    fn column(
         &self,
         convolution: &Convolution<'_>,
         group: usize,
         kernel_x: usize,
-    ) -> [__m512i; ROWS] {
+        parts: &mut [__m512i],
+    ) {
         let window = &convolution.conv.window;
-        let padded = convolution.table.bias.len();
-        let mut taps = [_mm512_setzero_si512(); ROWS];
+        let blocks = convolution.table.bias.len() / 16;
+        let mut taps = [_mm256_setzero_si256(); ROWS];
         for (tap, kernel_y) in taps.iter_mut().zip(group * ROWS..window.kernel_h) {
-            let at = (kernel_y * window.kernel_w + kernel_x) * padded + self.channel;
-            let weights = load_32(convolution.weights[at..][..16].as_flattened());
-            *tap = _mm512_permutexvar_epi32(self.order, _mm512_cvtepi16_epi32(weights));
+            let at = (kernel_y * window.kernel_w + kernel_x) * blocks + self.channel / 16;
+            *tap = load_32(&convolution.weights[at]);
         }
-        taps
+        let (low, high) = (_mm256_set1_epi16(-128), _mm256_set1_epi16(127));
+        for part in parts {
+            let mut near = taps;
+            for (near, tap) in near.iter_mut().zip(&mut taps) {
+                *near = _mm256_min_epi16(_mm256_max_epi16(*tap, low), high);
+                *tap = _mm256_sub_epi16(*tap, *near);
+            }
+            *part = _mm512_permutexvar_epi32(self.packed_order, interleaved(near));
+        }
     }
 
     #[inline]
@@ -343,6 +382,18 @@ impl Lanes {
             _ => Factors::Any(factors),
         }
     }
+}
+
+/// Four signed bytes of each of sixteen channels, from words, side by side. The second and the third quarter
+/// of the channels change places.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn interleaved([a, b, c, d]: [__m256i; ROWS]) -> __m512i {
+    let low = _mm256_set1_epi16(0xff);
+    let pair = |a, b| _mm256_or_si256(_mm256_and_si256(a, low), _mm256_slli_epi16::<8>(b));
+    let (ab, cd) = (pair(a, b), pair(c, d));
+    let even = _mm512_castsi256_si512(_mm256_unpacklo_epi16(ab, cd));
+    _mm512_inserti64x4::<1>(even, _mm256_unpackhi_epi16(ab, cd))
 }
 
 /// How sums are rescaled.

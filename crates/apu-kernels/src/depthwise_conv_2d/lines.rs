@@ -256,11 +256,11 @@ impl<'a> Row<'a> {
         Self { bytes, step: 0 }
     }
 
-    /// Pieces at whose beginning there are [`PIECE`] bytes.
+    /// How far from its beginning on there are [`PIECE`] bytes, at least.
     fn whole(&self) -> usize {
-        match self.bytes.len().checked_sub(PIECE) {
-            Some(last) => last.checked_div(self.step).map_or(usize::MAX, |n| n + 1),
-            None => 0,
+        match self.step {
+            0 => usize::MAX,
+            _ => (self.bytes.len() + 1).saturating_sub(PIECE),
         }
     }
 }
@@ -276,13 +276,15 @@ fn interleave(
     line: &mut [MaybeUninit<u32>],
 ) {
     let flip = _mm512_set1_epi8(conv.byte.flip() as i8);
-    let whole = rows.iter().fold(pieces.count, |n, row| n.min(row.whole()));
+    let whole = rows.iter().fold(usize::MAX, |n, row| n.min(row.whole()));
     for piece in 0..pieces.count {
+        let is_whole = piece * pieces.row_step < whole;
         let mut bytes = [flip; ROWS];
         for (bytes, row) in bytes.iter_mut().zip(&rows) {
             let at = piece * row.step;
-            *bytes = if piece < whole {
-                // SAFETY: the row is whole at this piece, so 64 bytes are there.
+            *bytes = if is_whole {
+                // SAFETY: `at` is 0, of a row that has 64 bytes, or `row_step` times the piece, from where on the
+                // row has as many.
                 unsafe { _mm512_loadu_si512(row.bytes.as_ptr().add(at).cast()) }
             } else {
                 load_64(&row.bytes[at..], flip)

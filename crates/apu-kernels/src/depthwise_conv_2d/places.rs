@@ -66,25 +66,29 @@ impl Places {
         let row_step = window.out_w * window.out_c;
         // From the first position to the end of its row, less the channels before the block.
         let row_end = row_step - tile.x.start * grid.repeat * window.out_c;
-        let mut places = self.list.iter_mut();
+        let x_step = grid.repeat * window.out_c;
+        let most = block.channels * grid.repeat;
+        // Of the last position of a row there may be fewer pixels.
+        self.channels = most.min(row_end - (across - 1) * x_step);
+        let mut rest = &mut self.list[..];
         for (line, row) in (0..high).step_by(grid.rows).enumerate() {
-            let below = if row + 1 < high && grid.rows > 1 {
-                row_step
-            } else {
-                0
+            let is_below = row + 1 < high && grid.rows > 1;
+            let mut place = Place {
+                line: (line * grid.groups * grid.pitch) as u32,
+                output: (row * row_step) as u32,
+                below: if is_below { row_step as u32 } else { 0 },
+                channels: most as u32,
             };
-            for (index, place) in places.by_ref().take(across).enumerate() {
-                let x = index * grid.repeat * window.out_c;
-                let output = row * row_step + x;
-                let channels = (block.channels * grid.repeat).min(row_end - x);
-                *place = Place {
-                    line: (line * grid.groups * grid.pitch + index * pixel_step) as u32,
-                    output: output as u32,
-                    below: below as u32,
-                    channels: channels as u32,
-                };
-                self.channels = channels;
-                self.last = output + below;
+            let places;
+            (places, rest) = rest.split_at_mut(across);
+            for target in &mut *places {
+                *target = place;
+                place.line += pixel_step as u32;
+                place.output += x_step as u32;
+            }
+            if let Some(last) = places.last_mut() {
+                last.channels = self.channels as u32;
+                self.last = (last.output + last.below) as usize;
             }
         }
         self.count = high.div_ceil(grid.rows) * across;
