@@ -5,7 +5,7 @@ use super::{
     extras::{Extra, Extras, extras},
     few::Few,
     outliers::{Outlier, Outliers},
-    registers,
+    registers::Tile,
     runs::{MAX_RUN, Run, each_run},
 };
 use crate::{
@@ -235,19 +235,16 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         sums: &mut Sums,
         output: &mut [u8],
     ) {
-        let fits = self.conv.weight_zero_point == 0 && registers::fits(run, column);
-        match (&column.store.factors, &column.extras) {
-            (Factors::Up(folded), Some(extras)) if fits && B < 3 => {
-                self.in_registers::<8, B, false>(run, column, folded, extras, output);
+        let tile = match self.conv.weight_zero_point {
+            0 => Tile::new(self.conv, run, column),
+            _ => None,
+        };
+        match (&column.store.factors, &column.extras, tile) {
+            (Factors::Up(folded), Some(extras), Some(tile)) => {
+                self.tiles::<B, false>(run, tile, column, (folded, extras), output);
             }
-            (Factors::Up(folded), Some(extras)) if fits => {
-                self.in_registers::<4, B, false>(run, column, folded, extras, output);
-            }
-            (Factors::Away(folded), Some(extras)) if fits && B < 3 => {
-                self.in_registers::<8, B, true>(run, column, folded, extras, output);
-            }
-            (Factors::Away(folded), Some(extras)) if fits => {
-                self.in_registers::<4, B, true>(run, column, folded, extras, output);
+            (Factors::Away(folded), Some(extras), Some(tile)) => {
+                self.tiles::<B, true>(run, tile, column, (folded, extras), output);
             }
             _ => self.any_column::<R, B>(run, corrections, column, sums, output),
         }
@@ -268,7 +265,7 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         let most = if B > 2 { R } else { MAX_SUMS / B };
         let (mut first, mut row) = (0, 0);
         while row < count {
-            let height = tile_rows::<R>(row, count);
+            let height = tile_rows::<R, B>(row, count);
             let start = row.min(count - height);
             first = first.min(start);
             self.some_tile::<R, B>(run, start, height, column, &mut sums[(start - first) * B..]);
@@ -324,6 +321,7 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
             1 => self.any_tile::<1, B>(run, first, column, sums),
             2 => self.any_tile::<2, B>(run, first, column, sums),
             4 => self.any_tile::<4, B>(run, first, column, sums),
+            5 if B > 2 => self.any_tile::<5, B>(run, first, column, sums),
             6 => self.any_tile::<6, B>(run, first, column, sums),
             8 if B < 4 => self.any_tile::<8, B>(run, first, column, sums),
             10 if B < 3 => self.any_tile::<10, B>(run, first, column, sums),
@@ -535,13 +533,15 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
     }
 }
 
-/// Windows of the next tile, `row` of `count` being done: 1 or an even number, at most `R` and `count`.
-/// Tiles are about alike. One that reaches past the last window is to begin earlier and does some again.
+/// Windows of the next tile, `row` of `count` being done: 1 or an even number, at most `R` and `count`, or
+/// all five of many blocks. Tiles are about alike. One that reaches past the last window is to begin earlier and does
+/// some again.
 #[inline(always)]
-fn tile_rows<const R: usize>(row: usize, count: usize) -> usize {
+fn tile_rows<const R: usize, const B: usize>(row: usize, count: usize) -> usize {
     let left = count - row;
     match left.div_ceil(left.div_ceil(R)) {
         1 => 1,
+        5 if B > 2 && count == 5 => 5,
         rows if rows.next_multiple_of(2) <= count => rows.next_multiple_of(2),
         rows => rows - 1,
     }

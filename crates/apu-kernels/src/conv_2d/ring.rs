@@ -1,9 +1,12 @@
 //! Rings: the input rows that an output row needs, copied once each with their padding (AVX-512). Every
 //! window is read there as the input's own would be, and no byte needs flipping a second time.
 
-use super::Conv2d;
+use super::{Conv2d, narrow};
 use crate::x86::avx512::{load_64, store_64};
 use core::arch::x86_64::*;
+
+/// Bytes of a vector: rows of no more are as long.
+const VECTOR: usize = 64;
 
 /// As many rows as a window has, each of `pitch` bytes.
 pub(super) struct Ring<'a> {
@@ -28,7 +31,10 @@ impl<'a> Ring<'a> {
         // There is room for many windows, see `takes`.
         let columns = (pitch - conv.pitch) / (window.stride_w * window.in_c) + 1;
         let columns = columns.min(window.out_w);
-        let pitch = (columns - 1) * window.stride_w * window.in_c + conv.pitch;
+        let mut pitch = (columns - 1) * window.stride_w * window.in_c + conv.pitch;
+        if pitch <= VECTOR && VECTOR * window.kernel_h <= scratch.len() {
+            pitch = VECTOR;
+        }
         Self {
             conv,
             bytes: scratch,
@@ -81,7 +87,16 @@ impl<'a> Ring<'a> {
         let first = self.column * window.stride_w;
         let left = window.pad_left.saturating_sub(first) * window.in_c;
         let x = first.saturating_sub(window.pad_left).min(window.in_w);
-        let source = &image[window.at(0, y, x)..window.at(0, y + 1, 0)];
+        let source = window.at(0, y, x)..window.at(0, y + 1, 0);
+        if let Some(target) = target
+            .first_chunk_mut::<VECTOR>()
+            .filter(|_| self.pitch == VECTOR)
+        {
+            let size = source.len().min(VECTOR.saturating_sub(left));
+            let row = narrow::Row::new(conv, left..left + size);
+            return store_64(target, row.load_64(image, Some(source.start)));
+        }
+        let source = &image[source];
         let (left, rest) = target.split_at_mut(left.min(self.pitch));
         let (middle, right) = rest.split_at_mut(source.len().min(rest.len()));
         let padding = _mm512_set1_epi8(padding as i8);

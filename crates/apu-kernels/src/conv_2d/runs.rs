@@ -46,6 +46,15 @@ impl<'a> Run<'a> {
             }
         }
     }
+
+    /// Whether windows of that many columns are one pixel apart, and pixels whole groups of four taps.
+    #[inline(always)]
+    pub fn slides(&self, conv: &Conv2d, columns: usize) -> bool {
+        let window = &conv.window;
+        matches!(self.windows, Windows::Ring(..))
+            && (window.kernel_w, window.stride_w) == (columns, 1)
+            && window.in_c.is_multiple_of(4)
+    }
 }
 
 /// Calls `multiply` with run after run until every output pixel has been in one.

@@ -9,9 +9,12 @@ use crate::{
 };
 use core::arch::x86_64::*;
 
-/// Sums at once of a block of channels, of every so manieth group of taps each: enough to hide how long
-/// a multiplication takes, at the rate at which weights come.
+/// Sums at once of a single block of channels, of every so manieth group of taps each: enough to hide how
+/// long a multiplication takes.
 const SUMS: usize = 4;
+/// Groups of taps that stay in registers while blocks are multiplied: a load for each would halve the rate
+/// at which weights come from the second cache.
+const NEAR: usize = 16;
 /// Blocks whose bytes fill a vector.
 const BLOCKS: usize = 4;
 
@@ -40,9 +43,11 @@ pub(super) fn run(
         outliers,
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };
-    let mut blocks = weights.as_chunks().0.chunks(product.taps.len());
-    for (index, output) in output.chunks_mut(BLOCKS * LANES).enumerate() {
-        product.column(index * BLOCKS * LANES, &mut blocks, output);
+    let columns = weights.as_chunks().0.chunks(BLOCKS * product.taps.len());
+    let channels = (0..).step_by(BLOCKS * LANES);
+    for ((channel, output), weights) in channels.zip(output.chunks_mut(BLOCKS * LANES)).zip(columns)
+    {
+        product.column(channel, weights, output);
     }
 }
 
@@ -74,21 +79,19 @@ struct Vector<'a> {
 }
 
 impl Vector<'_> {
-    /// As many channels as `output` has bytes, with the weights that come next.
+    /// As many channels from `channel` on as `output` has bytes, with their weights.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn column<'w>(
-        &self,
-        channel: usize,
-        blocks: &mut impl Iterator<Item = &'w [[u8; 64]]>,
-        output: &mut [u8],
-    ) {
-        let mut totals = [_mm512_setzero_si512(); BLOCKS];
-        // All of a block before the next one: the weights are read as they lie in memory, which is
-        // half as fast again as reading four blocks together.
+    fn column(&self, channel: usize, weights: &[[u8; 64]], output: &mut [u8]) {
         let count = output.len().div_ceil(LANES);
-        for (index, weights) in blocks.take(count).enumerate() {
-            totals[index] = self.block(channel + index * LANES, weights);
+        let mut totals = [_mm512_setzero_si512(); BLOCKS];
+        for (block, total) in totals.iter_mut().enumerate().take(count) {
+            *total = self.start(channel + block * LANES);
+        }
+        if count == 1 {
+            totals[0] = _mm512_add_epi32(totals[0], self.block(weights));
+        } else {
+            self.blocks(&mut totals, count, weights);
         }
         for outlier in self.outliers.of(channel..channel + count * LANES) {
             let tap = self.taps.as_flattened()[outlier.tap] ^ self.conv.byte.flip();
@@ -102,33 +105,68 @@ impl Vector<'_> {
         store_64(output, self.finish.bytes_4x16(totals));
     }
 
-    /// The sums of the block of channels from `channel` on.
+    /// What the sums of the block of channels from `channel` on begin with.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn block(&self, channel: usize, weights: &[[u8; 64]]) -> __m512i {
+    fn start(&self, channel: usize) -> __m512i {
         let bias = self.table.bias.get(channel..).unwrap_or_default();
+        _mm512_sub_epi32(load_words(bias), self.correction)
+    }
+
+    /// Adds the sums of `count` blocks.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn blocks(&self, totals: &mut [__m512i; BLOCKS], count: usize, weights: &[[u8; 64]]) {
+        let depth = self.taps.len();
+        let (near, rest) = self.taps.as_chunks::<NEAR>();
+        for (index, near) in near.iter().enumerate() {
+            let mut taps = [_mm512_setzero_si512(); NEAR];
+            for (taps, &bytes) in taps.iter_mut().zip(near) {
+                *taps = self.broadcast(bytes);
+            }
+            for (block, total) in totals.iter_mut().enumerate().take(count) {
+                let weights = &weights[block * depth + index * NEAR..][..NEAR];
+                for (taps, weights) in taps.iter().zip(weights) {
+                    *total = _mm512_dpbusd_epi32(*total, *taps, load(weights));
+                }
+            }
+        }
+        let done = depth - rest.len();
+        for (index, &bytes) in (done..).zip(rest) {
+            let taps = self.broadcast(bytes);
+            for (block, total) in totals.iter_mut().enumerate().take(count) {
+                let weights = load(&weights[block * depth + index]);
+                *total = _mm512_dpbusd_epi32(*total, taps, weights);
+            }
+        }
+    }
+
+    /// The sums of a single block.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn block(&self, weights: &[[u8; 64]]) -> __m512i {
         let mut sums = [_mm512_setzero_si512(); SUMS];
-        sums[0] = _mm512_sub_epi32(load_words(bias), self.correction);
         let (steps, rest) = self.taps.as_chunks::<SUMS>();
         let (weights, weights_rest) = weights.split_at(SUMS * steps.len());
         for (taps, weights) in steps.iter().zip(weights.as_chunks::<SUMS>().0) {
             for part in 0..SUMS {
-                sums[part] = self.add(sums[part], taps[part], &weights[part]);
+                let taps = self.broadcast(taps[part]);
+                sums[part] = _mm512_dpbusd_epi32(sums[part], taps, load(&weights[part]));
             }
         }
         for (&taps, weights) in rest.iter().zip(weights_rest) {
-            sums[0] = self.add(sums[0], taps, weights);
+            sums[0] = _mm512_dpbusd_epi32(sums[0], self.broadcast(taps), load(weights));
         }
         let [a, b, c, d] = sums;
         _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d))
     }
 
-    /// Adds a group of taps times its weights.
+    /// A group of taps again and again, as unsigned bytes.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn add(&self, sums: __m512i, taps: [u8; 4], weights: &[u8; 64]) -> __m512i {
+    fn broadcast(&self, taps: [u8; 4]) -> __m512i {
         let taps = _mm512_set1_epi32(i32::from_le_bytes(taps));
-        _mm512_dpbusd_epi32(sums, _mm512_xor_si512(taps, self.flip), load(weights))
+        _mm512_xor_si512(taps, self.flip)
     }
 
     #[inline]
