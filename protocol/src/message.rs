@@ -29,6 +29,9 @@
 //! * a firmware with [`HelloAck::heartbeat_ms`] sends a [`Heartbeat`] for each core that has a job,
 //!   so often at least.
 //!
+//! From version 4 on a firmware without jobs may be sent [`Suspend`], and then gets [`Resume`]
+//! before the next [`Run`].
+//!
 //! A later [`Hello`] is a reset: the firmware forgets all VMs and jobs, and no [`Done`] of an
 //! earlier job comes after the new [`HelloAck`].
 
@@ -44,7 +47,7 @@ pub const MAX_MESSAGE: usize = 496;
 /// Oldest protocol version that this source speaks.
 pub const VERSION_MIN: u32 = 1;
 /// Newest protocol version that this source speaks.
-pub const VERSION_MAX: u32 = 3;
+pub const VERSION_MAX: u32 = 4;
 /// Most segments that one job can name.
 pub const MAX_SEGMENTS: usize = 24;
 /// Bytes of a target name, zero padded.
@@ -82,6 +85,10 @@ pub mod kind {
     pub const RUN: u16 = 0x007;
     /// [`super::Cancel`].
     pub const CANCEL: u16 = 0x008;
+    /// [`super::Suspend`].
+    pub const SUSPEND: u16 = 0x009;
+    /// [`super::Resume`].
+    pub const RESUME: u16 = 0x00a;
 
     /// [`super::HelloAck`].
     pub const HELLO_ACK: u16 = 0x101;
@@ -273,6 +280,23 @@ pub struct Cancel {
     pub job: u64,
 }
 
+/// Host to firmware, from version 4: the device may save power. It has no job, and gets none until
+/// a [`Resume`] or a [`Hello`]. It keeps its VMs and answers all else as ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Suspend {
+    /// Zero.
+    pub pad: u64,
+}
+
+/// Host to firmware, from version 4: jobs will come. Ends what [`Suspend`] began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Resume {
+    /// Zero.
+    pub pad: u64,
+}
+
 /// Bytes of a [`Run`] before its segments.
 pub const RUN_HEAD: usize = 40;
 
@@ -335,7 +359,13 @@ pub struct Done {
     pub start_ns: u64,
     /// The same clock when it ended.
     pub end_ns: u64,
+    /// From version 4: cycles that its core spent on it, by a counter of the device; 0 if there is
+    /// none. Before, the body ends here, after [`DONE_HEAD`] bytes.
+    pub cycles: u64,
 }
+
+/// Bytes of a [`Done`] before version 4.
+pub const DONE_HEAD: usize = 48;
 
 /// Firmware to host: the device itself failed; nothing more comes until it is reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -403,8 +433,11 @@ const _: () = {
     assert!(size_of::<Run>() == RUN_HEAD + 16 * MAX_SEGMENTS);
     assert!(offset_of!(Run, segments) == RUN_HEAD);
     assert!(size_of::<Cancel>() == 8);
+    assert!(size_of::<Suspend>() == 8);
+    assert!(size_of::<Resume>() == 8);
     assert!(size_of::<Heartbeat>() == 16);
-    assert!(size_of::<Done>() == 48);
+    assert!(size_of::<Done>() == 56);
+    assert!(offset_of!(Done, cycles) == DONE_HEAD);
     assert!(offset_of!(Done, start_ns) == 32);
     assert!(size_of::<Fault>() == 8);
     assert!(size_of::<Log>() == 16 + LOG_TEXT);

@@ -6,7 +6,8 @@
 
 use apu_proto::message::{
     Cancel, Done, Fault, Header, Hello, HelloAck, MAGIC, MAP_READ_ONLY, MAX_MESSAGE, MAX_SEGMENTS,
-    Map, Run, Segment, Sync, SyncAck, Unmap, VmCreate, VmDestroy, addressing, kind, reject, status,
+    Map, Resume, Run, Segment, Suspend, Sync, SyncAck, Unmap, VmCreate, VmDestroy, addressing,
+    kind, reject, status,
 };
 use std::path::Path;
 use zerocopy::{Immutable, IntoBytes};
@@ -95,6 +96,7 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
         address: 0x7e7f_8081_8283_8485,
         start_ns: 0x8687_8889_8a8b_8c8d,
         end_ns: 0x8e8f_9091_9293_9495,
+        cycles: 0x9e9f_a0a1_a2a3_a4a5,
     };
     let fault = Fault {
         status: status::DEVICE_ERROR,
@@ -109,6 +111,8 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
         ("sync", message(kind::SYNC, &sync)),
         ("run", message(kind::RUN, &run)),
         ("cancel", message(kind::CANCEL, &cancel)),
+        ("suspend", message(kind::SUSPEND, &Suspend { pad: 0 })),
+        ("resume", message(kind::RESUME, &Resume { pad: 0 })),
         ("hello_ack", message(kind::HELLO_ACK, &hello_ack)),
         ("sync_ack", message(kind::SYNC_ACK, &sync_ack)),
         ("done", message(kind::DONE, &done)),

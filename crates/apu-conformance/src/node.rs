@@ -51,6 +51,11 @@ impl Node {
         Self::open(&self.path)
     }
 
+    /// Where the node is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The descriptor.
     pub fn fd(&self) -> &OwnedFd {
         &self.file

@@ -40,6 +40,8 @@ pub enum Area {
     Fdinfo,
     /// Buffers that are shared.
     Prime,
+    /// Sleep.
+    Power,
 }
 
 impl Area {
@@ -60,6 +62,7 @@ impl Area {
             Self::Limits => "limits",
             Self::Fdinfo => "fdinfo",
             Self::Prime => "prime",
+            Self::Power => "power",
         }
     }
 }

@@ -7,6 +7,7 @@ mod fault;
 mod fdinfo;
 mod isolation;
 mod limits;
+mod power;
 mod prime;
 mod priority;
 mod query;
@@ -43,6 +44,7 @@ pub fn rules() -> Vec<Rule> {
         fdinfo::RULES,
         prime::RULES,
         reservation::RULES,
+        power::RULES,
     ]
     .concat()
 }

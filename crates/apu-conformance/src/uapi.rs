@@ -113,9 +113,10 @@ structures! {
     #[ioctl(COMMAND + 6)]
     struct QueueDestroy(8) { queue_id: u32, pad: u32 }
     #[ioctl(COMMAND + 7)]
-    struct QueueGetState(64) {
+    struct QueueGetState(72) {
         queue_id: u32, state: u32, status: u32, detail: u32, op: u32, pad: u32,
         address: u64, jobs_done: u64, start_ns: u64, end_ns: u64, device_ns: u64,
+        cycles: u64,
     }
     #[ioctl(COMMAND + 8)]
     struct Submit(24) { queue_id: u32, flags: u32, job_count: u32, job_stride: u32, jobs: u64 }

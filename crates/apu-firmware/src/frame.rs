@@ -2,7 +2,8 @@
 
 use apu_proto::message::{
     Cancel, Done, Fault, Header, Heartbeat, Hello, HelloAck, Log, MAGIC, MAX_MESSAGE, MAX_SEGMENTS,
-    Map, RUN_HEAD, Run, Segment, Sync, SyncAck, Unmap, VmCreate, VmDestroy, kind, status,
+    Map, RUN_HEAD, Resume, Run, Segment, Suspend, Sync, SyncAck, Unmap, VmCreate, VmDestroy, kind,
+    status,
 };
 use core::mem::size_of;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
@@ -48,6 +49,9 @@ pub enum MessageError {
         /// Kind of the message.
         kind: u16,
     },
+    /// A job for a device that sleeps.
+    #[error("a RUN came between SUSPEND and RESUME")]
+    Suspended,
     /// A field has a value that the protocol doesn't allow.
     #[error("message kind {kind:#x}: {field} is {got:#x}")]
     Field {
@@ -92,6 +96,7 @@ impl MessageError {
             | Self::Kind { kind }
             | Self::NotGreeted { kind }
             | Self::Field { kind, .. } => (status::REJECTED, kind),
+            Self::Suspended => (status::REJECTED, kind::RUN),
             Self::Handle { kind, .. } | Self::Full { kind, .. } => (status::BAD_HANDLE, kind),
         };
         Fault {
@@ -124,6 +129,8 @@ bodies! {
     Sync = SYNC,
     Run = RUN,
     Cancel = CANCEL,
+    Suspend = SUSPEND,
+    Resume = RESUME,
     HelloAck = HELLO_ACK,
     SyncAck = SYNC_ACK,
     Done = DONE,
@@ -244,6 +251,8 @@ pub enum Request {
     Sync(Sync),
     Run(Run),
     Cancel(Cancel),
+    Suspend(Suspend),
+    Resume(Resume),
 }
 
 impl Request {
@@ -258,6 +267,8 @@ impl Request {
             Self::Sync(_) => kind::SYNC,
             Self::Run(_) => kind::RUN,
             Self::Cancel(_) => kind::CANCEL,
+            Self::Suspend(_) => kind::SUSPEND,
+            Self::Resume(_) => kind::RESUME,
         }
     }
 
@@ -276,6 +287,8 @@ impl Request {
             kind::SYNC => Self::Sync(body(bytes)?),
             kind::RUN => Self::Run(run(bytes)?),
             kind::CANCEL => Self::Cancel(body(bytes)?),
+            kind::SUSPEND => Self::Suspend(body(bytes)?),
+            kind::RESUME => Self::Resume(body(bytes)?),
             _ => return Err(MessageError::Kind { kind }),
         })
     }

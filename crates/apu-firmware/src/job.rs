@@ -83,8 +83,9 @@ impl Job {
         Ok(())
     }
 
-    /// The message that tells the host how it ended, and when in nanoseconds of the device's clock.
-    pub fn done(&self, result: &Result<(), Error>, time: Range<u64>) -> Frame {
+    /// The message that tells the host how it ended, when in nanoseconds of the device's clock, and
+    /// how many cycles it took, 0 if nobody counts.
+    pub fn done(&self, result: &Result<(), Error>, time: Range<u64>, cycles: u64) -> Frame {
         let error = result.as_ref().err();
         Frame::new(&Done {
             job: self.run.job,
@@ -95,6 +96,7 @@ impl Job {
             address: error.map_or(0, Error::address),
             start_ns: time.start,
             end_ns: time.end,
+            cycles,
         })
     }
 
@@ -164,6 +166,7 @@ pub(crate) fn refusal(job: u64, status: u32, detail: u32) -> Frame {
         address: 0,
         start_ns: 0,
         end_ns: 0,
+        cycles: 0,
     })
 }
 

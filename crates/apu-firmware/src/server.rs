@@ -5,8 +5,9 @@ use crate::job::{Job, refusal};
 use crate::memory::Memory;
 use crate::{FEATURES, TARGET};
 use apu_proto::message::{
-    Cancel, Heartbeat, Hello, HelloAck, MAP_READ_ONLY, MAX_SEGMENTS, Map, Run, Sync, SyncAck,
-    Unmap, VERSION_MAX, VERSION_MIN, VmCreate, VmDestroy, addressing, kind, reject, status,
+    Cancel, Heartbeat, Hello, HelloAck, MAP_READ_ONLY, MAX_SEGMENTS, Map, Resume, Run, Suspend,
+    Sync, SyncAck, Unmap, VERSION_MAX, VERSION_MIN, VmCreate, VmDestroy, addressing, kind, reject,
+    status,
 };
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -14,6 +15,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 /// Version from which on packets have several messages and cores several jobs, and there are
 /// heartbeats.
 const BATCHES: u32 = 3;
+/// Version from which on the device can be sent to sleep.
+const SLEEP: u32 = 4;
 
 /// What a device is.
 #[derive(Clone, Debug)]
@@ -126,6 +129,8 @@ enum State {
     /// No version agreed on.
     New,
     Greeted,
+    /// Greeted, and sent to sleep.
+    Suspended,
     /// Waits for a reset.
     Failed,
 }
@@ -169,7 +174,10 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
                 });
             }
             State::Failed => return Ok(Action::Nothing),
-            State::Greeted => {}
+            State::Suspended if matches!(request, Request::Run(_)) => {
+                return Err(MessageError::Suspended);
+            }
+            State::Greeted | State::Suspended => {}
         }
         match request {
             Request::Hello(_) => {}
@@ -183,6 +191,10 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
             }
             Request::Run(run) => return self.run(run),
             Request::Cancel(Cancel { job }) => self.cancel(*job),
+            Request::Suspend(Suspend { pad }) => {
+                self.sleep(kind::SUSPEND, *pad, State::Suspended)?
+            }
+            Request::Resume(Resume { pad }) => self.sleep(kind::RESUME, *pad, State::Greeted)?,
         }
         Ok(Action::Nothing)
     }
@@ -226,7 +238,12 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
 
     /// Whether a version is agreed on and nothing has failed since.
     pub fn is_online(&self) -> bool {
-        self.state == State::Greeted
+        matches!(self.state, State::Greeted | State::Suspended)
+    }
+
+    /// Whether the host has sent the device to sleep: it gets no job before the host wakes it up.
+    pub fn is_suspended(&self) -> bool {
+        self.state == State::Suspended
     }
 
     /// Gives all jobs up.
@@ -324,6 +341,17 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
         for (slot, _) in slots.filter(|(_, number)| **number == job) {
             slot.cancel.store(true, Ordering::Relaxed);
         }
+    }
+
+    fn sleep(&mut self, kind: u16, pad: u64, state: State) -> Result<(), MessageError> {
+        if self.version < SLEEP {
+            return Err(MessageError::Kind { kind });
+        }
+        if pad != 0 {
+            return Err(field(kind, "pad", pad));
+        }
+        self.state = state;
+        Ok(())
     }
 
     fn has_vm(&self, vm: u32) -> bool {

@@ -9,8 +9,9 @@ use apu_firmware::memory::Memory;
 use apu_firmware::{Action, Alone, Device, Job, Server, Slots};
 use apu_kernels::Isa;
 use apu_proto::message::{
-    Cancel, Done, Hello, HelloAck, MAP_READ_ONLY, MAX_SEGMENTS, Map, NO_OP, Run, Segment, Sync,
-    SyncAck, Unmap, VERSION_MAX, VmCreate, VmDestroy, addressing, kind, reject, status,
+    Cancel, Done, Hello, HelloAck, MAP_READ_ONLY, MAX_SEGMENTS, Map, NO_OP, Resume, Run, Segment,
+    Suspend, Sync, SyncAck, Unmap, VERSION_MAX, VmCreate, VmDestroy, addressing, kind, reject,
+    status,
 };
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -302,6 +303,42 @@ fn a_job_that_can_not_start_is_answered_at_once() {
 }
 
 #[test]
+fn a_device_that_sleeps_keeps_its_vms_and_takes_no_job() {
+    let slots = Slots::new();
+    let mut server = new_server(&slots);
+    let hello = Hello {
+        version_max: VERSION_MAX,
+        ..HELLO
+    };
+    tell(&mut server, &hello).unwrap();
+    tell(&mut server, &create(1)).unwrap();
+    tell(&mut server, &Suspend { pad: 0 }).unwrap();
+    assert!(server.is_suspended() && server.is_online());
+    tell(&mut server, &create(2)).unwrap();
+    tell(&mut server, &Resume { pad: 0 }).unwrap();
+    for (job, vm) in [(1, 1), (2, 2)] {
+        started(tell(&mut server, &Run { vm, ..a_run(job) }));
+    }
+    tell(&mut server, &Suspend { pad: 0 }).unwrap();
+    let error = tell(&mut server, &a_run(3)).unwrap_err();
+    assert_eq!(error, MessageError::Suspended);
+}
+
+#[test]
+fn a_device_of_an_earlier_version_does_not_sleep() {
+    let slots = Slots::new();
+    let mut server = with_vm(&slots);
+    let hello = Hello {
+        version_max: 3,
+        ..HELLO
+    };
+    tell(&mut server, &hello).unwrap();
+    let kind = kind::SUSPEND;
+    let error = tell(&mut server, &Suspend { pad: 0 }).unwrap_err();
+    assert_eq!(error, MessageError::Kind { kind });
+}
+
+#[test]
 fn there_are_as_many_jobs_as_slots() {
     let slots = Slots::new();
     let mut server = with_vm(&slots);
@@ -373,7 +410,7 @@ fn run(ram: &Ram, run: &Run) -> Done {
     let slots = Slots::new();
     let job = started(tell(&mut with_vm(&slots), run));
     let result = job.run(ram, Isa::plain(), &mut Alone, || slots.is_cancelled(&job));
-    answer(Ok(Action::Reply(job.done(&result, 5..9))))
+    answer(Ok(Action::Reply(job.done(&result, 5..9, 70))))
 }
 
 #[test]
@@ -382,8 +419,14 @@ fn a_job_runs_over_device_memory() {
     let ram = memory(&source);
     let done = run(&ram, &job_run(&source));
     assert_eq!(
-        (done.status, done.op, done.start_ns, done.end_ns),
-        (status::OK, NO_OP, 5, 9)
+        (
+            done.status,
+            done.op,
+            done.start_ns,
+            done.end_ns,
+            done.cycles
+        ),
+        (status::OK, NO_OP, 5, 9, 70)
     );
     assert_eq!(ram.bytes.borrow()[OUTPUT as usize..][..64], [9; 64]);
 }
@@ -486,7 +529,7 @@ proptest! {
             if let Ok(Action::Start(job)) = server.handle(&message) {
                 let ram = memory(&through_the_arena());
                 let result = job.run(&ram, Isa::plain(), &mut Alone, || slots.is_cancelled(&job));
-                job.done(&result, 0..0);
+                job.done(&result, 0..0, 0);
                 slots.release(job);
             }
         }

@@ -1,6 +1,7 @@
 //! The cores: each runs the jobs it is given in order, on whichever thread has brought it one.
 
 use crate::Error;
+use crate::cycles;
 use crate::inject::{Injector, hostile_messages};
 use crate::packets::Outbox;
 use crate::wire::Wire;
@@ -240,7 +241,9 @@ fn run(
     let Some(space) = space else {
         return Ended::unrun(job.without_vm(), start);
     };
+    let counter = cycles::now();
     let result = job.run(space, shared.isa, &mut Alone, cancelled);
+    let cycles = cycles::now().wrapping_sub(counter);
     let end = shared.now_ns();
     match &result {
         Ok(()) => debug!(job = job.id(), vm = job.vm(), ns = end - start, "done"),
@@ -255,7 +258,7 @@ fn run(
         send_garbage(shared.outbox.wire());
     }
     Ended {
-        frame: job.done(&result, start..end),
+        frame: job.done(&result, start..end, cycles),
         end_ns: end,
         failed: result.is_err(),
     }

@@ -255,7 +255,12 @@ impl<P: Platform> Helm<P> {
             self.end(Ok(()));
             return Ok(None);
         };
+        let asleep = self.server.is_suspended();
         match self.server.handle(message) {
+            Ok(Action::Nothing) if self.server.is_suspended() != asleep => {
+                let what = if asleep { "resumed" } else { "suspended" };
+                shared.log(log_level::INFO, what);
+            }
             Ok(Action::Nothing) => {}
             Ok(Action::Reply(reply)) => {
                 shared.outbox.send(reply.as_bytes())?;

@@ -74,6 +74,7 @@ pub fn hostile_messages() -> Vec<(&'static str, Vec<u8>)> {
             address: u64::MAX,
             start_ns: u64::MAX,
             end_ns: 0,
+            cycles: 0,
         };
         Frame::new(&done).as_bytes().to_vec()
     };

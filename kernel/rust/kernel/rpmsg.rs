@@ -21,6 +21,7 @@ use crate::{
     },
     new_condvar,
     new_mutex,
+    pm_runtime::Autosuspend,
     prelude::*,
     sync::{
         aref::AlwaysRefCounted,
@@ -63,6 +64,7 @@ unsafe impl<T: Driver> driver::RegistrationOps for Adapter<T> {
         unsafe {
             (*driver.get()).drv.name = name.as_char_ptr();
             (*driver.get()).id_table = T::ID_TABLE.as_ptr();
+            (*driver.get()).drv.pm = Autosuspend::operations(T::AUTOSUSPEND);
             (*driver.get()).probe = Some(Self::probe_callback);
             (*driver.get()).remove = Some(Self::remove_callback);
         }
@@ -87,6 +89,11 @@ impl<T: Driver> Adapter<T> {
 
         from_result(|| {
             dev.as_ref().set_drvdata(T::probe(dev))?;
+            if let Some(autosuspend) = T::AUTOSUSPEND {
+                // SAFETY: The driver has these operations, its data has been set, and
+                // `remove_callback()` disables before it goes.
+                unsafe { autosuspend.enable(dev.as_ref()) };
+            }
             Ok(0)
         })
     }
@@ -97,6 +104,11 @@ impl<T: Driver> Adapter<T> {
         //
         // INVARIANT: `rpdev` is valid for the duration of `remove_callback()`.
         let dev = unsafe { &*rpdev.cast::<Device<device::CoreInternal<'_>>>() };
+
+        if let Some(autosuspend) = T::AUTOSUSPEND {
+            // SAFETY: `probe_callback()` has enabled it.
+            unsafe { autosuspend.disable(dev.as_ref()) };
+        }
 
         // SAFETY: `remove_callback` is only ever called after a successful call to
         // `probe_callback`, hence it's guaranteed that `Device::set_drvdata()` has been called
@@ -199,12 +211,15 @@ macro_rules! rpmsg_device_table {
 ///     }
 /// }
 /// ```
-pub trait Driver {
+pub trait Driver: Sized + 'static {
     /// The type of the driver's bus device private data.
     type Data<'bound>: Send + 'bound;
 
     /// The names of the channels supported by the driver.
     const ID_TABLE: IdTable;
+
+    /// Has its devices sleep when nobody uses them, if that is what they do.
+    const AUTOSUSPEND: Option<&'static Autosuspend<Adapter<Self>>> = None;
 
     /// Rpmsg driver probe.
     ///

@@ -3,4 +3,5 @@
 pub mod client;
 pub mod core_dump;
 pub mod daemon;
+pub mod power;
 pub mod trace;

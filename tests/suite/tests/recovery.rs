@@ -438,7 +438,7 @@ fn hardware_that_keeps_what_is_unmapped_is_cut_off() {
 #[test]
 fn debugfs_shows_what_runs_where() {
     with_hardware("debugfs_shows_what_runs_where", |hardware, _| {
-        let folder = Path::new("/sys/kernel/debug/apu.apu-sim");
+        let folder = Path::new("/sys/kernel/debug/apu.apu.sim.0");
         let shows = |file: &str, part: &str| {
             let text = std::fs::read_to_string(folder.join(file)).unwrap();
             assert!(text.contains(part), "no {part:?} in {file}:\n{text}");
@@ -487,7 +487,7 @@ fn tracepoints_tell_of_jobs_and_of_address_spaces() {
         };
         let (va, size) = (bench.va.start, bench.bo.size);
         let mapped = format!(" map va={va:#x} size={size:#x} error=0");
-        told("bind: dev=apu-sim vm=", &mapped);
+        told("bind: dev=apu.sim.0 vm=", &mapped);
         let submitted = |event: &String| {
             let (_, job) = event.strip_prefix("submit: ")?.split_once(" job=")?;
             job.split(' ').next()?.parse::<u64>().ok()
@@ -496,11 +496,11 @@ fn tracepoints_tell_of_jobs_and_of_address_spaces() {
         let [works, faults] = jobs[..] else {
             panic!("not two jobs in {events:#?}");
         };
-        told(&format!("run: dev=apu-sim job={works} core="), "");
-        told(&format!("done: dev=apu-sim job={works} "), "error=0");
+        told(&format!("run: dev=apu.sim.0 job={works} core="), "");
+        told(&format!("done: dev=apu.sim.0 job={works} "), "error=0");
         let address = format!(" address={nowhere:#x}");
-        told(&format!("fault: dev=apu-sim job={faults} "), &address);
-        told(&format!("done: dev=apu-sim job={faults} "), "error=-14");
+        told(&format!("fault: dev=apu.sim.0 job={faults} "), &address);
+        told(&format!("done: dev=apu.sim.0 job={faults} "), "error=-14");
         Ok(())
     });
 }

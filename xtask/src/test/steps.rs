@@ -23,7 +23,7 @@ const MUTATED: &str = "mutated";
 /// Several threads on one inference, which only the in-process device is asked for.
 const THREADS: &str = "threads";
 /// Cases of `tests/suite` that start and kill the daemon themselves.
-const ALONE: [&str; 2] = ["recovery", MODULES];
+const ALONE: [&str; 3] = ["recovery", "power", MODULES];
 
 /// Every step.
 pub fn all() -> Vec<Step> {

@@ -281,6 +281,31 @@ pub(super) const RULES: &[Rule] = &[
     ),
     Rule::kept(
         AREA,
+        "cycles_are_those_of_the_clients_jobs",
+        WRITTEN,
+        "drm-cycles-* is the sum of the cycles of the client's jobs",
+        |t| {
+            let other = t.another()?;
+            let mut sum = 0;
+            for queue_id in [t.queue_id, t.create_queue(|_| ())?] {
+                let job = t.submit(|s| s.submit.queue_id = queue_id);
+                t.ends(job.succeeds("SUBMIT")?)?;
+                other.works(1)?;
+                sum += t.state_of(queue_id)?.cycles;
+            }
+            if sum == 0 {
+                return Err(Unproven::lacking("the device counts no cycles"));
+            }
+            let fdinfo = Fdinfo::of(&t.node)?;
+            same(
+                "cycles",
+                fdinfo.text("drm-cycles-apu")?,
+                sum.to_string().as_str(),
+            )
+        },
+    ),
+    Rule::kept(
+        AREA,
         "memory_of_several_is_shared",
         WRITTEN,
         "drm-shared-* counts a BO that another file has, too",

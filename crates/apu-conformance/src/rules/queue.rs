@@ -5,11 +5,12 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::UNKNOWN;
 use crate::Bench;
+use crate::program::Program;
 use crate::rule::{Area::Queue as AREA, Rule};
 use crate::uapi::{
     PRIORITY_HIGH, PRIORITY_REALTIME, QUEUE_OK, QueueCreate, QueueDestroy, QueueGetState,
 };
-use crate::unproven::{Succeeds, holds, same};
+use crate::unproven::{Succeeds, Unproven, holds, same};
 
 fn create(t: &Bench, change: impl FnOnce(&mut QueueCreate)) -> Result<(), Errno> {
     let mut queue = t.queue();
@@ -214,6 +215,27 @@ pub(super) const RULES: &[Rule] = &[
                 (first.device_ns, second.device_ns),
                 (took(&first), took(&first) + took(&second)),
             )
+        },
+    ),
+    Rule::kept(
+        AREA,
+        "tells_the_cycles_of_its_last_job",
+        "drm_apu_queue_get_state.cycles",
+        "cycles are those of the last job: more for a longer one, and none before the first one",
+        |t| {
+            let cycles = |times| {
+                let work = t.load(&Program::slow(times, t.device.target))?;
+                t.ends(t.submit_work(&work, |_| ()).succeeds("SUBMIT")?)?;
+                Ok::<_, Unproven>(t.state()?.cycles)
+            };
+            same("cycles without a job", t.state()?.cycles, 0)?;
+            let (long, short) = (cycles(1 << 8)?, cycles(1)?);
+            if (long, short) == (0, 0) {
+                return Err(Unproven::lacking("the device counts no cycles"));
+            }
+            holds(long > short && short > 0, || {
+                format!("{long} for a long job, {short} for a short one")
+            })
         },
     ),
 ];

@@ -11,6 +11,7 @@
 //!   debugfs.
 //! * [`transport`]: what carries messages; [`sim`] is a process that plays the device, [`rpmsg`] a
 //!   remote processor.
+//! * [`power`]: sleep of a device without jobs.
 //! * [`memory`]: how the device reaches pages: by [`tokens`], by a [`page_table`] as [`pte`] has
 //!   it, or behind an [`iommu`]. Nothing above knows which. What a device that was cut
 //!   off may reach is in [`quarantine`] until its [`watchdog`] or somebody else has stopped it.
@@ -34,6 +35,7 @@ mod message;
 mod module;
 mod page_table;
 mod payload;
+mod power;
 #[allow(
     dead_code,
     unreachable_pub,

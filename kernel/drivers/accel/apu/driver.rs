@@ -268,6 +268,14 @@ impl Driver for Apu {
         }
     }
 
+    fn suspend(&self) -> Result {
+        self.link.suspend()
+    }
+
+    fn resume(&self) {
+        self.link.resume();
+    }
+
     fn reset(&self) {
         self.link.cut();
     }
@@ -288,7 +296,7 @@ impl drm::Driver for Apu {
 
     const INFO: drm::DriverInfo = drm::DriverInfo {
         major: 1,
-        minor: 5,
+        minor: 6,
         patchlevel: 0,
         name: c"apu",
         desc: c"APU accelerator",

@@ -11,8 +11,10 @@ use crate::message::{
     Header,
     Hello,
     Map,
+    Resume,
     Run,
     Segment,
+    Suspend,
     Sync,
     Unmap,
     VmCreate,
@@ -79,6 +81,8 @@ bodies! {
     Sync: SYNC,
     Run: RUN,
     Cancel: CANCEL,
+    Suspend: SUSPEND,
+    Resume: RESUME,
 }
 
 impl Blank {

@@ -270,6 +270,7 @@ pub(crate) fn queue_get_state(
     args.start_ns = info.last.start_ns;
     args.end_ns = info.last.end_ns;
     args.device_ns = info.device_ns;
+    args.cycles = info.last.cycles;
     Ok(0)
 }
 

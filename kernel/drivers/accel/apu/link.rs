@@ -27,9 +27,12 @@ use crate::{
         Heartbeat,
         Hello,
         HelloAck,
+        Resume,
         Run,
+        Suspend,
         Sync,
         SyncAck,
+        DONE_HEAD,
         MAGIC,
         MAX_MESSAGE,
         VERSION_MAX,
@@ -69,6 +72,7 @@ use kernel::{
 use zerocopy::{
     FromBytes,
     Immutable,
+    IntoBytes,
     KnownLayout, //
 };
 
@@ -77,6 +81,8 @@ const SYNC_TIMEOUT_MS: u32 = 5000;
 /// Version from which on messages travel together, cores have several jobs, and there are
 /// heartbeats.
 const BATCHES: u32 = 3;
+/// Version from which on a device can sleep, and counts cycles.
+const SLEEP: u32 = 4;
 /// Longest time that a device with jobs may say nothing. It isn't less than that of some
 /// heartbeats.
 const SILENCE_MS: i64 = 3000;
@@ -110,6 +116,8 @@ struct State {
     answered: u64,
     /// Changes of VMs that were posted since the last SYNC.
     changes: u32,
+    /// The RESUME for a device that was sent to sleep, and its connection.
+    asleep: Option<(u64, Blank)>,
     /// When something came.
     heard: Instant<Monotonic>,
 }
@@ -136,6 +144,7 @@ impl Link {
                 asked: 0,
                 answered: 0,
                 changes: 0,
+                asleep: None,
                 heard: Instant::now(),
             }),
             acked <- new_condvar!(),
@@ -176,6 +185,14 @@ impl Link {
     /// The version that is spoken, or 0.
     fn version(&self) -> u32 {
         self.greeting().map_or(0, |ack| ack.version)
+    }
+
+    /// Bytes that a DONE has at least.
+    fn done_size(&self) -> usize {
+        if self.version() < SLEEP {
+            return DONE_HEAD;
+        }
+        size_of::<Done>()
     }
 
     /// The connection that messages are for now, or [`ENODEV`].
@@ -245,6 +262,28 @@ impl Link {
         heartbeat_ms(ack) > 0 && silence > Delta::from_millis(limit)
     }
 
+    /// Sends a device that has no jobs to sleep, if it knows how. Fails as [`sync`](Self::sync)
+    /// does.
+    pub(crate) fn suspend(&self) -> Result {
+        if self.version() < SLEEP {
+            return Ok(());
+        }
+        let connection = self.connection()?;
+        let (suspend, sync, resume) = (Blank::new()?, Blank::new()?, Blank::new()?);
+        self.hand_over(connection, suspend.fill(&Suspend { pad: 0 }))?;
+        self.state.lock().asleep = Some((connection, resume));
+        self.sync(connection, sync, false)
+    }
+
+    /// Wakes a device up that was sent to sleep.
+    pub(crate) fn resume(&self) {
+        let asleep = self.state.lock().asleep.take();
+        if let Some((connection, resume)) = asleep {
+            // One that is gone need not be told.
+            let _ = self.hand_over(connection, resume.fill(&Resume { pad: 0 }));
+        }
+    }
+
     /// Posts a message of `connection`, or fails with [`ENODEV`] when that is over.
     pub(crate) fn hand_over(&self, connection: u64, envelope: ListArc<Envelope>) -> Result {
         self.history.note(Direction::Out, envelope.bytes());
@@ -307,7 +346,7 @@ impl Link {
         match header.kind {
             kind::HELLO_ACK => self.hello_ack(device, parse(body)?),
             kind::SYNC_ACK => self.sync_ack(parse(body)?),
-            kind::DONE => done(ends, parse(body)?),
+            kind::DONE => done(ends, parse_from(body, self.done_size())?),
             kind::LOG if self.version() >= 2 => {
                 self.log.add(parse(body)?);
                 Ok(())
@@ -420,6 +459,20 @@ fn parse<B: FromBytes + KnownLayout + Immutable>(bytes: &[u8]) -> Result<B> {
     Ok(body)
 }
 
+/// Reads a body that has `least` bytes in the version of now, and had fewer than `B` before. What
+/// is missing is zero.
+fn parse_from<B: FromBytes + IntoBytes>(bytes: &[u8], least: usize) -> Result<B> {
+    let known = bytes.get(..size_of::<B>()).unwrap_or(bytes);
+    if known.len() < least {
+        return Err(EPROTO);
+    }
+    let mut body = B::new_zeroed();
+    if let Some(start) = body.as_mut_bytes().get_mut(..known.len()) {
+        start.copy_from_slice(known);
+    }
+    Ok(body)
+}
+
 /// What the framework needs to know of a device, or None when it can't be true.
 fn describe(ack: &HelloAck, memory: &dyn Memory) -> Option<Online> {
     let page = PAGE_SIZE as u64;
@@ -459,6 +512,7 @@ fn done(ends: &mut Ends<'_, Apu>, done: Done) -> Result {
     let time = JobTime {
         start_ns: done.start_ns,
         end_ns: done.end_ns,
+        cycles: done.cycles,
     };
     ends.complete(done.job, outcome, time).map_err(|_| EPROTO)
 }

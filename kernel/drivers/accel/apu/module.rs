@@ -3,11 +3,13 @@
 //! What the module registers.
 
 use crate::sim::Simulator;
-use kernel::prelude::*;
 #[cfg(CONFIG_RPMSG = "y")]
 use kernel::{
     driver,
-    rpmsg,
+    rpmsg, //
+};
+use kernel::{
+    prelude::*,
     ModuleMetadata, //
 };
 
@@ -19,14 +21,16 @@ pub(crate) struct Module {
 }
 
 impl kernel::Module for Module {
-    #[cfg_attr(not(CONFIG_RPMSG = "y"), expect(unused_variables))]
     fn init(module: &'static ThisModule) -> Result<Self> {
         let simulated = crate::module_parameters::sim.value();
         Ok(Self {
             #[cfg(CONFIG_RPMSG = "y")]
             _rpmsg: KBox::pin_init(driver::Registration::new(Self::NAME, module), GFP_KERNEL)?,
             _sim: if simulated {
-                Some(KBox::pin_init(Simulator::new(), GFP_KERNEL)?)
+                Some(KBox::pin_init(
+                    Simulator::new(Self::NAME, module),
+                    GFP_KERNEL,
+                )?)
             } else {
                 None
             },

@@ -12,6 +12,10 @@ use crate::{
     memory::Memory,
     message::MAX_MESSAGE,
     page_table::PageTables,
+    power::{
+        Host,
+        DELAY_MS, //
+    },
     quarantine::Quarantine,
     transport::{
         next_packet,
@@ -37,6 +41,7 @@ use kernel::{
     },
     new_mutex,
     new_work,
+    pm_runtime::Autosuspend,
     prelude::*,
     rpmsg,
     sync::{
@@ -64,18 +69,20 @@ kernel::rpmsg_device_table!(ID_TABLE, (), [(rpmsg::DeviceId::new(c"apu"), ())]);
 pub(crate) struct Channel;
 
 impl rpmsg::Driver for Channel {
-    type Data<'bound> = Self;
+    type Data<'bound> = Host;
     const ID_TABLE: rpmsg::IdTable = &ID_TABLE;
+    const AUTOSUSPEND: Option<&'static Autosuspend<rpmsg::Adapter<Self>>> =
+        Some(&Autosuspend::after_ms(DELAY_MS));
 
     fn probe<'bound>(
         channel: &'bound rpmsg::Device<Core<'_>>,
-    ) -> impl PinInit<Self, Error> + 'bound {
-        bring_up(channel).map(|()| Self)
+    ) -> impl PinInit<Host, Error> + 'bound {
+        bring_up(channel).map(Host)
     }
 }
 
 /// Makes a device of a channel. It goes with the channel, all of it.
-fn bring_up(channel: &rpmsg::Device<Bound>) -> Result {
+fn bring_up(channel: &rpmsg::Device<Bound>) -> Result<ARef<drm::Device<Apu>>> {
     let parent = channel.as_ref();
     let outbox = Arc::pin_init(Outbox::new(), GFP_KERNEL)?;
     let quarantine = Quarantine::new()?;
@@ -101,7 +108,8 @@ fn bring_up(channel: &rpmsg::Device<Bound>) -> Result {
     };
     devres::register(parent, end, GFP_KERNEL)?;
     outbox.state.lock().endpoint = Some(rpmsg::Endpoint::open(channel, inbox)?);
-    device.link.connect(CONNECTION)
+    device.link.connect(CONNECTION)?;
+    Ok(device)
 }
 
 /// What stands between the processor and memory.

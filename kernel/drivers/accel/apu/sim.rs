@@ -12,6 +12,10 @@ use crate::{
     driver::Apu,
     envelope::Envelope,
     message::MAX_MESSAGE,
+    power::{
+        Host,
+        DELAY_MS, //
+    },
     tokens::Tokens,
     transport::{
         next_packet,
@@ -19,6 +23,14 @@ use crate::{
     }, //
 };
 use kernel::{
+    auxiliary,
+    device::{
+        Bound,
+        Core,
+        Device, //
+    },
+    devres,
+    driver,
     drm::{
         self,
         accel::tiny, //
@@ -49,6 +61,7 @@ use kernel::{
     new_condvar,
     new_spinlock,
     page::PAGE_SHIFT,
+    pm_runtime::Autosuspend,
     prelude::*,
     sync::{
         aref::ARef,
@@ -300,31 +313,41 @@ impl MiscDevice for Control {
     }
 }
 
-/// A simulated device. The order of the fields is the order in which they go.
-#[pin_data]
-pub(crate) struct Simulator {
-    #[pin]
-    node: MiscDeviceRegistration<Control>,
-    _parent: faux::Registration,
-}
+kernel::auxiliary_device_table!(ID_TABLE, (), [(auxiliary::DeviceId::new(c"apu", NAME), ())]);
 
-impl Simulator {
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
-        pin_init::pin_init_scope(|| {
-            let parent = faux::Registration::new(c"apu-sim", None)?;
-            let hardware = Hardware::new(&parent)?;
-            let name = c"apu-sim0";
-            Ok(try_pin_init!(Self {
-                node <- MiscDeviceRegistration::register(MiscDeviceOptions { name }, hardware),
-                _parent: parent,
-            }))
-        })
+/// What is behind the module's name in that of the device.
+const NAME: &CStr = c"sim";
+
+/// The driver of simulated devices.
+pub(crate) struct Simulated;
+
+impl auxiliary::Driver for Simulated {
+    type IdInfo = ();
+    type Data<'bound> = Host;
+    const ID_TABLE: auxiliary::IdTable<()> = &ID_TABLE;
+    const AUTOSUSPEND: Option<&'static Autosuspend<auxiliary::Adapter<Self>>> =
+        Some(&Autosuspend::after_ms(DELAY_MS));
+
+    fn probe<'bound>(
+        device: &'bound auxiliary::Device<Core<'_>>,
+        _info: &'bound (),
+    ) -> impl PinInit<Host, Error> + 'bound {
+        bring_up(device.as_ref()).map(Host)
     }
 }
 
+/// Makes both nodes. They go when `parent` is unbound, that of the hardware first.
+fn bring_up(parent: &Device<Bound>) -> Result<ARef<drm::Device<Apu>>> {
+    let hardware = Hardware::new(parent)?;
+    let device = hardware.device.clone();
+    let options = MiscDeviceOptions { name: c"apu-sim0" };
+    let node = MiscDeviceRegistration::<Control>::register(options, hardware);
+    devres::register(parent, node, GFP_KERNEL)?;
+    Ok(device)
+}
+
 impl Hardware {
-    fn new(parent: &faux::Registration) -> Result<Self> {
-        let parent = parent.as_ref().as_ref();
+    fn new(parent: &Device<Bound>) -> Result<Self> {
         let sim = Arc::pin_init(Sim::new(), GFP_KERNEL)?;
         let tokens = Arc::pin_init(Tokens::new(), GFP_KERNEL)?;
         let state = tiny::Device::new(parent, CORES, Apu::new(sim.clone(), tokens.clone()));
@@ -333,6 +356,31 @@ impl Hardware {
             sim,
             tokens,
             device: tiny::Device::register(parent, device)?,
+        })
+    }
+}
+
+/// A simulated device and its driver. The order of the fields is the order in which they go.
+#[pin_data]
+pub(crate) struct Simulator {
+    /// What the device belongs to. It can't be the device itself, as that needs power management.
+    _board: faux::Registration,
+    #[pin]
+    _driver: driver::Registration<auxiliary::Adapter<Simulated>>,
+}
+
+impl Simulator {
+    pub(crate) fn new(
+        name: &'static CStr,
+        module: &'static ThisModule,
+    ) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            _driver <- driver::Registration::new(name, module),
+            _board: {
+                let board = faux::Registration::new(c"apu-sim", None)?;
+                auxiliary::Registration::new_managed(board.as_ref().as_ref(), NAME, 0, name)?;
+                board
+            },
         })
     }
 }

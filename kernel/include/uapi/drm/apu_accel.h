@@ -13,6 +13,7 @@
  * 1.3: &drm_apu_queue_get_state.start_ns, .end_ns and .device_ns.
  * 1.4: buffers of other drivers, by DRM_IOCTL_PRIME_FD_TO_HANDLE.
  * 1.5: DRM_IOCTL_APU_BO_SET_LABEL.
+ * 1.6: &drm_apu_queue_get_state.cycles.
  */
 #ifndef _UAPI_APU_ACCEL_H_
 #define _UAPI_APU_ACCEL_H_
@@ -496,6 +497,12 @@ struct drm_apu_queue_get_state {
 
 	/** @device_ns: Output: time of the device that all jobs of this queue took together. */
 	__u64 device_ns;
+
+	/**
+	 * @cycles: Output: cycles that the last job that ended took, by a counter of the device
+	 * whose rate is the device's own, or 0 if it has none.
+	 */
+	__u64 cycles;
 };
 
 /** DRM_APU_SYNC_TIMELINE - &drm_apu_sync.point counts; else the syncobj is binary. */

@@ -326,7 +326,7 @@ impl<'a> Fuzzer<'a> {
     fn look(&mut self) {
         let fdinfo = format!("/proc/self/fdinfo/{}", self.bench.node.fd().as_raw_fd());
         let _ = std::fs::read(fdinfo);
-        let _ = std::fs::read("/sys/kernel/debug/apu.apu-sim/vms");
+        let _ = std::fs::read("/sys/kernel/debug/apu.apu.sim.0/vms");
     }
 
     /// Changes the program under the jobs that run it.

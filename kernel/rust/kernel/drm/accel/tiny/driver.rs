@@ -163,6 +163,17 @@ pub trait Driver:
     /// Asks for the early end of a job that was started; it still ends by [`Device::complete`].
     fn cancel_job(&self, job: &mut Self::Job, id: JobId);
 
+    /// Lets a device sleep that has no jobs, until [`resume`](Self::resume). It must answer all
+    /// else meanwhile. [`ETIMEDOUT`] makes the framework cut it off; with any other failure but
+    /// [`ENODEV`] it stays awake for now.
+    fn suspend(&self) -> Result {
+        Ok(())
+    }
+
+    /// Wakes a device up that sleeps. Also called for one that doesn't, as it has come back
+    /// meanwhile.
+    fn resume(&self) {}
+
     /// Cuts the device off: from now on it must reach no memory, and what it says is ignored.
     fn reset(&self);
 

@@ -29,6 +29,7 @@ use crate::{
         sched::JobOps,
         wedge::Recovery, //
     },
+    pm_runtime::Awake,
     prelude::*,
     sync::{
         aref::ARef,
@@ -89,6 +90,8 @@ pub struct JobTime {
     pub start_ns: u64,
     /// When it ended, not before that.
     pub end_ns: u64,
+    /// Cycles that its core spent on it, or 0 if the device doesn't count.
+    pub cycles: u64,
 }
 
 /// How a job ended.
@@ -136,15 +139,18 @@ pub(super) struct Job<D: Driver> {
     queue: Option<Arc<Queue<D>>>,
     /// Some until the job is started.
     start: Option<Start<D>>,
+    _awake: Awake,
 }
 
 impl<D: Driver> Job<D> {
     pub(super) fn new(queue: Arc<Queue<D>>, start: Start<D>) -> Result<Self> {
+        let awake = Awake::new(&queue.device().parent)?;
         queue.job_enters()?;
         Ok(Self {
             id: queue.device().new_job_id(),
             queue: Some(queue),
             start: Some(start),
+            _awake: awake,
         })
     }
 

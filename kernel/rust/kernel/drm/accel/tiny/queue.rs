@@ -313,6 +313,7 @@ impl<D: Driver> Queue<D> {
         if time.end_ns == 0 {
             return;
         }
+        self.usage.add_cycles(time.cycles);
         let info = &mut self.standing.status.lock().info;
         info.last = time;
         info.device_ns = info

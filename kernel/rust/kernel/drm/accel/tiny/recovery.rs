@@ -4,6 +4,9 @@
 //!
 //! A loss ends every running job and leaves VMs and buffer objects as they are. A device that comes
 //! back is told of all of them before it gets a job.
+//!
+//! A device without jobs may sleep, if its bus has runtime power management. All else it must still
+//! answer.
 
 use super::{
     dump::Crash,
@@ -14,6 +17,7 @@ use super::{
 };
 use crate::{
     drm::wedge::Recovery,
+    pm_runtime::Awake,
     prelude::*, //
 };
 use core::ops::Range;
@@ -60,6 +64,9 @@ impl<D: Driver> Device<D> {
     /// Until `open` is called the driver's methods on memory must fail with [`ENODEV`], so that no
     /// VM is told twice.
     pub fn attach(&self, online: Online, open: impl FnOnce()) -> Result {
+        // Until its first job, it may sleep. Not before it is open, as nobody may wait here for an
+        // answer of the device.
+        let _awake = Awake::new(&self.parent)?;
         let losses = self.engine.lock().losses;
         let mut spaces = self.spaces.lock();
         let moved = spaces.va.as_ref().is_some_and(|va| *va != online.va);
@@ -89,6 +96,25 @@ impl<D: Driver> Device<D> {
     /// Tells that the device has gone: its jobs end, and new ones fail at once.
     pub fn lose(&self) {
         self.cut_off(Outcome::Lost(Report::default()), "the device was lost");
+    }
+
+    /// Sends a device to sleep that has no jobs. One that doesn't say in time that it sleeps is cut
+    /// off. For [`Sleeper::suspend`](crate::pm_runtime::Sleeper::suspend).
+    pub fn suspend(&self) -> Result {
+        match D::suspend(self) {
+            Err(ETIMEDOUT) => {
+                self.unresponsive();
+                Ok(())
+            }
+            Err(ENODEV) => Ok(()),
+            Err(_) => Err(EBUSY),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Wakes a device up. For [`Sleeper::resume`](crate::pm_runtime::Sleeper::resume).
+    pub fn resume(&self) {
+        D::resume(self);
     }
 
     /// Cuts off a device that doesn't do what it must in bounded time.

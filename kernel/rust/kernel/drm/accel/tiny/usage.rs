@@ -29,6 +29,8 @@ pub(super) struct Usage {
     bytes: Atomic<u64>,
     /// Time that its jobs were on a core, those that are there now left out.
     busy_ns: Atomic<u64>,
+    /// Cycles of those of its jobs that have ended.
+    cycles: Atomic<u64>,
     /// The most that somebody was told.
     shown_ns: Atomic<u64>,
 }
@@ -38,6 +40,7 @@ impl Usage {
         let usage = Self {
             bytes: Atomic::new(0),
             busy_ns: Atomic::new(0),
+            cycles: Atomic::new(0),
             shown_ns: Atomic::new(0),
         };
         Ok(Arc::new(usage, GFP_KERNEL_ACCOUNT)?)
@@ -46,6 +49,11 @@ impl Usage {
     /// Counts a job that leaves its core.
     pub(super) fn add_busy(&self, ns: u64) {
         self.busy_ns.fetch_add(ns, Relaxed);
+    }
+
+    /// Counts cycles of a job that has ended, if its device does.
+    pub(super) fn add_cycles(&self, cycles: u64) {
+        self.cycles.fetch_add(cycles, Relaxed);
     }
 }
 
@@ -98,13 +106,17 @@ impl<D: Driver> Device<D> {
 }
 
 impl<D: Driver> File<D> {
-    /// What [`drm::Driver::show_fdinfo`] is to print: the time of the cores, as one engine of the
-    /// driver's name, and memory.
+    /// What [`drm::Driver::show_fdinfo`] is to print: time and cycles of the cores, as one engine
+    /// of the driver's name, and memory.
     pub fn show_fdinfo(file: &drm::File<Self>, printer: &Printer) {
         let this = file.inner();
         let name = D::INFO.name.to_str().unwrap_or("");
         let busy = this.device.busy_ns(&this.usage);
         writeln!(printer, "drm-engine-{name}:\t{busy} ns");
+        let cycles = this.usage.cycles.load(Relaxed);
+        if cycles > 0 {
+            writeln!(printer, "drm-cycles-{name}:\t{cycles}");
+        }
         if let Some(online) = this.device.online().filter(|online| online.cores > 1) {
             writeln!(printer, "drm-engine-capacity-{name}:\t{}", online.cores);
         }

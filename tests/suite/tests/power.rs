@@ -1,0 +1,131 @@
+//! Hardware without jobs sleeps, whatever else happens meanwhile, and the next job runs.
+//!
+//! These tests decide themselves whether there is hardware, so no daemon may run before they do.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::time::Instant;
+
+use apu::{DeviceState, Error};
+use apu_conformance::bench::PATIENCE;
+use suite::accel::client::Client;
+use suite::accel::daemon::Hardware;
+use suite::accel::power::Power;
+use suite::skip::or_skip;
+
+fn with_hardware(test: &str, body: impl FnOnce(&Hardware, &Power)) {
+    or_skip(test, || {
+        let hardware = Hardware::take()?;
+        body(&hardware, &Power::find());
+        Ok(())
+    });
+}
+
+/// What the firmware has logged.
+fn log() -> String {
+    std::fs::read_to_string("/sys/kernel/debug/apu.apu.sim.0/driver").unwrap()
+}
+
+#[test]
+fn hardware_is_told_of_its_sleep() {
+    with_hardware("hardware_is_told_of_its_sleep", |hardware, power| {
+        let _daemon = hardware.start(&[]);
+        let client = Client::new();
+        let mut context = client.load().unwrap();
+        power.wait_until_suspended();
+        assert!(log().contains("info: suspended\n"), "{}", log());
+        client.run(&mut context).unwrap();
+        assert_eq!(power.status(), "active");
+        assert!(log().contains("info: resumed\n"), "{}", log());
+    });
+}
+
+#[test]
+fn jobs_run_however_often_it_sleeps_in_between() {
+    with_hardware(
+        "jobs_run_however_often_it_sleeps_in_between",
+        |hardware, power| {
+            let _daemon = hardware.start(&["--cores=2"]);
+            let client = Client::new();
+            let mut contexts = [(); 2].map(|()| client.load().unwrap());
+            for delay_ms in [0, 1] {
+                power.set_delay_ms(delay_ms);
+                for _ in 0..25 {
+                    for context in &mut contexts {
+                        client.run(context).unwrap();
+                    }
+                }
+            }
+            power.set_delay_ms(500);
+        },
+    );
+}
+
+#[test]
+fn hardware_that_dies_in_its_sleep_is_replaced() {
+    with_hardware(
+        "hardware_that_dies_in_its_sleep_is_replaced",
+        |hardware, power| {
+            let dying = hardware.start(&[]);
+            let client = Client::new();
+            let mut context = client.load().unwrap();
+            power.wait_until_suspended();
+            drop(dying);
+            assert!(matches!(client.run(&mut context), Err(Error::DeviceLost)));
+            power.wait_until_suspended();
+            let _daemon = hardware.start(&[]);
+            client.run(&mut context).unwrap();
+            power.wait_until_suspended();
+            client.run(&mut context).unwrap();
+        },
+    );
+}
+
+#[test]
+fn hardware_that_does_not_go_to_sleep_is_lost_and_replaced() {
+    with_hardware(
+        "hardware_that_does_not_go_to_sleep_is_lost_and_replaced",
+        |hardware, power| {
+            power.allow(false);
+            let silent = hardware.start(&[]);
+            let client = Client::new();
+            let mut context = client.load().unwrap();
+            client.run(&mut context).unwrap();
+            silent.freeze();
+            power.allow(true);
+            let begin = Instant::now();
+            while client.state() != DeviceState::Lost {
+                assert!(begin.elapsed() < PATIENCE, "it is still there");
+                std::thread::yield_now();
+            }
+            assert!(matches!(client.run(&mut context), Err(Error::DeviceLost)));
+            drop(silent);
+            let _daemon = hardware.start(&[]);
+            client.run(&mut context).unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_driver_comes_and_goes_in_the_sleep_of_its_hardware() {
+    with_hardware(
+        "a_driver_comes_and_goes_in_the_sleep_of_its_hardware",
+        |hardware, power| {
+            for asleep in [true, false] {
+                let old = hardware.start(&[]);
+                let client = Client::new();
+                let mut context = client.load().unwrap();
+                client.run(&mut context).unwrap();
+                if asleep {
+                    power.wait_until_suspended();
+                }
+                power.unbind();
+                assert!(client.run(&mut context).is_err());
+                drop((old, context, client));
+                power.bind("apu.apu");
+                let _new = hardware.start(&[]);
+                let client = Client::new();
+                client.run(&mut client.load().unwrap()).unwrap();
+            }
+        },
+    );
+}
