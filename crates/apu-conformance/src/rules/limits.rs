@@ -1,13 +1,18 @@
 //! How much one client gets.
 
+use std::time::{Duration, Instant};
+
 use nix::errno::Errno;
 
 use crate::Bench;
 use crate::bench::{Work, address};
 use crate::program::Program;
 use crate::rule::{Area::Limits as AREA, Rule};
-use crate::uapi::{BoCreate, QueueDestroy, VmCreate};
+use crate::uapi::{BIND_UNMAP, BoCreate, QueueDestroy, VmBindOp, VmCreate};
 use crate::unproven::{Kept, Succeeds, Unproven, holds, same};
+
+/// Devices that map slower than would fill a VM in this are left alone with that.
+const FILL_TIME: Duration = Duration::from_secs(3);
 
 /// Makes things until it is refused; how many, and why then.
 fn until_refused(limit: u32, mut make: impl FnMut() -> Result<(), Errno>) -> Kept<(u32, Errno)> {
@@ -44,6 +49,43 @@ fn create_largest(t: &Bench) -> Result<u32, Errno> {
     };
     t.node.call(&mut bo)?;
     Ok(bo.handle)
+}
+
+/// Maps `count` pages from the one with this `index` on behind the bench's own work, each by itself.
+fn map_pages(t: &Bench, index: u64, count: u64) -> Result<(), Errno> {
+    let mut ops = Vec::new();
+    t.vm_bind(|bind, op| {
+        ops.extend((index..index + count).map(|index| VmBindOp {
+            va: t.va.start + t.bo.size + index * t.page(),
+            size: t.page(),
+            ..*op
+        }));
+        (bind.ops, bind.op_count) = (address(ops.as_slice()), count as u32);
+    })
+}
+
+/// Fills a VM with mappings; what it says of one more.
+fn fill_vm(t: &Bench) -> Kept<Errno> {
+    // The bench's own is one of them.
+    let room = u64::from(t.device.max_mappings) - 1;
+    if (t.va.end - t.va.start - t.bo.size) / t.page() <= room {
+        return Err(Unproven::lacking("a VM with addresses for all mappings"));
+    }
+    let begin = Instant::now();
+    let mut mapped = 0;
+    while mapped < room {
+        if begin.elapsed() > FILL_TIME {
+            let what = format!("only {mapped} mappings in {FILL_TIME:?}");
+            return Err(Unproven::lacking(what));
+        }
+        let count = (room - mapped).min(t.device.max_bind_ops.into());
+        map_pages(t, mapped, count).succeeds("VM_BIND")?;
+        mapped += count;
+    }
+    let one_more = map_pages(t, room, 1);
+    one_more
+        .err()
+        .ok_or_else(|| Unproven::broken("one more is mapped"))
 }
 
 fn submit_several(t: &Bench, queue_id: u32, work: &Work, count: u32) -> Result<(), Errno> {
@@ -86,6 +128,24 @@ pub(super) const RULES: &[Rule] = &[
             t.another()?.works(1)?;
             t.node.close(last).succeeds("GEM_CLOSE")?;
             create_largest(t).map(drop).succeeds("BO_CREATE")
+        },
+    ),
+    Rule::kept(
+        AREA,
+        "mappings_of_a_vm",
+        "drm_apu_query_device.max_mappings",
+        "a VM has as many mappings as QUERY says, then ENOSPC until one is unmapped; jobs go on",
+        |t| {
+            same("VM_BIND of one more", fill_vm(t)?, Errno::ENOSPC)?;
+            t.works(1)?;
+            let first = t.va.start + t.bo.size;
+            t.vm_bind(|_, op| {
+                (op.kind, op.bo_handle) = (BIND_UNMAP, 0);
+                (op.va, op.size) = (first, t.page());
+            })
+            .succeeds("VM_BIND")?;
+            map_pages(t, 0, 1).succeeds("VM_BIND")?;
+            t.another()?.works(2)
         },
     ),
     Rule::kept(
