@@ -1,6 +1,15 @@
 //! Prints how many int8 multiply-accumulates a second one core of this machine does at best, and with
 //! which instructions: nothing but those that the convolutions use, on registers alone.
 
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "nothing is known of other processors"
+    )
+)]
+
 use std::{
     hint::black_box,
     time::{Duration, Instant},

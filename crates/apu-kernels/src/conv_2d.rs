@@ -10,17 +10,19 @@ mod extras;
 mod few;
 #[cfg(target_arch = "x86_64")]
 mod narrow;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod outliers;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod registers;
 #[cfg(target_arch = "x86_64")]
 mod ring;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod rows;
 #[cfg(target_arch = "x86_64")]
 mod runs;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod unfold;
 #[cfg(target_arch = "x86_64")]
 mod vector;
@@ -42,7 +44,7 @@ use core::{mem::size_of, ops::Range};
 /// Parameters in range, to be used often.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
-    not(target_arch = "x86_64"),
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
     expect(dead_code, reason = "only the fast paths unfold windows")
 )]
 pub struct Conv2d {
@@ -266,6 +268,18 @@ impl Conv2d {
             Level::Avx512Vnni => unsafe {
                 avx512::run(self, input, weights, table, outliers, output, scratch)
             },
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(products) => {
+                let operands = neon::Operands {
+                    input,
+                    weights,
+                    table,
+                    outliers,
+                    output,
+                    scratch,
+                };
+                neon::run(products, self, operands);
+            }
         }
         Ok(())
     }

@@ -6,13 +6,15 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod lines;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(target_arch = "x86_64")]
 mod places;
 mod plain;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod strips;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::isa::Level;
 use crate::{
     Error, Isa, Sizes,
@@ -155,15 +157,21 @@ impl DepthwiseConv2d {
             Level::Avx2 | Level::Avx2Vnni | Level::Avx512Vnni if self.is_common() => unsafe {
                 avx2::run(self, input, weights, table, output);
             },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: as above.
+            Level::Neon(_) if self.is_common() => unsafe {
+                neon::run(self, input, weights, table, output);
+            },
             _ => plain::run(self, input, weights, table, output),
         }
         Ok(())
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 impl DepthwiseConv2d {
-    /// Whether the fast paths take it: a channel multiplier of 1, a kernel of usual size, fixed point.
+    /// Whether the fast paths take it: a channel multiplier of 1, a kernel of usual size, and a rounding
+    /// that they know.
     fn is_common(&self) -> bool {
         let Window {
             in_c,
@@ -172,7 +180,12 @@ impl DepthwiseConv2d {
             kernel_w,
             ..
         } = self.window;
-        self.ties == Ties::Away && in_c == out_c && kernel_h * kernel_w <= strips::MAX_TAPS
+        let knows = match self.ties {
+            Ties::Away => true,
+            Ties::Even => cfg!(target_arch = "aarch64"),
+            Ties::Up | Ties::AwayFloat => false,
+        };
+        knows && in_c == out_c && kernel_h * kernel_w <= strips::MAX_TAPS
     }
 }
 

@@ -3,6 +3,8 @@
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod even;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod plain;
 mod quantised;
 

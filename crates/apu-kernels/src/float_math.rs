@@ -203,7 +203,8 @@ pub fn logistic(x: f32) -> f32 {
     }
 }
 
-#[cfg(test)]
+/// On a system with glibc, whose functions these are.
+#[cfg(all(test, target_env = "gnu"))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

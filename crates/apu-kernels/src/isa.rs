@@ -15,6 +15,20 @@ pub(crate) enum Level {
     Avx2Vnni,
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
+    #[cfg(target_arch = "aarch64")]
+    Neon(Products),
+}
+
+/// How NEON multiplies bytes; each has the ones before it as well.
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Products {
+    /// One by one into 16 bits.
+    Long,
+    /// Four into a sum (FEAT_DotProd).
+    Dot,
+    /// Eight into a sum, of two rows and two columns (FEAT_I8MM).
+    Matrix,
 }
 
 impl Isa {
@@ -44,6 +58,12 @@ impl Isa {
             Level::Avx2Vnni => "avx2-vnni",
             #[cfg(target_arch = "x86_64")]
             Level::Avx512Vnni => "avx512-vnni",
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(Products::Long) => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(Products::Dot) => "neon-dotprod",
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(Products::Matrix) => "neon-i8mm",
         }
     }
 
@@ -61,6 +81,9 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is a proof that the processor has these parts of AVX-512.
             Level::Avx512Vnni => unsafe { run_avx512(kernel) },
+            // The compiler uses NEON everywhere.
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(_) => kernel.run(),
         }
     }
 }
@@ -83,7 +106,7 @@ fn run_avx512(kernel: impl Kernel) {
     kernel.run();
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn fast() -> impl Iterator<Item = Isa> {
     core::iter::empty()
 }
@@ -98,6 +121,69 @@ fn fast() -> impl Iterator<Item = Isa> {
     ]
     .into_iter()
     .flatten()
+}
+
+#[cfg(target_arch = "aarch64")]
+fn fast() -> impl Iterator<Item = Isa> {
+    let features = id_registers::Features::read();
+    [
+        features.neon.then_some(Products::Long),
+        features.dotprod.then_some(Products::Dot),
+        features.i8mm.then_some(Products::Matrix),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|products| Isa(Level::Neon(products)))
+}
+
+/// The feature bits of aarch64: Arm Architecture Reference Manual, ID_AA64ISAR0_EL1 and
+/// ID_AA64ISAR1_EL1.
+#[cfg(target_arch = "aarch64")]
+mod id_registers {
+    /// Each one contains those before it.
+    pub struct Features {
+        pub neon: bool,
+        pub dotprod: bool,
+        pub i8mm: bool,
+    }
+
+    impl Features {
+        pub fn read() -> Self {
+            // Vectors are loaded from bytes as they lie in memory.
+            let neon = cfg!(all(target_endian = "little", target_feature = "neon"));
+            let [dotprod, i8mm] = products().map(|field| field != 0);
+            let dotprod = neon && dotprod;
+            Self {
+                neon,
+                dotprod,
+                i8mm: dotprod && i8mm,
+            }
+        }
+    }
+
+    /// The fields DP and I8MM.
+    #[cfg(any(target_os = "linux", target_os = "none"))]
+    fn products() -> [u64; 2] {
+        let (isar0, isar1): (u64, u64);
+        // SAFETY: firmware may read the registers; for a process Linux does so since 4.11. That
+        // changes nothing but the two outputs.
+        unsafe {
+            core::arch::asm!(
+                "mrs {0}, ID_AA64ISAR0_EL1",
+                "mrs {1}, ID_AA64ISAR1_EL1",
+                out(reg) isar0,
+                out(reg) isar1,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        [isar0 >> 44 & 0xf, isar1 >> 52 & 0xf]
+    }
+
+    /// Other systems don't let a process read the registers.
+    #[cfg(not(any(target_os = "linux", target_os = "none")))]
+    fn products() -> [u64; 2] {
+        [0; 2]
+    }
 }
 
 /// The feature bits of x86-64: Intel's Software Developer's Manual, volume 2, CPUID and XGETBV.
@@ -178,5 +264,16 @@ mod tests {
             && std::is_x86_feature_detected!("avx512vl")
             && std::is_x86_feature_detected!("avx512vnni");
         assert_eq!(has("avx512-vnni"), avx512);
+    }
+    #[cfg(target_arch = "aarch64")]
+    #[test]
+    fn agrees_with_the_standard_library() {
+        extern crate std;
+        let has = |name| Isa::all_available().any(|isa| isa.name() == name);
+        let dotprod = std::arch::is_aarch64_feature_detected!("dotprod");
+        assert!(has("neon"));
+        assert_eq!(has("neon-dotprod"), dotprod);
+        let i8mm = std::arch::is_aarch64_feature_detected!("i8mm");
+        assert_eq!(has("neon-i8mm"), dotprod && i8mm);
     }
 }

@@ -43,6 +43,8 @@ pub mod svdf;
 pub mod table_softmax;
 pub mod wide_conv_2d;
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod broadcast;
 mod byte;
 mod channel_table;

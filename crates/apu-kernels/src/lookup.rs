@@ -1,5 +1,10 @@
 //! LOOKUP: any function of one or two bytes, as a table of all its values.
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
+#[cfg(target_arch = "aarch64")]
+use crate::isa::Level;
 use crate::{
     Error, Isa, Sizes,
     limits::{bytes, element_size, exactly, within},
@@ -27,7 +32,7 @@ pub fn sizes(params: &program::Lookup) -> Result<Sizes, Error> {
 ///
 /// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
 pub fn run(
-    _isa: Isa,
+    isa: Isa,
     params: &program::Lookup,
     input: &[u8],
     table: &[u8],
@@ -41,12 +46,26 @@ pub fn run(
     exactly("table", table, table_size)?;
     exactly("output", output, output_size)?;
     match params.entry_size {
-        1 => replace::<1>(input, table, output),
+        1 => replace_bytes(isa, input, table, output),
         2 => replace::<2>(input, table, output),
         4 => replace::<4>(input, table, output),
         _ => replace::<8>(input, table, output),
     }
     Ok(())
+}
+
+#[cfg(target_arch = "aarch64")]
+fn replace_bytes(isa: Isa, input: &[u8], table: &[u8], output: &mut [u8]) {
+    match isa.level() {
+        // SAFETY: the level is a proof that the processor has NEON.
+        Level::Neon(_) if table.len() == 1 << 8 => unsafe { neon::replace(input, table, output) },
+        _ => replace::<1>(input, table, output),
+    }
+}
+
+#[cfg(not(target_arch = "aarch64"))]
+fn replace_bytes(_isa: Isa, input: &[u8], table: &[u8], output: &mut [u8]) {
+    replace::<1>(input, table, output);
 }
 
 /// With an entry for every index none can point past the end, so that nothing is checked in the loops.

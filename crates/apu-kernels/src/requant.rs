@@ -28,7 +28,7 @@ pub enum Ties {
     Up,
     /// Away from zero, after one multiplication in f64. Only plain kernels know it.
     AwayFloat,
-    /// To even, after one multiplication in f32. Of the fast kernels only those for AVX-512 know it.
+    /// To even, after one multiplication in f32. Of the fast kernels those for AVX2 don't know it.
     Even,
 }
 
@@ -98,7 +98,7 @@ impl Rescale {
     }
 
     /// Multiplier and shift.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub(crate) const fn words(self) -> (i32, i32) {
         (self.multiplier, self.left as i32 - self.right as i32)
     }

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use apu_kernels::{Isa, Share, conv_2d, depthwise_conv_2d, elementwise, mean, pool_2d, quantize};
+use apu_kernels::{
+    Isa, Share, conv_2d, depthwise_conv_2d, elementwise, lookup, mean, pool_2d, quantize,
+};
 use apu_proto::program::{self, DType, OP_RANK, Rounding, Window};
 use proptest::prelude::*;
 
@@ -349,6 +351,15 @@ proptest! {
         let &[input, output] = sizes.as_slice() else { unreachable!() };
         let input = noise(seed, input);
         same_on_all(output, |isa, output| quantize::run(isa, &p, &input, output).unwrap());
+    }
+
+    #[test]
+    fn lookup(count in 0..300u32, index_size in 1..3u32, entry_size in prop::sample::select(vec![1u32, 2, 4, 8]), seed in any::<u64>()) {
+        let p = program::Lookup { count, index_size, entry_size };
+        let sizes = lookup::sizes(&p).unwrap();
+        let &[input, table, output] = sizes.as_slice() else { unreachable!() };
+        let (input, table) = (noise(seed, input), noise(seed ^ 1, table));
+        same_on_all(output, |isa, output| lookup::run(isa, &p, &input, &table, output).unwrap());
     }
 
     #[test]

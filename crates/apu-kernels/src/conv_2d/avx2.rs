@@ -4,18 +4,14 @@
 use super::{
     Conv2d,
     outliers::Outliers,
-    rows::{Rows, Tile},
-    unfold::{each_panel, row_sums},
+    rows::{Tile, Weights, each_block, equally_long},
+    unfold::each_panel,
 };
 use crate::{
     channel_table::{ChannelTable, LANES},
     x86::avx2::{Finish, Rescale, interleave, load, load_words, store_16},
 };
-use apu_proto::program::CONV_TILE;
 use core::arch::x86_64::*;
-
-/// Packed weights: four taps of sixteen channels in each element.
-type Weights<'a> = &'a [[[u8; 32]; 2]];
 
 /// Sums of sixteen channels.
 type Sums = [__m256i; 2];
@@ -33,14 +29,20 @@ pub(super) fn run(
 ) {
     let product = Product::new(conv, table, outliers);
     each_panel(conv, input, output, scratch, |panel, output| {
-        product.panel(panel, weights, output, |mut rows, weights, channel| {
-            while let Some(tile) = rows.take::<2>() {
-                product.store(&pairs(&tile.rows, weights, product.flip), channel, tile);
-            }
-            if let Some(tile) = rows.take::<1>() {
-                product.store(&pairs(&tile.rows, weights, product.flip), channel, tile);
-            }
-        });
+        each_block(
+            conv,
+            panel,
+            weights,
+            output,
+            |mut rows, weights, channel| {
+                while let Some(tile) = rows.take::<2>() {
+                    product.store(&pairs(&tile.rows, weights, product.flip), channel, tile);
+                }
+                if let Some(tile) = rows.take::<1>() {
+                    product.store(&pairs(&tile.rows, weights, product.flip), channel, tile);
+                }
+            },
+        );
     });
 }
 
@@ -57,17 +59,23 @@ pub(super) fn run_vnni(
 ) {
     let product = Product::new(conv, table, outliers);
     each_panel(conv, input, output, scratch, |panel, output| {
-        product.panel(panel, weights, output, |mut rows, weights, channel| {
-            while let Some(tile) = rows.take::<6>() {
-                product.store(&quads(&tile.rows, weights, product.flip), channel, tile);
-            }
-            if let Some(tile) = rows.take::<4>() {
-                product.store(&quads(&tile.rows, weights, product.flip), channel, tile);
-            }
-            while let Some(tile) = rows.take::<1>() {
-                product.store(&quads(&tile.rows, weights, product.flip), channel, tile);
-            }
-        });
+        each_block(
+            conv,
+            panel,
+            weights,
+            output,
+            |mut rows, weights, channel| {
+                while let Some(tile) = rows.take::<6>() {
+                    product.store(&quads(&tile.rows, weights, product.flip), channel, tile);
+                }
+                if let Some(tile) = rows.take::<4>() {
+                    product.store(&quads(&tile.rows, weights, product.flip), channel, tile);
+                }
+                while let Some(tile) = rows.take::<1>() {
+                    product.store(&quads(&tile.rows, weights, product.flip), channel, tile);
+                }
+            },
+        );
     });
 }
 
@@ -78,8 +86,8 @@ fn pairs<const R: usize>(rows: &[&[[u8; 4]]; R], weights: Weights<'_>, flip: __m
     // Each vector sums two pairs of taps of four channels apart.
     let mut sums = [[_mm256_setzero_si256(); 4]; R];
     let rows = equally_long(rows, weights.len());
-    for (k, [low, high]) in weights.iter().enumerate() {
-        let (low, high) = (load(low), load(high));
+    for (k, weights) in weights.iter().enumerate() {
+        let (low, high) = halves(weights);
         let w = [
             _mm256_cvtepi8_epi16(_mm256_castsi256_si128(low)),
             _mm256_cvtepi8_epi16(_mm256_extracti128_si256::<1>(low)),
@@ -102,14 +110,14 @@ fn pairs<const R: usize>(rows: &[&[[u8; 4]]; R], weights: Weights<'_>, flip: __m
     joined
 }
 
-/// The same rows, with a length that the compiler knows.
-#[inline(always)]
-fn equally_long<'a, const R: usize>(rows: &[&'a [[u8; 4]]; R], depth: usize) -> [&'a [[u8; 4]]; R] {
-    let mut rows = *rows;
-    for row in &mut rows {
-        *row = &row[..depth];
-    }
-    rows
+/// The weights of eight channels each.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn halves(weights: &[u8; 64]) -> (__m256i, __m256i) {
+    let [low, high] = weights.as_chunks().0 else {
+        unreachable!("64 bytes are twice 32");
+    };
+    (load(low), load(high))
 }
 
 /// Sums of eight channels from two vectors of pairs of sums.
@@ -126,8 +134,8 @@ fn join(first: __m256i, second: __m256i) -> __m256i {
 fn quads<const R: usize>(rows: &[&[[u8; 4]]; R], weights: Weights<'_>, flip: __m256i) -> [Sums; R] {
     let mut sums = [[_mm256_setzero_si256(); 2]; R];
     let rows = equally_long(rows, weights.len());
-    for (k, [low, high]) in weights.iter().enumerate() {
-        let (low, high) = (load(low), load(high));
+    for (k, weights) in weights.iter().enumerate() {
+        let (low, high) = halves(weights);
         for ([sum_low, sum_high], row) in sums.iter_mut().zip(rows) {
             let taps = _mm256_set1_epi32(i32::from_le_bytes(row[k]));
             let taps = _mm256_xor_si256(taps, flip);
@@ -141,8 +149,6 @@ fn quads<const R: usize>(rows: &[&[[u8; 4]]; R], weights: Weights<'_>, flip: __m
 /// What is the same for all tiles.
 struct Product<'a> {
     conv: &'a Conv2d,
-    /// Groups of four taps.
-    depth: usize,
     table: ChannelTable<'a>,
     outliers: Outliers<'a>,
     flip: __m256i,
@@ -155,36 +161,10 @@ impl<'a> Product<'a> {
     fn new(conv: &'a Conv2d, table: ChannelTable<'a>, outliers: Outliers<'a>) -> Self {
         Self {
             conv,
-            depth: conv.depth / 4,
             table,
             outliers,
             flip: _mm256_set1_epi8(conv.byte.flip() as i8),
             finish: Finish::new(conv.output_zero_point, conv.clamp),
-        }
-    }
-
-    /// Calls `column` for each block of sixteen channels.
-    #[inline(always)]
-    fn panel(
-        &self,
-        panel: &[[u8; 4]],
-        weights: &[u8],
-        output: &mut [u8],
-        column: impl Fn(Rows<'_>, Weights<'_>, usize),
-    ) {
-        let mut corrections = [0; CONV_TILE];
-        row_sums(self.conv, panel, &mut corrections);
-        let (depth, channels) = (self.depth, self.conv.window.out_c);
-        let halves = weights.as_chunks::<32>().0.as_chunks::<2>().0;
-        for (index, block) in halves.chunks_exact(depth).enumerate() {
-            let rows = Rows {
-                panel,
-                corrections: &corrections,
-                output,
-                depth,
-                channels,
-            };
-            column(rows, block, index * LANES);
         }
     }
 

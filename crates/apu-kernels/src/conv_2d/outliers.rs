@@ -23,7 +23,7 @@ pub(super) struct Outlier {
     pub lane: usize,
     /// Where in the padded K.
     #[cfg_attr(
-        not(target_arch = "x86_64"),
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
         expect(dead_code, reason = "only the fast paths have windows in one piece")
     )]
     pub tap: usize,

@@ -1,5 +1,50 @@
 //! The rows of a panel that a matrix product has still to do.
 
+use super::{Conv2d, unfold::row_sums};
+use crate::channel_table::LANES;
+use apu_proto::program::CONV_TILE;
+
+/// Packed weights of a block of channels: four taps of sixteen channels in each element.
+pub(super) type Weights<'a> = &'a [[u8; 64]];
+
+/// Calls `multiply` for each block of channels with all rows of a panel, the block's weights and its first
+/// channel.
+#[inline(always)]
+pub(super) fn each_block<'w>(
+    conv: &Conv2d,
+    panel: &[[u8; 4]],
+    weights: &'w [u8],
+    output: &mut [u8],
+    mut multiply: impl FnMut(Rows<'_>, Weights<'w>, usize),
+) {
+    let mut corrections = [0; CONV_TILE];
+    row_sums(conv, panel, &mut corrections);
+    let (depth, channels) = (conv.depth / 4, conv.window.out_c);
+    for (index, block) in weights.as_chunks().0.chunks_exact(depth).enumerate() {
+        let rows = Rows {
+            panel,
+            corrections: &corrections,
+            output,
+            depth,
+            channels,
+        };
+        multiply(rows, block, index * LANES);
+    }
+}
+
+/// The same rows, with a length that the compiler knows.
+#[inline(always)]
+pub(super) fn equally_long<'a, const R: usize>(
+    rows: &[&'a [[u8; 4]]; R],
+    depth: usize,
+) -> [&'a [[u8; 4]]; R] {
+    let mut rows = *rows;
+    for row in &mut rows {
+        *row = &row[..depth];
+    }
+    rows
+}
+
 /// What is left of a panel, of the corrections of its rows and of their outputs.
 pub(super) struct Rows<'a> {
     pub panel: &'a [[u8; 4]],

@@ -2,6 +2,8 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 use super::{Combine, Operands};
 use crate::{
     Error,
@@ -9,7 +11,7 @@ use crate::{
     limits::within,
     requant::{Rescale, doubling_high_mul},
 };
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::{byte::Byte, isa::Level};
 use apu_proto::program::{self, DType, Function};
 
@@ -38,7 +40,7 @@ impl Element {
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     fn byte(self) -> Option<Byte> {
         match self {
             Self::Int8 => Some(Byte::Int8),
@@ -144,6 +146,13 @@ impl Quantised {
         {
             // SAFETY: the level is a proof that the processor has these instructions.
             return unsafe { avx512::add(byte, &self.scalars, operands) };
+        }
+        #[cfg(target_arch = "aarch64")]
+        if let (Some(byte), Level::Neon(_)) = (self.element.byte(), operands.isa.level())
+            && neon::takes(self.function, &self.scalars, &operands)
+        {
+            // SAFETY: the level is a proof that the processor has NEON.
+            return unsafe { neon::run(self.function, byte, &self.scalars, operands) };
         }
         match self.element {
             Element::Int16 => self.dispatch::<2>(operands),
