@@ -2,7 +2,8 @@
 //!
 //! Packages of the distribution are installed when that is allowed, else named. All else goes into
 //! the cache: the kernel's source and the compiler's library source, both from the newest Debian
-//! backports, binding generator from crates.io, Python environments from PyPI.
+//! backports, binding generator from crates.io, Python environments from PyPI. The library for other
+//! processors comes from rustup.
 
 mod apt;
 mod packages;
@@ -69,6 +70,12 @@ pub fn kernel_tools() -> Result<KernelTools> {
 pub fn cargo_fuzz() -> Result<PathBuf> {
     packages::require(packages::FUZZER)?;
     tools::cargo_fuzz()
+}
+
+/// Brings what builds and runs programs for `target`, one of aarch64 with the C library in it.
+pub fn aarch64(target: &str) -> Result<()> {
+    packages::require(packages::EMULATOR)?;
+    tools::target(target)
 }
 
 /// Extracts Debian's kernel source below `trees`, once, and returns where.

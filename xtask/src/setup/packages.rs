@@ -28,6 +28,8 @@ pub const KERNEL: &[&str] = &[
 ];
 /// What the fuzzer is built with.
 pub const FUZZER: &[&str] = &["g++"];
+/// What runs programs for aarch64.
+pub const EMULATOR: &[&str] = &["qemu-user"];
 /// What a Python environment needs.
 pub const PYTHON: &[&str] = &["python3-venv"];
 

@@ -63,8 +63,7 @@ pub fn rust_lib_src() -> Result<PathBuf> {
         );
         return Ok(given);
     }
-    let sysroot = command::output(Command::new("rustc").args(["--print", "sysroot"]))?;
-    let rustup = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+    let rustup = rustlib()?.join("src/rust/library");
     if is_library(&rustup) {
         return Ok(rustup);
     }
@@ -86,6 +85,29 @@ pub fn rust_lib_src() -> Result<PathBuf> {
         "rust-src {version} has no library/core/src/lib.rs"
     );
     Ok(library)
+}
+
+/// Sees to it that programs can be built for `target`, which comes from rustup.
+pub fn target(target: &str) -> Result<()> {
+    let library = rustlib()?.join(target).join("lib");
+    if library.exists() {
+        return Ok(());
+    }
+    eprintln!("installing the standard library for {target} with rustup");
+    let _progress = Progress::start(&format!("downloading the library for {target}"));
+    command::run(Command::new("rustup").args(["target", "add", target]))?;
+    ensure!(
+        library.exists(),
+        "rustup added {target} to another toolchain than that of {}",
+        library.display()
+    );
+    Ok(())
+}
+
+/// What the compiler has for its targets.
+fn rustlib() -> Result<PathBuf> {
+    let sysroot = command::output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    Ok(Path::new(sysroot.trim()).join("lib/rustlib"))
 }
 
 fn is_library(dir: &Path) -> bool {

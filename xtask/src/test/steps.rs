@@ -56,6 +56,7 @@ pub fn all() -> Vec<Step> {
             "the delegate in every runtime that it is for",
             in_runtimes,
         ),
+        step("neon", "the kernels for aarch64, emulated", neon),
         step("bench", "models are measured beside LiteRT", || {
             Ok(vec![xtask(&[
                 "bench",
@@ -195,6 +196,47 @@ fn suite_in_process() -> Result<Vec<Command>> {
     ]);
     diff.env("APU_LITERT_PYTHON", setup::litert()?);
     Ok(vec![cargo, diff])
+}
+
+/// The kernels, and operators that have any for NEON, with the instructions of three generations.
+fn neon() -> Result<Vec<Command>> {
+    const TARGET: &str = "aarch64-unknown-linux-musl";
+    const VARIABLES: &str = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL";
+    if let Err(error) = setup::aarch64(TARGET) {
+        let mut skipped = Command::new("echo");
+        skipped.arg(format!("skipped: neon: {error:#}"));
+        return Ok(vec![skipped]);
+    }
+    // Plain NEON, with dot products, and with matrix products too.
+    let processors = ["cortex-a57", "cortex-a76", "max"];
+    let kernels = ["--package=apu-kernels", "--tests"].as_slice();
+    let operators = [
+        "--package=suite",
+        "--test=golden",
+        "--",
+        "conv_2d::",
+        "fully_connected::",
+        "add::",
+        "mul_int8",
+        "sub_uint8",
+        "tanh_int8",
+    ];
+    let test = |(processor, what)| {
+        let mut cargo = workspace::cargo();
+        cargo.args(["test", "--release", "--quiet", "--target", TARGET]);
+        cargo.args(what);
+        // Target and toolchain have all that a program is linked with.
+        cargo.env(format!("{VARIABLES}_LINKER"), "rust-lld");
+        // blake3 would want a C compiler.
+        cargo.env("CARGO_FEATURE_NO_NEON", "1");
+        let runner = format!("qemu-aarch64 -cpu {processor}");
+        cargo.env(format!("{VARIABLES}_RUNNER"), runner);
+        cargo
+    };
+    let each = [kernels, &operators]
+        .into_iter()
+        .flat_map(|what| processors.map(|processor| (processor, what)));
+    Ok(each.map(test).collect())
 }
 
 fn in_runtimes() -> Result<Vec<Command>> {
