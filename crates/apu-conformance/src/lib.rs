@@ -21,7 +21,7 @@ mod rules;
 mod unproven;
 
 pub use bench::Bench;
-pub use node::Node;
+pub use node::{Node, status_of};
 pub use rule::{Area, Rule};
 pub use rules::rules;
 pub use unproven::{Kept, Unproven};

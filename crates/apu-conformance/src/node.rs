@@ -119,6 +119,14 @@ impl Node {
     /// # Errors
     /// What the kernel says.
     pub fn fence_status(&self, syncobj: u32) -> Result<i32, Errno> {
+        status_of(&self.sync_file(syncobj)?)
+    }
+
+    /// The fence in a binary syncobj, which outlives the device as a file.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn sync_file(&self, syncobj: u32) -> Result<OwnedFd, Errno> {
         const EXPORT_SYNC_FILE: u32 = 1;
         let mut export = SyncobjToFd {
             handle: syncobj,
@@ -128,11 +136,7 @@ impl Node {
         };
         self.call(&mut export)?;
         // SAFETY: the call succeeded, so `fd` is a new descriptor that nobody else owns.
-        let file = unsafe { OwnedFd::from_raw_fd(export.fd) };
-        let mut info = SyncFileInfo::default();
-        // SAFETY: the number carries the argument's size, and it has room for no fences.
-        unsafe { ioctl(file.as_fd(), Call(&mut info)) }.map_err(errno)?;
-        Ok(info.status)
+        Ok(unsafe { OwnedFd::from_raw_fd(export.fd) })
     }
 
     /// QUERY, answered into `data`.
@@ -242,6 +246,17 @@ impl Node {
             ..TimelineWait::default()
         })
     }
+}
+
+/// What became of the fence in a [`sync_file`](Node::sync_file), as [`Node::fence_status`] says it.
+///
+/// # Errors
+/// What the kernel says.
+pub fn status_of(sync_file: &OwnedFd) -> Result<i32, Errno> {
+    let mut info = SyncFileInfo::default();
+    // SAFETY: the number carries the argument's size, and it has room for no fences.
+    unsafe { ioctl(sync_file.as_fd(), Call(&mut info)) }.map_err(errno)?;
+    Ok(info.status)
 }
 
 /// `timeout` from now on, in nanoseconds of CLOCK_MONOTONIC. Not rustix's clock, which panics in User

@@ -1,15 +1,20 @@
-//! Hardware without jobs sleeps, whatever else happens meanwhile, and the next job runs.
+//! Hardware without jobs sleeps, whatever else happens meanwhile, and the next job runs. Its driver may
+//! come and go.
 //!
 //! These tests decide themselves whether there is hardware, so no daemon may run before they do.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::path::Path;
 use std::time::Instant;
 
 use apu::{DeviceState, Error};
 use apu_conformance::bench::PATIENCE;
+use apu_conformance::{Bench, Node, status_of};
+use nix::errno::Errno;
 use suite::accel::client::Client;
 use suite::accel::daemon::Hardware;
 use suite::accel::power::Power;
+use suite::device;
 use suite::skip::or_skip;
 
 fn with_hardware(test: &str, body: impl FnOnce(&Hardware, &Power)) {
@@ -126,6 +131,38 @@ fn a_driver_comes_and_goes_in_the_sleep_of_its_hardware() {
                 let client = Client::new();
                 client.run(&mut client.load().unwrap()).unwrap();
             }
+        },
+    );
+}
+
+#[test]
+fn a_driver_that_goes_takes_its_jobs_along_and_leaves_maps() {
+    with_hardware(
+        "a_driver_that_goes_takes_its_jobs_along_and_leaves_maps",
+        |hardware, power| {
+            let hanging = hardware.start(&["--hang-after-runs=0"]);
+            let node = Node::open(Path::new(&device::name())).unwrap();
+            let bench = Bench::new(node).unwrap();
+            let jobs = [(); 3].map(|()| bench.submit(|_| ()).unwrap());
+            let ends = jobs.map(|job| bench.node.sync_file(job).unwrap());
+            power.unbind();
+            let begin = Instant::now();
+            let status = ends.map(|end| {
+                while status_of(&end) == Ok(0) {
+                    assert!(begin.elapsed() < PATIENCE, "a job didn't end");
+                }
+                status_of(&end).unwrap()
+            });
+            assert_eq!(status[0], -(Errno::ENODEV as i32));
+            assert!(status.iter().all(|status| *status < 0), "{status:?}");
+            assert!(Node::open(bench.node.path()).is_err());
+            assert_eq!(bench.submit(|_| ()), Err(Errno::ENODEV));
+            bench.work.fill(7);
+            drop((hanging, bench));
+            power.bind("apu.apu");
+            let _daemon = hardware.start(&[]);
+            let client = Client::new();
+            client.run(&mut client.load().unwrap()).unwrap();
         },
     );
 }
