@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use apu_conformance::Bench;
 use apu_conformance::program::Program;
+use clap::Args;
 use serde::Serialize;
 
 use crate::jobs;
@@ -30,11 +31,24 @@ pub struct Clients {
     fairness: f64,
 }
 
-/// Measures each number of clients.
-pub fn measure(device: &Path) -> Result<Vec<Clients>> {
+/// What a client does.
+#[derive(Args)]
+pub struct Client {
+    /// For how long
+    milliseconds: u128,
+    /// Operators of some 0.1 ms in each job
+    operators: usize,
+}
+
+/// Measures each number of clients whose jobs have so many operators of some 0.1 ms.
+pub fn measure(device: &Path, operators: usize) -> Result<Vec<Clients>> {
+    let client = Client {
+        milliseconds: TIME.as_millis(),
+        operators,
+    };
     let mut rows: Vec<Clients> = Vec::new();
     for number in NUMBERS {
-        let jobs = at_once(device, number)?;
+        let jobs = at_once(device, &client, number)?;
         let sum: f64 = jobs.iter().sum();
         let squares: f64 = jobs.iter().map(|jobs| jobs * jobs).sum();
         let rate = sum / TIME.as_secs_f64();
@@ -49,11 +63,15 @@ pub fn measure(device: &Path) -> Result<Vec<Clients>> {
 }
 
 /// Jobs of each of `number` clients that run at the same time.
-fn at_once(device: &Path, number: usize) -> Result<Vec<f64>> {
+fn at_once(device: &Path, client: &Client, number: usize) -> Result<Vec<f64>> {
     let start = |_| {
         Command::new(std::env::current_exe()?)
             .arg(device)
-            .args(["client", &TIME.as_millis().to_string()])
+            .arg("client")
+            .args([
+                client.milliseconds.to_string(),
+                client.operators.to_string(),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -83,15 +101,19 @@ fn at_once(device: &Path, number: usize) -> Result<Vec<f64>> {
 }
 
 /// One client.
-pub fn run(bench: &Bench, milliseconds: u64) -> Result<()> {
-    let null = bench.load(&Program::nothing(bench.device.target))?;
+pub fn run(bench: &Bench, client: &Client) -> Result<()> {
+    let work = match client.operators {
+        0 => Program::nothing(bench.device.target),
+        operators => Program::slow(operators, bench.device.target),
+    };
+    let work = bench.load(&work)?;
     let syncobjs = jobs::syncobjs(bench, jobs::DEPTH)?;
-    jobs::many(bench, &syncobjs, &null, 1)?;
+    jobs::many(bench, &syncobjs, &work, 1)?;
     println!("ready");
     stdin().read_line(&mut String::new())?;
     let (begin, mut done) = (Instant::now(), 0);
-    while begin.elapsed() < Duration::from_millis(milliseconds) {
-        jobs::many(bench, &syncobjs, &null, BATCHES)?;
+    while begin.elapsed().as_millis() < client.milliseconds {
+        jobs::many(bench, &syncobjs, &work, BATCHES)?;
         done += BATCHES * jobs::BATCH;
     }
     println!("{done}");

@@ -40,11 +40,8 @@ enum Role {
     },
     /// Measures null jobs alone, which is what to take a profile of
     Jobs,
-    /// Runs jobs from a line on standard input on, for so many milliseconds
-    Client {
-        /// How long
-        milliseconds: u64,
-    },
+    /// Runs jobs from a line on standard input on
+    Client(clients::Client),
     /// Loads the drivers of a transport and runs a model, again and again
     Transport {
         /// Which
@@ -60,6 +57,7 @@ struct Report {
     jobs: jobs::Jobs,
     priority: priority::Priority,
     clients: Vec<clients::Clients>,
+    working_clients: Vec<clients::Clients>,
     mappings: mappings::Mappings,
 }
 
@@ -67,7 +65,7 @@ fn main() -> Result<()> {
     let Arguments { device, role } = Arguments::parse();
     match role {
         Some(Role::Echo { from, to }) => floor::echo(from, to),
-        Some(Role::Client { milliseconds }) => clients::run(&bench(&device)?, milliseconds),
+        Some(Role::Client(client)) => clients::run(&bench(&device)?, &client),
         Some(Role::Transport { transport, model }) => {
             print(&transport::measure(transport, &model)?)
         }
@@ -76,7 +74,8 @@ fn main() -> Result<()> {
             let report = Report {
                 jobs: jobs::measure(&bench(&device)?)?,
                 priority: priority::measure(&bench(&device)?)?,
-                clients: clients::measure(&device)?,
+                clients: clients::measure(&device, 0)?,
+                working_clients: clients::measure(&device, 1)?,
                 mappings: mappings::measure(&bench(&device)?)?,
             };
             print(&report)

@@ -117,16 +117,22 @@ fn rows(report: &Value) -> Vec<String> {
             number("/mappings/few_us")
         ),
     ];
-    let clients = report["clients"].as_array().into_iter().flatten();
-    rows.extend(clients.map(|row| {
+    rows.extend(clients(&report["clients"], "do nothing"));
+    rows.extend(clients(&report["working_clients"], "take some 0.1 ms"));
+    rows
+}
+
+/// A row for each number of clients whose jobs do `what`.
+fn clients(report: &Value, what: &str) -> impl Iterator<Item = String> {
+    let rows = report.as_array().into_iter().flatten();
+    rows.map(move |row| {
         let number = |name: &str| row[name].as_f64().unwrap_or(f64::NAN);
         format!(
-            "{:>2} clients          {:>7.2} x the jobs of one, fairness {:.3} ({:.0} jobs/s)",
+            "{:>2} clients          {:>7.2} x the jobs of one, fairness {:.3} ({:.0} jobs/s that {what})",
             number("clients"),
             number("to_one"),
             number("fairness"),
             number("jobs_per_second")
         )
-    }));
-    rows
+    })
 }
