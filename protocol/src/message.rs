@@ -30,7 +30,7 @@
 //!   so often at least.
 //!
 //! From version 4 on a firmware without jobs may be sent [`Suspend`], and then gets [`Resume`]
-//! before the next [`Run`].
+//! before the next [`Run`], and several cores may work on one job ([`Run::max_cores`]).
 //!
 //! A later [`Hello`] is a reset: the firmware forgets all VMs and jobs, and no [`Done`] of an
 //! earlier job comes after the new [`HelloAck`].
@@ -263,7 +263,10 @@ pub struct Run {
     /// Where the program's code lies (see [`crate::program`]).
     pub program: Segment,
     /// Segments in use, at most [`MAX_SEGMENTS`].
-    pub segment_count: u32,
+    pub segment_count: u16,
+    /// From version 4: cores that may work on it together, `core` among them; 0 for that one alone.
+    /// Before, zero.
+    pub max_cores: u16,
     /// From version 3: names the queue that it comes from, never 0. When a job has not ended with
     /// [`status::OK`], those of its queue that come behind it end with [`status::CANCELLED`] and
     /// don't run. Before, zero.

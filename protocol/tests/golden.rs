@@ -61,6 +61,7 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
             size: 0x4a4b_4c4d_4e4f_5051,
         },
         segment_count: 2,
+        max_cores: 0,
         queue: 0,
         segments: std::array::from_fn(|index| Segment {
             va: index as u64 * 0x1000,

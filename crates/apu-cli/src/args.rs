@@ -93,7 +93,7 @@ pub struct DeviceArg {
     /// Where to run: `in-process`, or the path of a node such as /dev/accel/accel0
     #[arg(long, env = "APU_DEVICE", default_value = apu::Device::IN_PROCESS, value_name = "DEVICE")]
     pub device: String,
-    /// Threads that work on one inference, in-process
+    /// Threads that work on one inference, on a device its cores
     #[arg(
         long,
         visible_alias = "num_threads",

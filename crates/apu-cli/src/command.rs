@@ -20,15 +20,9 @@ use crate::error::Error;
 
 /// Opens a device and makes a context that runs `program` on it.
 fn load(args: &DeviceArg, program: Program) -> Result<Context, Error> {
-    let (device, threads) = (args.device.as_str(), args.threads.get());
-    if threads > 1 && device != Device::IN_PROCESS {
-        return Err(Error::Threads {
-            got: threads,
-            device: device.into(),
-        });
-    }
+    let device = args.device.as_str();
     let queue = QueueOptions {
-        threads,
+        threads: args.threads.get(),
         ..QueueOptions::default()
     };
     let options = ContextOptions {

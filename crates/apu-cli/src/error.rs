@@ -81,10 +81,6 @@ pub enum Error {
         source: io::Error,
     },
 
-    #[error("an inference on {device} can't be told to use {got} threads, only one in-process can")]
-    #[diagnostic(help("leave --threads out: the device uses those that it has"))]
-    Threads { got: usize, device: String },
-
     #[error("the model differs from LiteRT: {what}")]
     Differs { what: String },
     #[error("cannot run LiteRT with {}: {what}", python.display())]
@@ -119,7 +115,10 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         let by_user = match self {
             Self::Compile { source, .. } => !matches!(source, apu_compiler::Error::Unplaced(_)),
-            Self::Device { source, .. } => matches!(source, apu::Error::UnknownDevice { .. }),
+            Self::Device { source, .. } => matches!(
+                source,
+                apu::Error::UnknownDevice { .. } | apu::Error::TooManyThreads { .. }
+            ),
             Self::Write { .. } | Self::MakeFolder { .. } | Self::Stdout(_) => false,
             Self::Differs { .. } | Self::LiteRt { .. } | Self::Broken { .. } => false,
             _ => true,
@@ -161,6 +160,7 @@ fn device_help(source: &apu::Error) -> &'static str {
         apu::Error::DeviceLost => {
             "start the device's firmware (`apu-simd` for the simulated one), or use `--device in-process`"
         }
+        apu::Error::TooManyThreads { .. } => "`apu devices` tells how many cores each device has",
         error if error.is_retryable() => "run the command again",
         _ => "try `--device in-process`; if that works, the device or its driver is at fault",
     }

@@ -108,7 +108,7 @@ structures! {
     }
     #[ioctl(COMMAND + 5)]
     struct QueueCreate(32) {
-        vm_id: u32, priority: u32, core_mask: u64, timeout_ms: u32, flags: u32, queue_id: u32, pad: u32,
+        vm_id: u32, priority: u32, core_mask: u64, timeout_ms: u32, flags: u32, queue_id: u32, max_cores: u32,
     }
     #[ioctl(COMMAND + 6)]
     struct QueueDestroy(8) { queue_id: u32, pad: u32 }

@@ -127,7 +127,7 @@ const KEYS: &[Key] = &[
     },
     Key {
         name: "threads",
-        allowed: "a number of threads from 1 to 16, in-process",
+        allowed: "a number of threads from 1 to 16",
         set: |settings, value| {
             let threads = value.parse().ok().filter(|it| (1..=16).contains(it))?;
             settings.context.queue.threads = threads;

@@ -230,7 +230,7 @@ fn run(bytes: &[u8]) -> Result<Run, MessageError> {
     if known.len() < RUN_HEAD {
         return Err(needs(RUN_HEAD));
     }
-    let segments = (run.segment_count as usize).min(MAX_SEGMENTS);
+    let segments = usize::from(run.segment_count).min(MAX_SEGMENTS);
     let needed = RUN_HEAD + segments * size_of::<Segment>();
     if known.len() < needed {
         return Err(needs(needed));

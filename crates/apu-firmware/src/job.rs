@@ -41,6 +41,11 @@ impl Job {
         self.run.priority
     }
 
+    /// How many cores may work on it together, at least 1.
+    pub fn max_cores(&self) -> usize {
+        usize::from(self.run.max_cores).max(1)
+    }
+
     /// The queue that it comes from.
     pub fn queue(&self) -> Queue {
         self.queue
@@ -134,7 +139,7 @@ impl Job {
     }
 
     fn segments(&self) -> &[Segment] {
-        let count = self.run.segment_count as usize;
+        let count = usize::from(self.run.segment_count);
         self.run.segments.get(..count).unwrap_or_default()
     }
 }

@@ -17,6 +17,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 const BATCHES: u32 = 3;
 /// Version from which on the device can be sent to sleep.
 const SLEEP: u32 = 4;
+/// Version from which on several cores may work on one job.
+const SPREAD: u32 = 4;
 
 /// What a device is.
 #[derive(Clone, Debug)]
@@ -313,6 +315,9 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
             zero(kind::RUN, "priority", run.priority.into())?;
             zero(kind::RUN, "queue", run.queue)?;
         }
+        if self.version < SPREAD {
+            zero(kind::RUN, "max_cores", run.max_cores.into())?;
+        }
         let refused = |status, detail| Ok(Action::Reply(refusal(run.job, status, detail)));
         if run.job == 0 {
             return Err(field(kind::RUN, "job", 0));
@@ -320,7 +325,7 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
         if u32::from(run.core) >= self.device.core_count || !self.has_vm(run.vm) {
             return refused(status::BAD_HANDLE, 0);
         }
-        if run.segment_count as usize > MAX_SEGMENTS {
+        if usize::from(run.segment_count) > MAX_SEGMENTS {
             return refused(status::REJECTED, reject::SEGMENT);
         }
         let mut slots = self.slots.0.iter().zip(&mut self.jobs).enumerate();

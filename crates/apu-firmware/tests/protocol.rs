@@ -106,6 +106,7 @@ fn a_run(job: u64) -> Run {
         priority: 0,
         program: Segment::default(),
         segment_count: 0,
+        max_cores: 0,
         queue: 0,
         segments: [Segment::default(); MAX_SEGMENTS],
     }
@@ -286,6 +287,7 @@ fn a_job_that_can_not_start_is_answered_at_once() {
         (
             Run {
                 segment_count: 25,
+                max_cores: 0,
                 ..a_run(4)
             },
             status::REJECTED,
@@ -336,6 +338,26 @@ fn a_device_of_an_earlier_version_does_not_sleep() {
     let kind = kind::SUSPEND;
     let error = tell(&mut server, &Suspend { pad: 0 }).unwrap_err();
     assert_eq!(error, MessageError::Kind { kind });
+}
+
+#[test]
+fn several_cores_work_on_a_job_from_version_4_on() {
+    let slots = Slots::new();
+    for (version_max, cores) in [(4, Ok(2)), (3, Err(()))] {
+        let mut server = with_vm(&slots);
+        let hello = Hello {
+            version_max,
+            ..HELLO
+        };
+        tell(&mut server, &hello).unwrap();
+        tell(&mut server, &create(1)).unwrap();
+        let spread = Run {
+            max_cores: 2,
+            ..a_run(1)
+        };
+        let told = tell(&mut server, &spread).map_err(drop);
+        assert_eq!(told.map(|action| started(Ok(action)).max_cores()), cores);
+    }
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! The cores: each runs the jobs it is given in order, on whichever thread has brought it one.
 
 use crate::Error;
+use crate::crew::Crew;
 use crate::cycles;
 use crate::inject::{Injector, hostile_messages};
 use crate::packets::Outbox;
 use crate::wire::Wire;
 use apu_firmware::frame::Frame;
 use apu_firmware::memory::AddressSpace;
-use apu_firmware::{Alone, FailedQueues, Job, Slots};
+use apu_firmware::{Alone, FailedQueues, Job, Slots, Workers};
 use apu_kernels::Isa;
 use apu_proto::message::{LOG_TEXT, Log, log_level};
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -95,7 +96,13 @@ impl Shared {
 pub type Task<S> = (Job, Option<Arc<S>>);
 
 /// The cores of the device, and what waits for each.
-pub struct Cores<S>(Vec<Mutex<Core<S>>>);
+pub struct Cores<S>(Vec<Place<S>>);
+
+struct Place<S> {
+    core: Mutex<Core<S>>,
+    /// Locked by whoever runs a job on the core.
+    crew: Mutex<Crew>,
+}
 
 struct Core<S> {
     running: Option<Job>,
@@ -107,14 +114,15 @@ struct Core<S> {
 impl<S: AddressSpace> Cores<S> {
     /// Cores that have nothing to do.
     pub fn new(count: u32) -> Self {
-        let core = |_| {
-            Mutex::new(Core {
+        let place = |_| Place {
+            core: Mutex::new(Core {
                 running: None,
                 waiting: VecDeque::new(),
                 failed: FailedQueues::new(),
-            })
+            }),
+            crew: Mutex::default(),
         };
-        Self((0..count).map(core).collect())
+        Self((0..count).map(place).collect())
     }
 
     /// Whether there is only one.
@@ -154,7 +162,7 @@ impl<S: AddressSpace> Cores<S> {
             let done = if self.has_failed(&job) {
                 Ended::unrun(job.not_run(), start)
             } else {
-                run(shared, &job, space.as_deref(), start, || {
+                self.run_job(shared, &job, space.as_deref(), start, || {
                     before_operator();
                     if shared.slots.advance(&job) > 1 {
                         report(shared.outbox.flush());
@@ -178,9 +186,9 @@ impl<S: AddressSpace> Cores<S> {
 
     /// Tells the driver of each job that runs.
     pub fn heartbeat(&self, shared: &Shared) {
-        for core in &self.0 {
+        for place in &self.0 {
             // Locked, so that nothing comes of a job that has ended.
-            let core = core.lock();
+            let core = place.core.lock();
             if let Some(job) = &core.running {
                 let beat = shared.slots.heartbeat(job);
                 report(shared.outbox.send(Frame::new(&beat).as_bytes()));
@@ -207,8 +215,28 @@ impl<S: AddressSpace> Cores<S> {
 
     /// The server takes no job for a core that isn't there.
     fn lock(&self, core: usize) -> Option<MutexGuard<'_, Core<S>>> {
-        let core = self.0.get(core)?;
-        Some(core.lock())
+        let place = self.0.get(core)?;
+        Some(place.core.lock())
+    }
+
+    fn run_job(
+        &self,
+        shared: &Shared,
+        job: &Job,
+        space: Option<&S>,
+        start: u64,
+        cancelled: impl Fn() -> bool,
+    ) -> Ended {
+        let alone = job.max_cores() == 1 || self.are_one();
+        let mut crew = match self.0.get(job.core()) {
+            Some(place) if !alone => Some(place.crew.lock()),
+            _ => None,
+        };
+        let several = crew.as_mut();
+        match several.and_then(|crew| crew.of(job.max_cores(), self.0.len())) {
+            Some(mut several) => run(shared, job, space, &mut several, start, cancelled),
+            None => run(shared, job, space, &mut Alone, start, cancelled),
+        }
     }
 }
 
@@ -234,6 +262,7 @@ fn run(
     shared: &Shared,
     job: &Job,
     space: Option<&impl AddressSpace>,
+    workers: &mut impl Workers,
     start: u64,
     cancelled: impl Fn() -> bool,
 ) -> Ended {
@@ -242,7 +271,7 @@ fn run(
         return Ended::unrun(job.without_vm(), start);
     };
     let counter = cycles::now();
-    let result = job.run(space, shared.isa, &mut Alone, cancelled);
+    let result = job.run(space, shared.isa, workers, cancelled);
     let cycles = cycles::now().wrapping_sub(counter);
     let end = shared.now_ns();
     match &result {

@@ -16,6 +16,7 @@ compile_error!("each VM takes 4 GiB of address space");
 
 pub mod control;
 pub mod cores;
+mod crew;
 mod cycles;
 pub mod inject;
 pub mod mediatek;

@@ -39,7 +39,7 @@ struct Arguments {
         requires = "core"
     )]
     chip: PathBuf,
-    /// Cores that run jobs, one thread each.
+    /// Cores that run jobs, one thread each, or several on a job that may spread over them.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     cores: u32,
     /// Use plain instructions only.

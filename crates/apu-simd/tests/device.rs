@@ -198,6 +198,7 @@ fn a_run(job: u64, vm: u32) -> Run {
             size: PAGE,
         },
         segment_count: 4,
+        max_cores: 0,
         queue: 0,
         segments,
     }

@@ -55,6 +55,21 @@ impl Accel {
         })
     }
 
+    /// The cores that are to work on one job together.
+    fn max_cores(&self, threads: usize) -> Result<u32> {
+        if threads <= 1 {
+            return Ok(0);
+        }
+        let limit = self.query()?.core_count;
+        u32::try_from(threads)
+            .ok()
+            .filter(|threads| *threads <= limit)
+            .ok_or(Error::TooManyThreads {
+                got: threads,
+                limit,
+            })
+    }
+
     /// Makes a call whose argument has no addresses in it.
     fn call<A: Argument>(&self, mut argument: A) -> Result<A> {
         // SAFETY: the callers of this function pass structures without addresses.
@@ -273,6 +288,7 @@ impl Backend for Accel {
     }
 
     fn queue_create(&self, vm: u32, options: &QueueOptions) -> Result<QueueId> {
+        let max_cores = self.max_cores(options.threads)?;
         let timeline = self.timeline_create()?;
         let create = uapi::QueueCreate {
             vm_id: vm,
@@ -286,6 +302,7 @@ impl Backend for Accel {
             timeout_ms: u32::try_from(options.timeout.as_millis())
                 .unwrap_or(u32::MAX)
                 .max(1),
+            max_cores,
             ..Default::default()
         };
         let created = self

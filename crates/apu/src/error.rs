@@ -122,6 +122,15 @@ pub enum Error {
         limit: u32,
     },
 
+    /// More threads than the device has cores.
+    #[error("a job can't be spread over {got} threads: the device has {limit} core{}", if *limit == 1 { "" } else { "s" })]
+    TooManyThreads {
+        /// As asked for.
+        got: usize,
+        /// The device's cores.
+        limit: u32,
+    },
+
     /// Too few or too many tensors.
     #[error("{got} {what}s were given, the model has {needed}")]
     TensorCount {

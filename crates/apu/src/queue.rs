@@ -29,8 +29,8 @@ pub struct QueueOptions {
     pub core_mask: u64,
     /// Longest time that one job may run, in whole milliseconds.
     pub timeout: Duration,
-    /// In-process: threads that work on one job together, the one that submits it among them. A
-    /// device has its own number.
+    /// Threads that work on one job together: in-process the one that submits it among them, on a
+    /// device its cores, of which there have to be so many.
     pub threads: usize,
 }
 

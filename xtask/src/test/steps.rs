@@ -20,7 +20,7 @@ const NETWORKS: &str = "networks";
 const MODULES: &str = "modules";
 /// Damaged models and programs, which no device must see first.
 const MUTATED: &str = "mutated";
-/// Several threads on one inference, which only the in-process device is asked for.
+/// Several threads, or cores, on one inference.
 const THREADS: &str = "threads";
 /// Cases of `tests/suite` that start and kill the daemon themselves.
 const ALONE: [&str; 3] = ["recovery", "power", MODULES];
@@ -308,6 +308,7 @@ fn suite_through_a_remote_core() -> Result<Vec<Command>> {
         "digits",
         &["--simd", "--garbage-after-runs=0"],
     )?);
+    commands.push(through_a_remote_core(THREADS, &["--simd", "--cores=2"])?);
     commands.push(dying_core(&[])?);
     commands.push(hanging_core(&[])?);
     Ok(commands)

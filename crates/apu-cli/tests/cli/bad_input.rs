@@ -53,10 +53,6 @@ fn each_says_what_is_wrong_and_the_way_out() {
         ("conformance --list nothing_like_that", 2),
         ("conformance", 2),
         // the command line
-        (
-            "bench --device /dev/accel/accel99 --threads 2 digits.tflite",
-            2,
-        ),
         ("bench digits.tflite --runs 0", 2),
         ("classify digits.tflite", 2),
         ("classify --top 0", 2),

@@ -80,10 +80,10 @@ pub(super) const RULES: &[Rule] = &[
     ),
     Rule::refused(
         AREA,
-        "with_padding",
-        "drm_apu_queue_create.pad",
+        "with_more_cores_for_a_job_than_there_are",
+        "drm_apu_queue_create.max_cores",
         Errno::EINVAL,
-        |t| create(t, |queue| queue.pad = 1),
+        |t| create(t, |queue| queue.max_cores = t.device.core_count + 1),
     ),
     Rule::refused(
         AREA,

@@ -86,7 +86,7 @@ uapi! {
     #[ioctl(read_write, COMMAND + 0x05, "QUEUE_CREATE")]
     struct QueueCreate {
         vm_id: u32, priority: u32, core_mask: u64, timeout_ms: u32, flags: u32,
-        queue_id: u32, pad: u32,
+        queue_id: u32, max_cores: u32,
     }
     #[ioctl(read_write, COMMAND + 0x06, "QUEUE_DESTROY")]
     struct QueueDestroy { queue_id: u32, pad: u32, }

@@ -249,6 +249,7 @@ impl Driver for Apu {
         job.run.core = u16::try_from(placement.core)?;
         job.run.priority = placement.priority.urgency();
         job.run.queue = placement.queue;
+        job.run.max_cores = u16::try_from(placement.max_cores)?;
         let blank = job.run_blank.take().ok_or(EINVAL)?;
         self.link.post_run(blank, &mut job.run)
     }

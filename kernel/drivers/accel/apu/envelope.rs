@@ -105,7 +105,7 @@ impl Blank {
 
     /// Writes a RUN that ends behind its last segment in use.
     pub(crate) fn fill_run(self, run: &Run) -> ListArc<Envelope> {
-        let segments = run.segment_count as usize * size_of::<Segment>();
+        let segments = usize::from(run.segment_count) * size_of::<Segment>();
         self.fill_start(run, RUN_HEAD + segments)
     }
 

@@ -202,7 +202,6 @@ pub(crate) fn queue_create(
     file: &File,
 ) -> Result<u32> {
     must_be_zero(args.flags)?;
-    must_be_zero(args.pad)?;
     let timeout_ms = match args.timeout_ms {
         0 => DEFAULT_TIMEOUT_MS,
         1..=MAX_TIMEOUT_MS => args.timeout_ms,
@@ -211,6 +210,7 @@ pub(crate) fn queue_create(
     let config = QueueConfig {
         priority: priority(args.priority)?,
         core_mask: args.core_mask,
+        max_cores: args.max_cores.max(1),
         timeout: Delta::from_millis(timeout_ms.into()),
         limit: Delta::from_millis((4 * timeout_ms).min(MAX_TIMEOUT_MS).into()),
     };

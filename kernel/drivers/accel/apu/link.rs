@@ -83,6 +83,8 @@ const SYNC_TIMEOUT_MS: u32 = 5000;
 const BATCHES: u32 = 3;
 /// Version from which on a device can sleep, and counts cycles.
 const SLEEP: u32 = 4;
+/// Version from which on several cores may work on one job.
+const SPREAD: u32 = 4;
 /// Longest time that a device with jobs may say nothing. It isn't less than that of some
 /// heartbeats.
 const SILENCE_MS: i64 = 3000;
@@ -236,7 +238,11 @@ impl Link {
     /// [`kick`](Self::kick).
     pub(crate) fn post_run(&self, blank: Blank, run: &mut Run) -> Result {
         let connection = self.connection()?;
-        let envelope = if self.version() >= BATCHES {
+        let version = self.version();
+        if version < SPREAD {
+            run.max_cores = 0;
+        }
+        let envelope = if version >= BATCHES {
             blank.fill_run(run)
         } else {
             (run.priority, run.queue) = (0, 0);

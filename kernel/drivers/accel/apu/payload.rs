@@ -145,7 +145,9 @@ fn parse_run(run: &uapi::drm_apu_run) -> Result<Run> {
             va: run.program_va,
             size: run.program_size,
         },
-        segment_count: run.segment_count,
+        // CAST: at most `MAX_SEGMENTS`.
+        segment_count: given.len() as u16,
+        max_cores: 0,
         queue: 0,
         segments,
     })

@@ -13,7 +13,7 @@
  * 1.3: &drm_apu_queue_get_state.start_ns, .end_ns and .device_ns.
  * 1.4: buffers of other drivers, by DRM_IOCTL_PRIME_FD_TO_HANDLE.
  * 1.5: DRM_IOCTL_APU_BO_SET_LABEL.
- * 1.6: &drm_apu_queue_get_state.cycles.
+ * 1.6: &drm_apu_queue_get_state.cycles, &drm_apu_queue_create.max_cores.
  */
 #ifndef _UAPI_APU_ACCEL_H_
 #define _UAPI_APU_ACCEL_H_
@@ -423,8 +423,11 @@ struct drm_apu_queue_create {
 	/** @queue_id: Output: names the queue, never 0. */
 	__u32 queue_id;
 
-	/** @pad: Input: must be 0. */
-	__u32 pad;
+	/**
+	 * @max_cores: Input: cores that may work on one job together, at most
+	 * &drm_apu_query_device.core_count; 0 for one. A device may use fewer.
+	 */
+	__u32 max_cores;
 };
 
 /**

@@ -244,6 +244,7 @@ impl<'a> Fuzzer<'a> {
             priority: self.random.u32(0..4),
             core_mask: self.random.u64(0..3),
             timeout_ms: self.random.u32(0..100),
+            max_cores: self.random.u32(0..3),
             ..QueueCreate::default()
         };
         if self.call(&mut queue) {

@@ -58,6 +58,8 @@ pub struct Placement<D: Driver> {
     pub vm: D::VmId,
     /// The core, below [`Online::cores`](super::Online::cores).
     pub core: u32,
+    /// Cores that may work on it together, that one among them, if the device can do so.
+    pub max_cores: u32,
     /// Names its queue: no living one has the same number. A device that has several jobs at once
     /// does best to run none behind one of its queue that failed.
     pub queue: u32,

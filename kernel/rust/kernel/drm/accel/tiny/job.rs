@@ -389,6 +389,7 @@ impl<D: Driver> Engine<D> {
                 job: id,
                 vm: queue.vm.id()?,
                 core,
+                max_cores: queue.max_cores,
                 queue: queue.number(),
                 priority: queue.priority,
             };

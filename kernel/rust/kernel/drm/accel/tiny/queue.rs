@@ -94,6 +94,8 @@ pub struct QueueConfig {
     pub priority: Priority,
     /// Cores that may run its jobs; 0 for all.
     pub core_mask: u64,
+    /// Cores that may work on one job together, at least 1.
+    pub max_cores: u32,
     /// Longest time that a job may run without getting on.
     pub timeout: Delta,
     /// Longest time that a job may run at all, if the device says that it gets on.
@@ -106,6 +108,7 @@ impl QueueConfig {
         Self {
             priority: Priority::Normal,
             core_mask: 0,
+            max_cores: 1,
             timeout,
             limit: timeout,
         }
@@ -212,6 +215,7 @@ pub(super) struct Queue<D: Driver> {
     entity: Entity<Job<D>>,
     pub(super) priority: Priority,
     pub(super) lane: Lane,
+    pub(super) max_cores: u32,
     pub(super) timeout: Delta,
     pub(super) limit: Delta,
     standing: Arc<Standing>,
@@ -225,6 +229,9 @@ impl<D: Driver> Queue<D> {
         let owner = this_module::<<D as drm::Driver>::OwnerModule>();
         let reaper = Reaper::new(owner)?;
         let online = vm.device.online().ok_or(ENODEV)?;
+        if config.max_cores > online.cores {
+            return Err(EINVAL);
+        }
         let lane = Lane::of(config.priority, online.core_jobs);
         let entity = {
             let schedulers = vm.device.schedulers(config.core_mask, lane)?;
@@ -236,6 +243,7 @@ impl<D: Driver> Queue<D> {
                 entity,
                 priority: config.priority,
                 lane,
+                max_cores: config.max_cores,
                 timeout: config.timeout,
                 limit: config.limit,
                 standing,
