@@ -62,11 +62,7 @@ pub(super) fn run(
         conv,
         grid,
         weights: weights.as_chunks().0,
-        parts: if are_within(weights, i8::MIN.into(), i8::MAX.into()) {
-            1
-        } else {
-            2
-        },
+        is_wide: !are_within(weights, i8::MIN.into(), i8::MAX.into()),
         table,
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };
@@ -83,8 +79,8 @@ struct Convolution<'a> {
     grid: Grid,
     /// Sixteen channels of a tap each.
     weights: &'a [[u8; 32]],
-    /// Signed bytes whose sum a weight is.
-    parts: usize,
+    /// Whether some aren't signed bytes.
+    is_wide: bool,
     table: ChannelTable<'a>,
     finish: Finish,
 }
@@ -96,7 +92,6 @@ impl Convolution<'_> {
         let (conv, grid) = (self.conv, &self.grid);
         let mut lines = Lines::new();
         let mut places = Places::new();
-        let steps = Steps::<N>::new(self);
         for block in grid.blocks() {
             let mut room = [const { MaybeUninit::uninit() }; MAX_VECTORS];
             let mut kernels = [None; MAX_VECTORS];
@@ -108,8 +103,7 @@ impl Convolution<'_> {
                 lines.fill(conv, grid, block, &tile, input);
                 places.set(&conv.window, grid, block, &tile);
                 for kernel in kernels.into_iter().flatten() {
-                    let lines = (&steps, &places, lines.words());
-                    self.multiply(kernel, lines, output);
+                    self.multiply((kernel, &places, lines.words()), output);
                 }
             }
         }
@@ -129,17 +123,27 @@ impl Convolution<'_> {
             first,
             start: lanes.words(self.table.bias),
             weights: [_mm512_setzero_si512(); N],
+            offsets: [0; N],
+            steps: 0,
+            furthest: 0,
             factors: lanes.factors(self),
         });
-        let (zero, ones) = (_mm512_setzero_si512(), _mm512_set1_epi8(1));
-        let mut sums = zero;
-        let mut columns = kernel.weights.chunks_mut(self.parts);
-        for group in 0..self.grid.groups {
-            let kernel_columns = 0..self.conv.window.kernel_w;
-            for (kernel_x, parts) in kernel_columns.zip(columns.by_ref()) {
-                lanes.column(self, group, kernel_x, parts);
-                for part in parts {
-                    sums = _mm512_dpbusd_epi32(sums, ones, *part);
+        let (conv, grid) = (self.conv, &self.grid);
+        let mut sums = _mm512_setzero_si512();
+        for group in 0..grid.groups {
+            for kernel_x in 0..conv.window.kernel_w {
+                let column = kernel_x * conv.window.dilation_w * grid.width;
+                let offset = group * grid.pitch + column;
+                let taps = lanes.taps(self, group, kernel_x);
+                let (near, rest) = if self.is_wide {
+                    split(taps)
+                } else {
+                    (taps, None)
+                };
+                for part in [Some(near), rest].into_iter().flatten() {
+                    let weights = _mm512_permutexvar_epi32(lanes.packed_order, interleaved(part));
+                    sums = _mm512_dpbusd_epi32(sums, _mm512_set1_epi8(1), weights);
+                    kernel.push(offset, weights);
                 }
             }
         }
@@ -152,15 +156,9 @@ impl Convolution<'_> {
     /// One vector of channels of all positions of a tile.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn multiply<const N: usize>(
-        &self,
-        kernel: &Kernel<N>,
-        lines: (&Steps<N>, &Places, &[MaybeUninit<u32>]),
-        output: &mut [u8],
-    ) {
+    fn multiply<const N: usize>(&self, place: Place<'_, N>, output: &mut [u8]) {
         let finish = self.finish;
-        let place = (kernel, lines);
-        match kernel.factors {
+        match place.0.factors {
             Factors::Up(folded) => {
                 let rounds = Rounds::<false>::new();
                 self.multiply_by(place, output, move |sums| {
@@ -181,15 +179,15 @@ impl Convolution<'_> {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn multiply_by<const N: usize>(
         &self,
-        (kernel, (steps, places, words)): Place<'_, N>,
+        (kernel, places, words): Place<'_, N>,
         output: &mut [u8],
         bytes: impl Fn([__m512i; AT_ONCE]) -> __m512i,
     ) {
         let words = &words[kernel.first..];
-        assert!(words.len() >= places.furthest + steps.furthest + 16);
-        let place = (kernel, (steps, places, words));
+        assert!(words.len() >= places.furthest + kernel.furthest + 16);
+        let place = (kernel, places, words);
         // The weights of a 3x3 window stay in registers.
-        match (steps.count, self.grid.rows) {
+        match (kernel.steps, self.grid.rows) {
             (3, 2) => multiply_steps::<N, 3, 2>(place, output, bytes),
             (3, _) => multiply_steps::<N, 3, 1>(place, output, bytes),
             (_, 2) => multiply_steps::<N, N, 2>(place, output, bytes),
@@ -199,27 +197,24 @@ impl Convolution<'_> {
 }
 
 /// A kernel, and where its taps are.
-type Place<'a, const N: usize> = (
-    &'a Kernel<N>,
-    (&'a Steps<N>, &'a Places, &'a [MaybeUninit<u32>]),
-);
+type Place<'a, const N: usize> = (&'a Kernel<N>, &'a Places, &'a [MaybeUninit<u32>]);
 
 /// `STEPS` or fewer steps of a kernel, for `ROWS` rows of the output at once.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn multiply_steps<const N: usize, const STEPS: usize, const ROWS: usize>(
-    (kernel, (steps, places, words)): Place<'_, N>,
+    (kernel, places, words): Place<'_, N>,
     output: &mut [u8],
     bytes: impl Fn([__m512i; AT_ONCE]) -> __m512i,
 ) {
-    let (start, weights, offsets) = (kernel.start, kernel.weights, steps.offsets);
+    let (start, weights, offsets) = (kernel.start, kernel.weights, kernel.offsets);
     let output = &mut output[places.output + kernel.first..];
     let whole = places.channels >= kernel.first + 16;
     let count = places.count.next_multiple_of(AT_ONCE);
     assert!(!whole || output.len() >= places.last + 16);
     for places in places.list[..count].as_chunks::<AT_ONCE>().0 {
         let mut sums = [[start; AT_ONCE]; ROWS];
-        for step in 0..STEPS.min(steps.count) {
+        for step in 0..STEPS.min(kernel.steps) {
             for (index, place) in places.iter().enumerate() {
                 // SAFETY: the furthest place and step leave room for a vector, which is of a
                 // column of the tile and so has been written.
@@ -263,37 +258,21 @@ struct Kernel<const N: usize> {
     start: __m512i,
     /// Four weights of a kernel column each.
     weights: [__m512i; N],
+    /// Where their taps are, from the first one on.
+    offsets: [usize; N],
+    steps: usize,
+    /// The largest offset.
+    furthest: usize,
     factors: Factors,
 }
 
-/// What is multiplied one after the other: the parts of each kernel column.
-struct Steps<const N: usize> {
-    /// Where their taps are, from the first one on.
-    offsets: [usize; N],
-    count: usize,
-    /// The largest offset.
-    furthest: usize,
-}
-
-impl<const N: usize> Steps<N> {
-    fn new(convolution: &Convolution<'_>) -> Self {
-        let Convolution { conv, grid, .. } = convolution;
-        let mut steps = Self {
-            offsets: [0; N],
-            count: 0,
-            furthest: 0,
-        };
-        for group in 0..grid.groups {
-            for kernel_x in 0..conv.window.kernel_w {
-                let column = kernel_x * conv.window.dilation_w * grid.width;
-                for _ in 0..convolution.parts {
-                    steps.furthest = group * grid.pitch + column;
-                    steps.offsets[steps.count] = steps.furthest;
-                    steps.count += 1;
-                }
-            }
-        }
-        steps
+impl<const N: usize> Kernel<N> {
+    #[inline]
+    fn push(&mut self, offset: usize, weights: __m512i) {
+        self.weights[self.steps] = weights;
+        self.offsets[self.steps] = offset;
+        self.steps += 1;
+        self.furthest = self.furthest.max(offset);
     }
 }
 
@@ -333,17 +312,15 @@ impl Lanes {
         _mm512_permutexvar_epi32(self.order, words)
     }
 
-    /// The weights of four rows of a kernel column as bytes, zeros behind its end. Each of the parts has what
-    /// is too much for those before.
+    /// The weights of four rows of a kernel column, zeros behind its end.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn column(
+    fn taps(
         &self,
         convolution: &Convolution<'_>,
         group: usize,
         kernel_x: usize,
-        parts: &mut [__m512i],
-    ) {
+    ) -> [__m256i; ROWS] {
         let window = &convolution.conv.window;
         let blocks = convolution.table.bias.len() / 16;
         let mut taps = [_mm256_setzero_si256(); ROWS];
@@ -351,15 +328,7 @@ impl Lanes {
             let at = (kernel_y * window.kernel_w + kernel_x) * blocks + self.channel / 16;
             *tap = load_32(&convolution.weights[at]);
         }
-        let (low, high) = (_mm256_set1_epi16(-128), _mm256_set1_epi16(127));
-        for part in parts {
-            let mut near = taps;
-            for (near, tap) in near.iter_mut().zip(&mut taps) {
-                *near = _mm256_min_epi16(_mm256_max_epi16(*tap, low), high);
-                *tap = _mm256_sub_epi16(*tap, *near);
-            }
-            *part = _mm512_permutexvar_epi32(self.packed_order, interleaved(near));
-        }
+        taps
     }
 
     #[inline]
@@ -382,6 +351,21 @@ impl Lanes {
             _ => Factors::Any(factors),
         }
     }
+}
+
+/// The nearest signed bytes of weights, and what is missing then, if anything is.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn split(taps: [__m256i; ROWS]) -> ([__m256i; ROWS], Option<[__m256i; ROWS]>) {
+    let (low, high) = (_mm256_set1_epi16(-128), _mm256_set1_epi16(127));
+    let (mut near, mut rest) = (taps, taps);
+    let mut any = _mm256_setzero_si256();
+    for (near, rest) in near.iter_mut().zip(&mut rest) {
+        *near = _mm256_min_epi16(_mm256_max_epi16(*near, low), high);
+        *rest = _mm256_sub_epi16(*rest, *near);
+        any = _mm256_or_si256(any, *rest);
+    }
+    (near, (_mm256_testz_si256(any, any) == 0).then_some(rest))
 }
 
 /// Four signed bytes of each of sixteen channels, from words, side by side. The second and the third quarter
