@@ -26,6 +26,29 @@ const MAX_SUMS: usize = 48;
 /// Sums of windows side by side, those of a window's blocks one after the other.
 type Sums = [__m512i; MAX_SUMS];
 
+/// What goes through memory, which tiles in registers do without.
+struct Room {
+    corrections: [i32; MAX_RUN],
+    sums: Sums,
+}
+
+impl Room {
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn of(room: &mut Option<Self>) -> &mut Self {
+        if room.is_none() {
+            *room = Some(Self {
+                corrections: [0; MAX_RUN],
+                sums: [_mm512_setzero_si512(); MAX_SUMS],
+            });
+        }
+        match room {
+            Some(room) => room,
+            None => unreachable!("just made"),
+        }
+    }
+}
+
 /// Packed weights: four taps of sixteen channels in each element.
 pub(super) type Weights<'a> = &'a [[u8; 64]];
 
@@ -121,11 +144,10 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         output: &mut [u8],
     ) {
         let column = self.prepare::<B>(0);
-        let mut corrections = [0; MAX_RUN];
-        let mut sums = [_mm512_setzero_si512(); MAX_SUMS];
+        let mut room = None;
         each_run(self.conv, input, scratch, |run| {
-            self.correct(run, &mut corrections);
-            self.column::<R, B>(run, &corrections, &column, &mut sums, output);
+            self.correct(run, &mut room);
+            self.column::<R, B>(run, &column, &mut room, output);
         });
     }
 
@@ -133,17 +155,16 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn many(&self, blocks: usize, input: &[u8], scratch: &mut [u8], output: &mut [u8]) {
         let columns = blocks.div_ceil(MAX_BLOCKS);
-        let mut corrections = [0; MAX_RUN];
-        let mut sums = [_mm512_setzero_si512(); MAX_SUMS];
+        let mut room = None;
         each_run(self.conv, input, scratch, |run| {
-            self.correct(run, &mut corrections);
+            self.correct(run, &mut room);
             let mut block = 0;
             for index in 0..columns {
                 let width = (blocks - block).div_ceil(columns - index);
                 match width {
-                    4 => self.part::<6, 4>(run, &corrections, block, &mut sums, output),
-                    3 => self.part::<8, 3>(run, &corrections, block, &mut sums, output),
-                    _ => self.part::<12, 2>(run, &corrections, block, &mut sums, output),
+                    4 => self.part::<6, 4>(run, block, &mut room, output),
+                    3 => self.part::<8, 3>(run, block, &mut room, output),
+                    _ => self.part::<12, 2>(run, block, &mut room, output),
                 }
                 block += width;
             }
@@ -155,13 +176,12 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
     fn part<const R: usize, const B: usize>(
         &self,
         run: &Run<'_>,
-        corrections: &[i32; MAX_RUN],
         block: usize,
-        sums: &mut Sums,
+        room: &mut Option<Room>,
         output: &mut [u8],
     ) {
         let column = self.prepare::<B>(block);
-        self.column::<R, B>(run, corrections, &column, sums, output);
+        self.column::<R, B>(run, &column, room, output);
     }
 
     /// The column of `B` blocks from `block` on.
@@ -183,10 +203,11 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
 
     /// `zero point of the weights · Σ a` of each window.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn correct(&self, run: &Run<'_>, corrections: &mut [i32; MAX_RUN]) {
+    fn correct(&self, run: &Run<'_>, room: &mut Option<Room>) {
         if self.conv.weight_zero_point == 0 {
             return;
         }
+        let corrections = &mut Room::of(room).corrections;
         let taps = self.conv.window.kernel_w * self.conv.window.in_c;
         let zero_point = _mm256_set1_epi32(self.conv.weight_zero_point);
         let count = run.pixels.len();
@@ -230,9 +251,8 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
     fn column<const R: usize, const B: usize>(
         &self,
         run: &Run<'_>,
-        corrections: &[i32; MAX_RUN],
         column: &Column<'_, B>,
-        sums: &mut Sums,
+        room: &mut Option<Room>,
         output: &mut [u8],
     ) {
         let tile = match self.conv.weight_zero_point {
@@ -246,7 +266,7 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
             (Factors::Away(folded), Some(extras), Some(tile)) => {
                 self.tiles::<B, true>(run, tile, column, (folded, extras), output);
             }
-            _ => self.any_column::<R, B>(run, corrections, column, sums, output),
+            _ => self.any_column::<R, B>(run, column, Room::of(room), output),
         }
     }
 
@@ -255,9 +275,8 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
     fn any_column<const R: usize, const B: usize>(
         &self,
         run: &Run<'_>,
-        corrections: &[i32; MAX_RUN],
         column: &Column<'_, B>,
-        sums: &mut Sums,
+        Room { corrections, sums }: &mut Room,
         output: &mut [u8],
     ) {
         let count = run.pixels.len();
@@ -619,10 +638,12 @@ impl<const B: usize> Factors<B> {
             return Self::Even(even);
         }
         let mut any = [Rescale::of(table, channel); B];
+        for (block, any) in any.iter_mut().enumerate().skip(1) {
+            *any = Rescale::of(table, channel_of(block));
+        }
         // Folding factors costs more than it spares a single window.
         let mut foldable = conv.window.out_bytes() as usize > channels;
-        for (block, any) in any.iter_mut().enumerate() {
-            *any = Rescale::of(table, channel_of(block));
+        for (block, any) in any.iter().enumerate() {
             foldable &= any.can_fold(channels - channel_of(block));
         }
         if !foldable {

@@ -18,7 +18,22 @@ pub(super) struct Extra {
     pub offset: usize,
     /// Of these sixteen lanes.
     pub block: usize,
+    /// Zeros but for one lane.
     pub weights: __m512i,
+}
+
+impl Extra {
+    /// The weights of each of `B` blocks.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn weights_of_blocks<const B: usize>(&self) -> [__m512i; B] {
+        let mut weights = [_mm512_setzero_si512(); B];
+        for (block, weights) in weights.iter_mut().enumerate() {
+            let lanes = if block == self.block { !0 } else { 0 };
+            *weights = _mm512_maskz_mov_epi32(lanes, self.weights);
+        }
+        weights
+    }
 }
 
 /// The outliers of some channels, each of which has `lanes` lanes; none if there are more than have room.

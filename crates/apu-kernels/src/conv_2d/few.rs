@@ -137,11 +137,7 @@ impl<'a> Few<'a> {
                 }
             }
             for extra in self.extras.iter().map_while(Option::as_ref) {
-                let mut weights = [_mm512_setzero_si512(); B];
-                for (block, weights) in weights.iter_mut().enumerate() {
-                    let lanes = if block == extra.block { !0 } else { 0 };
-                    *weights = _mm512_maskz_mov_epi32(lanes, extra.weights);
-                }
+                let weights = extra.weights_of_blocks::<B>();
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let taps = windows.taps(step, row, extra.kernel_y, extra.offset);
                     for (sum, weights) in sums.iter_mut().zip(weights) {

@@ -151,15 +151,13 @@ impl<const FLIP: bool> Product<'_, FLIP> {
                 let (bytes, stride) = run.kernel_row(self.conv, extra.kernel_y);
                 let bytes = &bytes[first * stride + extra.offset..];
                 assert!(bytes.len() >= (rows - 1) * stride + 4);
-                let mut weights = [zero; B];
-                for (block, weights) in weights.iter_mut().enumerate() {
-                    let lanes = if block == extra.block { !0 } else { 0 };
-                    *weights = _mm512_maskz_mov_epi32(lanes, extra.weights);
-                }
-                for (row, sums) in sums.iter_mut().enumerate().take(rows) {
-                    // SAFETY: the last of the rows, `stride` apart, has four bytes.
-                    let taps = unsafe { load_4(bytes, row * stride) };
-                    self.add_products(sums, self.taps(taps), weights);
+                let weights = extra.weights_of_blocks::<B>();
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    if row < rows {
+                        // SAFETY: the last of the rows, `stride` apart, has four bytes.
+                        let taps = unsafe { load_4(bytes, row * stride) };
+                        self.add_products(sums, self.taps(taps), weights);
+                    }
                 }
             }
             let start = (run.pixels.start + first) * channels + column.store.channel;
