@@ -9,6 +9,7 @@ use crate::{
     import,
     legalise::{self, Operand, Step},
     plan::Plan,
+    prune,
     report::{Placement, Report},
     storage::Storage,
 };
@@ -50,7 +51,8 @@ fn compile_checked(
 ) -> Result<Compiled, Error> {
     let steps = lower(&mut graph, model_size, options.numerics)?;
     let mut report = report(&graph, options, &steps);
-    let steps = placed(steps).ok_or_else(|| Error::Unplaced(unplaced(&report)))?;
+    let mut steps = placed(steps).ok_or_else(|| Error::Unplaced(unplaced(&report)))?;
+    prune::prune(&mut graph, &mut steps);
     let program = assemble(&graph, steps, options, &mut report)?;
     Ok(Compiled { program, report })
 }
@@ -64,7 +66,8 @@ pub fn inspect(model: &[u8]) -> Result<Report, Error> {
     let mut graph = import::import(model)?;
     let steps = lower(&mut graph, model.len() as u64, options.numerics)?;
     let mut report = report(&graph, &options, &steps);
-    if let Some(steps) = placed(steps) {
+    if let Some(mut steps) = placed(steps) {
+        prune::prune(&mut graph, &mut steps);
         match assemble(&graph, steps, &options, &mut report) {
             // Ends or sizes that no program has: the totals stay open, the operators are told all
             // the same.

@@ -28,6 +28,7 @@ mod bands;
 mod emit;
 mod fuse;
 mod plan;
+mod prune;
 
 pub mod report;
 pub mod supported;

@@ -21,6 +21,12 @@ enum Layer {
         channels: u32,
         sliding: Sliding,
     },
+    /// A convolution most of whose filters are zeros.
+    Pruned {
+        kernel: u32,
+        channels: u32,
+        sliding: Sliding,
+    },
     Depthwise {
         kernel: u32,
         sliding: Sliding,
@@ -59,6 +65,11 @@ fn sliding(most_dilation: i32) -> impl Strategy<Value = Sliding> {
 fn layer() -> impl Strategy<Value = Layer> {
     prop_oneof![
         (1..=4u32, 1..=9u32, sliding(2)).prop_map(|(kernel, channels, sliding)| Layer::Conv {
+            kernel,
+            channels,
+            sliding
+        }),
+        (1..=3u32, 10..=70u32, sliding(2)).prop_map(|(kernel, channels, sliding)| Layer::Pruned {
             kernel,
             channels,
             sliding
@@ -174,6 +185,36 @@ impl Builder {
                 self.operator(
                     Opcode::CONV_2D,
                     &[input, weights],
+                    &[1, h, w, channels],
+                    options,
+                );
+            }
+            Layer::Pruned {
+                kernel,
+                channels,
+                sliding,
+            } => {
+                let Some((h, w)) = slid(&sliding, kernel, h, w) else {
+                    return;
+                };
+                let weights = self.weights(&[channels, kernel, kernel, c]);
+                let filters = self.graph.tensors[weights].data.as_mut().unwrap().to_mut();
+                let filters = filters.chunks_exact_mut((kernel * kernel * c) as usize);
+                for (channel, filter) in filters.enumerate() {
+                    if channel % 5 != 0 {
+                        filter.fill(0);
+                    }
+                }
+                // Some are zero in every run, some are something else.
+                let bias: Vec<u32> = (0..channels).map(|it| it % 2 * it * 10).collect();
+                let bias = self.integers(&bias);
+                let options = Attributes::Conv2d {
+                    sliding,
+                    activation,
+                };
+                self.operator(
+                    Opcode::CONV_2D,
+                    &[input, weights, bias],
                     &[1, h, w, channels],
                     options,
                 );
@@ -315,6 +356,51 @@ proptest! {
         let arena = |compiled: &Compiled| compiled.report.totals.arena_lower_bound.unwrap();
         prop_assert!(arena(&small) <= arena(&fast));
     }
+}
+
+#[test]
+fn channels_that_never_change_are_not_computed() {
+    let same = Sliding {
+        padding: Padding::Same,
+        stride: [1, 1],
+        dilation: [1, 1],
+    };
+    let mut builder = Builder::new([1, 9, 9, 4]);
+    let layers = [
+        Layer::Pruned {
+            kernel: 3,
+            channels: 60,
+            sliding: same,
+        },
+        Layer::Depthwise {
+            kernel: 3,
+            sliding: same,
+        },
+        Layer::Conv {
+            kernel: 1,
+            channels: 5,
+            sliding: same,
+        },
+    ];
+    layers.iter().for_each(|layer| builder.add(layer));
+    let mut graph = builder.graph;
+    let input: Vec<u8> = (0..9 * 9 * 4).map(|i| (i * 37) as u8).collect();
+    graph.outputs = builder.images[1..].to_vec();
+    let whole = compiled(&graph, Optimise::Speed);
+    graph.outputs = vec![*builder.images.last().unwrap()];
+    let pruned = compiled(&graph, Optimise::Speed);
+    assert_eq!(
+        interpreter::run(&pruned.program, &input)[0],
+        *interpreter::run(&whole.program, &input).last().unwrap()
+    );
+    // 12 filters aren't zeros, and 24 of the others make what isn't zero behind the padding.
+    let size = |compiled: &Compiled| compiled.report.totals.constants_bytes.unwrap();
+    assert!(
+        size(&pruned) < size(&whole),
+        "{} {}",
+        size(&pruned),
+        size(&whole)
+    );
 }
 
 #[test]
