@@ -56,6 +56,11 @@ pub fn all() -> Vec<Step> {
             "the delegate in every runtime that it is for",
             in_runtimes,
         ),
+        step(
+            "fuzz",
+            "bytes that nobody meant to be a model or a program",
+            || Ok(vec![xtask(&["fuzz", "--minutes=0.33"])?]),
+        ),
         step("neon", "the kernels for aarch64, emulated", neon),
         step("bench", "models are measured beside LiteRT", || {
             Ok(vec![xtask(&[
