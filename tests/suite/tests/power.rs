@@ -4,6 +4,8 @@
 //! These tests decide themselves whether there is hardware, so no daemon may run before they do.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Instant;
 
@@ -23,6 +25,12 @@ fn with_hardware(test: &str, body: impl FnOnce(&Hardware, &Power)) {
         body(&hardware, &Power::find());
         Ok(())
     });
+}
+
+/// Why a file can't be opened, if it can't.
+fn open(path: &Path) -> Option<Errno> {
+    let failed = File::open(path).err()?;
+    failed.raw_os_error().map(Errno::from_raw)
 }
 
 /// What the firmware has logged.
@@ -155,7 +163,10 @@ fn a_driver_that_goes_takes_its_jobs_along_and_leaves_maps() {
             });
             assert_eq!(status[0], -(Errno::ENODEV as i32));
             assert!(status.iter().all(|status| *status < 0), "{status:?}");
-            assert!(Node::open(bench.node.path()).is_err());
+            assert_eq!(open(bench.node.path()), Some(Errno::ENOENT));
+            // By a name that outlives the node's.
+            let number = format!("/proc/self/fd/{}", bench.node.fd().as_raw_fd());
+            assert_eq!(open(Path::new(&number)), Some(Errno::ENODEV));
             assert_eq!(bench.submit(|_| ()), Err(Errno::ENODEV));
             bench.work.fill(7);
             drop((hanging, bench));
