@@ -118,21 +118,37 @@ impl Reading {
     }
 }
 
+/// How often a machine that is busy with something else may come between readings.
+const READINGS: usize = 3;
+
 /// That jobs of the clients run, and all the time from one reading to the next is accounted. `job` is
 /// the first one's, and goes on.
 fn busy_all_the_time(clients: &[&Bench], job: u32) -> Kept {
     let started = |reading: &Kept<Reading>| !matches!(reading, Ok(at) if at.busy.is_zero());
     let first = repeat_with(|| Reading::of(clients)).find(started);
-    let first = first.unwrap_or_else(|| Err(Unproven::broken("no job starts")))?;
-    let waited = clients
-        .first()
-        .map(|client| client.node.wait(job, Duration::from_millis(500)));
-    same(
-        "SYNCOBJ_WAIT for a long job",
-        waited,
-        Some(Err(Errno::ETIME)),
-    )?;
-    let last = Reading::of(clients)?;
+    let mut first = first.unwrap_or_else(|| Err(Unproven::broken("no job starts")))?;
+    let mut all = Ok(());
+    for _ in 0..READINGS {
+        let waited = clients
+            .first()
+            .map(|client| client.node.wait(job, Duration::from_millis(500)));
+        same(
+            "SYNCOBJ_WAIT for a long job",
+            waited,
+            Some(Err(Errno::ETIME)),
+        )?;
+        let last = Reading::of(clients)?;
+        all = all_between(&first, &last);
+        if all.is_ok() {
+            break;
+        }
+        first = last;
+    }
+    all
+}
+
+/// That all the time between two readings is accounted.
+fn all_between(first: &Reading, last: &Reading) -> Kept {
     let counted = last.busy.saturating_sub(first.busy);
     let (least, most) = (last.before - first.after, last.after - first.before);
     holds(
@@ -216,7 +232,7 @@ pub(super) const RULES: &[Rule] = &[
         WRITTEN,
         "drm-engine-* of a client with one running job grows as time goes by, within 2 %",
         |t| {
-            let long = t.load(&Program::slow(1 << 14, t.device.target))?;
+            let long = t.load(&Program::slow(1 << 15, t.device.target))?;
             let queue_id = t.create_queue(|queue| queue.timeout_ms = t.device.max_timeout_ms)?;
             let job = t
                 .submit_work(&long, |s| s.submit.queue_id = queue_id)
