@@ -143,12 +143,15 @@ impl<A> Autosuspend<A> {
         }
     }
 
-    /// Ends it: when this returns, no callback is running and none is called.
+    /// Ends it, with a device that is awake, since from now on nobody wakes it up: when this
+    /// returns, no callback is running and none is called.
     ///
     /// # Safety
     ///
     /// [`enable`](Self::enable) must have been called for this device.
     pub(crate) unsafe fn disable(&self, dev: &Device<CoreInternal<'_>>) {
+        // If it can't be woken up, it must do without.
+        let _awake = Awake::new(dev);
         // SAFETY: The device is valid, and by the requirement there is something to undo.
         unsafe {
             bindings::pm_runtime_dont_use_autosuspend(dev.as_raw());

@@ -278,7 +278,8 @@ impl Link {
         let (suspend, sync, resume) = (Blank::new()?, Blank::new()?, Blank::new()?);
         self.hand_over(connection, suspend.fill(&Suspend { pad: 0 }))?;
         self.state.lock().asleep = Some((connection, resume));
-        self.sync(connection, sync, false)
+        let asleep = self.sync(connection, sync, false);
+        asleep.inspect_err(|_| self.resume())
     }
 
     /// Wakes a device up that was sent to sleep.
