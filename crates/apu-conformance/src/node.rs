@@ -225,9 +225,17 @@ impl Node {
     /// # Errors
     /// What the kernel says; `EINVAL` for a syncobj that has no fence.
     pub fn wait(&self, syncobj: u32, timeout: Duration) -> Result<(), Errno> {
+        self.wait_until(syncobj, Deadline::after(timeout)?)
+    }
+
+    /// Waits for a binary syncobj; `ETIME` after the deadline.
+    ///
+    /// # Errors
+    /// What the kernel says; `EINVAL` for a syncobj that has no fence.
+    pub fn wait_until(&self, syncobj: u32, deadline: Deadline) -> Result<(), Errno> {
         self.call(&mut SyncobjWait {
             handles: std::ptr::from_ref(&syncobj).expose_provenance() as u64,
-            timeout_nsec: deadline(timeout)?,
+            timeout_nsec: deadline.0,
             count_handles: 1,
             ..SyncobjWait::default()
         })
@@ -241,7 +249,7 @@ impl Node {
         self.call(&mut TimelineWait {
             handles: std::ptr::from_ref(&syncobj).expose_provenance() as u64,
             points: std::ptr::from_ref(&point).expose_provenance() as u64,
-            timeout_nsec: deadline(timeout)?,
+            timeout_nsec: Deadline::after(timeout)?.0,
             count_handles: 1,
             ..TimelineWait::default()
         })
@@ -259,11 +267,21 @@ pub fn status_of(sync_file: &OwnedFd) -> Result<i32, Errno> {
     Ok(info.status)
 }
 
-/// `timeout` from now on, in nanoseconds of CLOCK_MONOTONIC. Not rustix's clock, which panics in User
-/// Mode Linux for want of a vDSO `getcpu`.
-fn deadline(timeout: Duration) -> Result<i64, Errno> {
-    let until = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?) + timeout;
-    Ok(i64::try_from(until.as_nanos()).unwrap_or(i64::MAX))
+/// When to wait no longer: a time of CLOCK_MONOTONIC. Where finding out the time is a system call, one
+/// deadline for many waits saves those.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(i64);
+
+impl Deadline {
+    /// The one that is `timeout` from now on.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn after(timeout: Duration) -> Result<Self, Errno> {
+        // Not rustix's clock, which panics in User Mode Linux for want of a vDSO `getcpu`.
+        let until = Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?) + timeout;
+        Ok(Self(i64::try_from(until.as_nanos()).unwrap_or(i64::MAX)))
+    }
 }
 
 /// Memory that a device may change at any time.

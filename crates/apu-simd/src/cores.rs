@@ -1,6 +1,7 @@
 //! The cores: each runs the jobs it is given in order, on whichever thread has brought it one.
 
 use crate::Error;
+use crate::clock::Clock;
 use crate::crew::Crew;
 use crate::cycles;
 use crate::inject::{Injector, hostile_messages};
@@ -15,7 +16,6 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 use tracing::{debug, error, info};
 
 /// Jobs that the device can hold, those whose last message is under way among them.
@@ -62,8 +62,8 @@ pub struct Shared {
     pub injector: Injector,
     /// Instructions that the kernels may use.
     pub isa: Isa,
-    /// When the device's clock was 0.
-    pub epoch: Instant,
+    /// The device's clock.
+    pub clock: Clock,
     /// Whether the driver takes lines of a log.
     pub logs: AtomicBool,
 }
@@ -79,16 +79,12 @@ impl Shared {
             *to = from;
         }
         let log = Log {
-            time_ns: self.now_ns(),
+            time_ns: self.clock.now_ns(),
             level,
             pad: 0,
             text,
         };
         report(self.outbox.send(Frame::new(&log).as_bytes()));
-    }
-
-    fn now_ns(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -157,7 +153,7 @@ impl<S: AddressSpace> Cores<S> {
         more: impl Fn() -> bool,
     ) {
         let mut next = Some(task);
-        let mut start = shared.now_ns();
+        let mut start = shared.clock.now_ns();
         while let Some((job, space)) = next {
             let done = if self.has_failed(&job) {
                 Ended::unrun(job.not_run(), start)
@@ -273,7 +269,7 @@ fn run(
     let counter = cycles::now();
     let result = job.run(space, shared.isa, workers, cancelled);
     let cycles = cycles::now().wrapping_sub(counter);
-    let end = shared.now_ns();
+    let end = shared.clock.now_ns().max(start);
     match &result {
         Ok(()) => debug!(job = job.id(), vm = job.vm(), ns = end - start, "done"),
         Err(error) => {

@@ -12,3 +12,16 @@ pub fn now() -> u64 {
     #[cfg(not(target_arch = "x86_64"))]
     0
 }
+
+/// Whether they are cycles of such a clock, as the processor says.
+pub fn are_constant() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::__cpuid;
+        const POWER: u32 = 0x8000_0007;
+        const INVARIANT_TSC: u32 = 1 << 8;
+        __cpuid(0x8000_0000).eax >= POWER && __cpuid(POWER).edx & INVARIANT_TSC != 0
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}

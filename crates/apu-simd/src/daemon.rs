@@ -1,6 +1,7 @@
 //! The message side of the device: reads what the driver sends and acts on it.
 
 use crate::Error;
+use crate::clock::Clock;
 use crate::cores::{Cores, InFlight, JOBS, Shared, Task};
 use crate::inject::{Faults, Injector};
 use crate::packets::{Inbox, Outbox};
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tracing::{error, info};
 
 /// VMs that the device can hold.
@@ -96,6 +97,7 @@ fn beat<P: Platform>(crew: impl Fn() -> Option<Arc<Crew<P>>>) {
         let Some(crew) = crew() else {
             return;
         };
+        crew.shared.clock.calibrate();
         if crew.shared.outbox.is_together() {
             crew.cores.heartbeat(&crew.shared);
         }
@@ -164,7 +166,7 @@ impl<P: Platform> Crew<P> {
                 in_flight,
                 injector: Injector::new(options.faults),
                 isa: options.isa,
-                epoch: Instant::now(),
+                clock: Clock::new(),
                 logs: AtomicBool::new(false),
             },
             cores: Cores::new(options.cores),

@@ -14,6 +14,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("each VM takes 4 GiB of address space");
 
+pub mod clock;
 pub mod control;
 pub mod cores;
 mod crew;

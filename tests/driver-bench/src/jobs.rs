@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use apu_conformance::bench::{PATIENCE, Work, address};
+use apu_conformance::node::Deadline;
 use apu_conformance::program::Program;
 use apu_conformance::uapi::Job;
 use apu_conformance::{Bench, Kept, Unproven};
@@ -48,7 +49,10 @@ pub fn measure(bench: &Bench) -> Result<Jobs> {
     let syncobjs = syncobjs(bench, DEPTH)?;
     let (mut floors, mut singles, mut pipelined) = (Vec::new(), Vec::new(), Vec::new());
     let ping_pong = || (0..COUNT).try_for_each(|_| floor.round());
-    let one_by_one = || (0..COUNT).try_for_each(|_| one(bench, syncobjs[0], &null));
+    let one_by_one = || {
+        let deadline = deadline()?;
+        (0..COUNT).try_for_each(|_| one(bench, syncobjs[0], &null, deadline))
+    };
     let pipeline = || many(bench, &syncobjs, &null, MANY / BATCH);
     for round in 0..=ROUNDS {
         let around = microseconds(COUNT, ping_pong)?;
@@ -82,22 +86,23 @@ pub fn measure(bench: &Bench) -> Result<Jobs> {
 }
 
 /// One job, to the end, which is in the syncobj `ended`.
-fn one(bench: &Bench, ended: u32, work: &Work) -> Kept {
+fn one(bench: &Bench, ended: u32, work: &Work, deadline: Deadline) -> Kept {
     submit(bench, ended, work, 1)?;
-    end(bench, ended)
+    end(bench, ended, deadline)
 }
 
 /// `batches` times [`BATCH`] jobs, of which as many batches as there are `syncobjs` are under way.
 pub fn many(bench: &Bench, syncobjs: &[u32], work: &Work, batches: u32) -> Kept {
+    let deadline = deadline()?;
     let turns = || syncobjs.iter().cycle().take(batches as usize);
     for (index, ended) in turns().enumerate() {
         if index >= syncobjs.len() {
-            end(bench, *ended)?;
+            end(bench, *ended, deadline)?;
         }
         submit(bench, *ended, work, BATCH)?;
     }
     // Jobs of a queue end in order.
-    turns().last().map_or(Ok(()), |last| end(bench, *last))
+    turns().last().map_or(Ok(()), |last| end(bench, *last, deadline))
 }
 
 /// Syncobjs for the ends of `count` jobs.
@@ -123,8 +128,13 @@ fn submit(bench: &Bench, ended: u32, work: &Work, count: u32) -> Kept {
     submitted.map_err(refused("SUBMIT"))
 }
 
-fn end(bench: &Bench, job: u32) -> Kept {
-    let waited = bench.node.wait(job, PATIENCE);
+/// For the waits of one measurement.
+fn deadline() -> Kept<Deadline> {
+    Deadline::after(PATIENCE).map_err(refused("clock_gettime"))
+}
+
+fn end(bench: &Bench, job: u32, deadline: Deadline) -> Kept {
+    let waited = bench.node.wait_until(job, deadline);
     waited.map_err(refused("SYNCOBJ_WAIT"))
 }
 
