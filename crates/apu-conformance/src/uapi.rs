@@ -90,7 +90,7 @@ structures! {
         max_segments: u32, max_jobs: u32, max_syncs: u32, max_bind_ops: u32,
         max_timeout_ms: u32, max_vms: u32, max_queues: u32, flags: u32,
         max_bo_size: u64, max_bo_bytes: u64, max_queued_jobs: u32, max_mappings: u32,
-        max_pending_binds: u32, pad: u32,
+        max_pending_binds: u32, max_file_jobs: u32,
     }
     #[ioctl(COMMAND + 1)]
     struct BoCreate(24) { size: u64, flags: u32, handle: u32, mmap_offset: u64 }

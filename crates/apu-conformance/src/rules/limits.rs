@@ -27,13 +27,17 @@ fn until_refused(limit: u32, mut make: impl FnMut() -> Result<(), Errno>) -> Kep
     )))
 }
 
-/// How many jobs a queue takes, all of them slow, until it is full.
-fn fill(t: &Bench, queue_id: u32) -> Kept<u32> {
-    // So slow that few end meanwhile, and not so slow that one runs out of time where all is slow.
-    let slow = t.load(&Program::slow(1 << 12, t.device.target))?;
+/// Jobs so slow that few end while queues are filled, and not so slow that one runs out of time where all
+/// is slow.
+fn slow(t: &Bench) -> Kept<Work> {
+    t.load(&Program::slow(1 << 12, t.device.target))
+}
+
+/// How many jobs a queue takes until it, or its file, is full.
+fn fill(t: &Bench, queue_id: u32, slow: &Work) -> Kept<u32> {
     let mut taken = 0;
     for count in [t.device.max_jobs, 1] {
-        let submit = || submit_several(t, queue_id, &slow, count);
+        let submit = || submit_several(t, queue_id, slow, count);
         let (calls, errno) = until_refused(2 * t.device.max_queued_jobs / count, submit)?;
         same("SUBMIT to a full queue", errno, Errno::EAGAIN)?;
         taken += calls * count;
@@ -187,7 +191,7 @@ pub(super) const RULES: &[Rule] = &[
         "a queue takes as many jobs that have not ended as QUERY says, then EAGAIN; another one goes on",
         |t| {
             let queue_id = t.create_queue(|queue| queue.timeout_ms = t.device.max_timeout_ms)?;
-            let taken = fill(t, queue_id)?;
+            let taken = fill(t, queue_id, &slow(t)?)?;
             // Those that ended meanwhile made room.
             let least = t.device.max_queued_jobs;
             let most = least + t.state_of(queue_id)?.jobs_done as u32;
@@ -197,6 +201,30 @@ pub(super) const RULES: &[Rule] = &[
             let destroyed = t.node.call(&mut QueueDestroy { queue_id, pad: 0 });
             destroyed.succeeds("QUEUE_DESTROY")?;
             t.works(1)
+        },
+    ),
+    Rule::kept(
+        AREA,
+        "jobs_of_a_file",
+        "drm_apu_query_device.max_file_jobs",
+        "a file's queues together take as many jobs that have not ended as QUERY says, then EAGAIN; another file goes on",
+        |t| {
+            let slow = slow(t)?;
+            let least = t.device.max_file_jobs;
+            let mut queues = Vec::new();
+            let (mut taken, mut done) = (0, 0);
+            for _ in 0..=least / t.device.max_queued_jobs {
+                let queue = t.create_queue(|queue| queue.timeout_ms = t.device.max_timeout_ms)?;
+                taken += fill(t, queue, &slow)?;
+                queues.push(queue);
+            }
+            for &queue in &queues {
+                done += t.state_of(queue)?.jobs_done as u32;
+            }
+            holds((least..=least + done).contains(&taken), || {
+                format!("EAGAIN after {taken} jobs, of which {done} have ended")
+            })?;
+            t.another()?.works(1)
         },
     ),
 ];

@@ -149,6 +149,7 @@ impl Driver for Apu {
         queues: 64,
         mappings: MAX_MAPPINGS,
         queued_jobs: MAX_QUEUED_JOBS,
+        file_jobs: 4 * MAX_QUEUED_JOBS,
         core_jobs: CORE_JOBS,
     };
 
@@ -297,7 +298,7 @@ impl drm::Driver for Apu {
 
     const INFO: drm::DriverInfo = drm::DriverInfo {
         major: 1,
-        minor: 6,
+        minor: 7,
         patchlevel: 0,
         name: c"apu",
         desc: c"APU accelerator",

@@ -14,6 +14,7 @@
  * 1.4: buffers of other drivers, by DRM_IOCTL_PRIME_FD_TO_HANDLE.
  * 1.5: DRM_IOCTL_APU_BO_SET_LABEL.
  * 1.6: &drm_apu_queue_get_state.cycles, &drm_apu_queue_create.max_cores.
+ * 1.7: &drm_apu_query_device.max_file_jobs.
  */
 #ifndef _UAPI_APU_ACCEL_H_
 #define _UAPI_APU_ACCEL_H_
@@ -152,8 +153,8 @@ struct drm_apu_query_device {
 	/** @max_pending_binds: limit of asynchronous operations of one VM that are not done yet. */
 	__u32 max_pending_binds;
 
-	/** @pad: Output: 0. */
-	__u32 pad;
+	/** @max_file_jobs: limit of jobs of all queues of one file that have not ended. */
+	__u32 max_file_jobs;
 };
 
 /**
@@ -586,7 +587,8 @@ struct drm_apu_job {
  * struct drm_apu_submit - Queue jobs. Either all are queued or none.
  *
  * ECANCELED when the queue has been stopped, see &enum drm_apu_queue_state; EAGAIN when
- * &drm_apu_query_device.max_queued_jobs of the queue have not ended yet.
+ * &drm_apu_query_device.max_queued_jobs of the queue have not ended yet, or
+ * &drm_apu_query_device.max_file_jobs of the file.
  *
  * Where the VM maps buffers of other drivers, jobs also wait for those who use them, and those for
  * the jobs, by the reservations of the buffers. All else is for &drm_apu_job.waits to say.

@@ -335,12 +335,14 @@ impl<D: Driver> Queue<D> {
         if status.jobs >= D::LIMITS.queued_jobs {
             return Err(EAGAIN);
         }
+        self.usage.job_enters(D::LIMITS.file_jobs)?;
         status.jobs += 1;
         Ok(())
     }
 
     /// Counts a job out.
     pub(super) fn job_leaves(&self) {
+        self.usage.job_leaves();
         self.standing.status.lock().jobs -= 1;
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What one file uses: memory, up to its limit, and the time of cores.
+//! What one file uses: memory and jobs, up to their limits, and the time of cores.
 
 use super::{
     seats::nanoseconds,
@@ -27,6 +27,8 @@ use crate::{
 pub(super) struct Usage {
     /// Bytes of living buffer objects that the file made.
     bytes: Atomic<u64>,
+    /// Jobs of its queues that have not been freed.
+    jobs: Atomic<usize>,
     /// Time that its jobs were on a core, those that are there now left out.
     busy_ns: Atomic<u64>,
     /// Cycles of those of its jobs that have ended.
@@ -39,11 +41,26 @@ impl Usage {
     pub(super) fn new() -> Result<Arc<Self>> {
         let usage = Self {
             bytes: Atomic::new(0),
+            jobs: Atomic::new(0),
             busy_ns: Atomic::new(0),
             cycles: Atomic::new(0),
             shown_ns: Atomic::new(0),
         };
         Ok(Arc::new(usage, GFP_KERNEL_ACCOUNT)?)
+    }
+
+    /// Counts a job in, or fails with [`EAGAIN`] when there are `limit` of them.
+    pub(super) fn job_enters(&self, limit: usize) -> Result {
+        if self.jobs.fetch_add(1, Relaxed) >= limit {
+            self.job_leaves();
+            return Err(EAGAIN);
+        }
+        Ok(())
+    }
+
+    /// Counts a job out.
+    pub(super) fn job_leaves(&self) {
+        self.jobs.fetch_sub(1, Relaxed);
     }
 
     /// Counts a job that leaves its core.
