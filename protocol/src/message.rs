@@ -17,9 +17,8 @@
 //! How device addresses become memory is the device's to say ([`HelloAck::addressing`]): it is told
 //! of every mapping, or it walks page tables, or something outside of it translates.
 //!
-//! From version 2 on the firmware may send a [`Log`] at any time after [`HelloAck`].
-//!
-//! From version 3 on, and after [`HelloAck`],
+//! After [`HelloAck`],
+//! * the firmware may send a [`Log`] at any time;
 //! * what a transport carries at once may be several messages, one after the other, in both
 //!   directions;
 //! * a core may be sent jobs before it has ended others. It runs the most urgent one next, and of
@@ -45,7 +44,7 @@ pub const MAGIC: u32 = u32::from_le_bytes(*b"APU1");
 /// Largest message in bytes, header included (an rpmsg buffer is 512 bytes with its own header).
 pub const MAX_MESSAGE: usize = 496;
 /// Oldest protocol version that this source speaks.
-pub const VERSION_MIN: u32 = 1;
+pub const VERSION_MIN: u32 = 3;
 /// Newest protocol version that this source speaks.
 pub const VERSION_MAX: u32 = 4;
 /// Most segments that one job can name.
@@ -140,7 +139,7 @@ pub struct HelloAck {
     pub job_max: u32,
     /// One of [`addressing`].
     pub addressing: u32,
-    /// From version 3: longest time between two [`Heartbeat`]s of a core that has a job, in
+    /// Longest time between two [`Heartbeat`]s of a core that has a job, in
     /// milliseconds; 0 if there are none.
     pub heartbeat_ms: u32,
 }
@@ -257,8 +256,7 @@ pub struct Run {
     pub vm: u32,
     /// Core to run on, below [`HelloAck::core_count`].
     pub core: u16,
-    /// From version 3: how urgent it is among the jobs that wait for the core, a higher number
-    /// before a lower one; before, zero.
+    /// How urgent it is among the jobs that wait for the core, a higher number before a lower one.
     pub priority: u16,
     /// Where the program's code lies (see [`crate::program`]).
     pub program: Segment,
@@ -267,9 +265,9 @@ pub struct Run {
     /// From version 4: cores that may work on it together, `core` among them; 0 for that one alone.
     /// Before, zero.
     pub max_cores: u16,
-    /// From version 3: names the queue that it comes from, never 0. When a job has not ended with
+    /// Names the queue that it comes from, never 0. When a job has not ended with
     /// [`status::OK`], those of its queue that come behind it end with [`status::CANCELLED`] and
-    /// don't run. Before, zero.
+    /// don't run.
     pub queue: u32,
     /// Constants, arena, inputs, outputs, in the program's order.
     pub segments: [Segment; MAX_SEGMENTS],
@@ -390,7 +388,7 @@ pub mod log_level {
     pub const INFO: u32 = 2;
 }
 
-/// Firmware to host, from version 2: a line for whoever looks into a failure.
+/// Firmware to host: a line for whoever looks into a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Log {
@@ -404,7 +402,7 @@ pub struct Log {
     pub text: [u8; LOG_TEXT],
 }
 
-/// Firmware to host, from version 3: a core has a job and is alive.
+/// Firmware to host: a core has a job and is alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Heartbeat {

@@ -12,9 +12,6 @@ use apu_proto::message::{
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Version from which on packets have several messages and cores several jobs, and there are
-/// heartbeats.
-const BATCHES: u32 = 3;
 /// Version from which on the device can be sent to sleep.
 const SLEEP: u32 = 4;
 /// Version from which on several cores may work on one job.
@@ -233,11 +230,6 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
         self.version
     }
 
-    /// Whether the host takes several messages at once, and heartbeats.
-    pub fn has_batches(&self) -> bool {
-        self.version >= BATCHES
-    }
-
     /// Whether a version is agreed on and nothing has failed since.
     pub fn is_online(&self) -> bool {
         matches!(self.state, State::Greeted | State::Suspended)
@@ -311,10 +303,6 @@ impl<'s, M: Memory, const VMS: usize, const JOBS: usize> Server<'s, M, VMS, JOBS
     }
 
     fn run(&mut self, run: &Run) -> Result<Action, MessageError> {
-        if self.version < BATCHES {
-            zero(kind::RUN, "priority", run.priority.into())?;
-            zero(kind::RUN, "queue", run.queue)?;
-        }
         if self.version < SPREAD {
             zero(kind::RUN, "max_cores", run.max_cores.into())?;
         }

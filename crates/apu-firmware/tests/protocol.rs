@@ -10,8 +10,8 @@ use apu_firmware::{Action, Alone, Device, Job, Server, Slots};
 use apu_kernels::Isa;
 use apu_proto::message::{
     Cancel, Done, Hello, HelloAck, MAP_READ_ONLY, MAX_SEGMENTS, Map, NO_OP, Resume, Run, Segment,
-    Suspend, Sync, SyncAck, Unmap, VERSION_MAX, VmCreate, VmDestroy, addressing, kind, reject,
-    status,
+    Suspend, Sync, SyncAck, Unmap, VERSION_MAX, VERSION_MIN, VmCreate, VmDestroy, addressing, kind,
+    reject, status,
 };
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -78,8 +78,8 @@ fn started(action: Result<Action, MessageError>) -> Job {
 }
 
 const HELLO: Hello = Hello {
-    version_min: 1,
-    version_max: 1,
+    version_min: VERSION_MIN,
+    version_max: VERSION_MIN,
 };
 
 const fn create(vm: u32) -> VmCreate {
@@ -115,10 +115,12 @@ fn a_run(job: u64) -> Run {
 #[test]
 fn the_newest_common_version_is_chosen() {
     for (version_min, version_max, chosen) in [
-        (1, 1, 1),
+        (VERSION_MIN, VERSION_MIN, VERSION_MIN),
         (1, 99, VERSION_MAX),
-        (0, 1, 1),
-        (2, 99, if VERSION_MAX >= 2 { VERSION_MAX } else { 0 }),
+        (0, VERSION_MIN, VERSION_MIN),
+        (VERSION_MAX, 99, VERSION_MAX),
+        (1, VERSION_MIN - 1, 0),
+        (VERSION_MAX + 1, 99, 0),
         (0, 0, 0),
         (99, 1, 0),
     ] {

@@ -98,7 +98,8 @@ impl ByCycles {
         // Processors may differ by some cycles: never back to before the start.
         let cycles = count.checked_sub(self.start).unwrap_or_default();
         let ns = (u128::from(cycles) * u128::from(self.ns_per_cycle)) >> FRACTION;
-        self.ns.saturating_add(u64::try_from(ns).unwrap_or(u64::MAX))
+        self.ns
+            .saturating_add(u64::try_from(ns).unwrap_or(u64::MAX))
     }
 }
 

@@ -98,9 +98,7 @@ fn beat<P: Platform>(crew: impl Fn() -> Option<Arc<Crew<P>>>) {
             return;
         };
         crew.shared.clock.calibrate();
-        if crew.shared.outbox.is_together() {
-            crew.cores.heartbeat(&crew.shared);
-        }
+        crew.cores.heartbeat(&crew.shared);
         // In this order: whoever brings a job counts it before it looks whether to wake this thread.
         crew.resting.store(true, Ordering::SeqCst);
         let idle = crew.shared.in_flight.is_none();
@@ -283,8 +281,7 @@ impl<P: Platform> Helm<P> {
 
     /// Does what is left to do when the driver has been answered, the first time and after a reset.
     fn greeting(&mut self, shared: &Shared) -> Result<(), Error> {
-        shared.outbox.set_together(self.server.has_batches());
-        let logs = self.server.version() >= 2;
+        let logs = self.server.is_online();
         if shared.logs.swap(logs, Ordering::Relaxed) != logs {
             shared.log(
                 log_level::INFO,

@@ -59,18 +59,15 @@ impl Inbox {
 /// Messages that are on their way, or held back for others to go with them.
 pub struct Outbox {
     wire: Arc<dyn Wire>,
-    /// Whether the driver takes several messages at once.
-    together: AtomicBool,
     held: Mutex<Vec<u8>>,
     any_held: AtomicBool,
 }
 
 impl Outbox {
-    /// One without messages, for a driver that takes them one by one.
+    /// One without messages.
     pub fn new(wire: Arc<dyn Wire>) -> Self {
         Self {
             wire,
-            together: AtomicBool::new(false),
             held: Mutex::new(Vec::new()),
             any_held: AtomicBool::new(false),
         }
@@ -79,16 +76,6 @@ impl Outbox {
     /// The wire, for what is no message.
     pub fn wire(&self) -> &dyn Wire {
         &*self.wire
-    }
-
-    /// Says whether the driver takes several messages at once.
-    pub fn set_together(&self, together: bool) {
-        self.together.store(together, Ordering::Relaxed);
-    }
-
-    /// Whether the driver takes several messages at once, and heartbeats.
-    pub fn is_together(&self) -> bool {
-        self.together.load(Ordering::Relaxed)
     }
 
     /// Sends a message, behind all that is held back.
@@ -104,7 +91,7 @@ impl Outbox {
     /// # Errors
     /// Those of [`Wire::send`], about messages that had to make room.
     pub fn hold(&self, message: &[u8]) -> Result<(), Error> {
-        self.add(message, !self.is_together())
+        self.add(message, false)
     }
 
     /// Sends what is held back.
@@ -178,7 +165,6 @@ mod tests {
     fn outbox() -> (Arc<Sent>, Outbox) {
         let sent = Arc::new(Sent::default());
         let outbox = Outbox::new(Arc::clone(&sent) as Arc<dyn Wire>);
-        outbox.set_together(true);
         (sent, outbox)
     }
 
@@ -204,14 +190,5 @@ mod tests {
         assert_eq!(sent.0.lock()[0].len(), 96);
         outbox.flush().unwrap();
         assert_eq!(sent.0.lock()[1], ack(6).as_bytes());
-    }
-
-    #[test]
-    fn a_driver_that_takes_one_by_one_gets_one_by_one() {
-        let (sent, outbox) = outbox();
-        outbox.set_together(false);
-        outbox.hold(ack(1).as_bytes()).unwrap();
-        outbox.send(ack(2).as_bytes()).unwrap();
-        assert_eq!(sent.0.lock().len(), 2);
     }
 }

@@ -9,7 +9,7 @@ use apu_firmware::frame::{Body, Frame, body, open, split_first};
 use apu_kernels::Isa;
 use apu_proto::message::{
     Cancel, Done, Fault, Hello, HelloAck, MAP_READ_ONLY, MAX_SEGMENTS, Map, NO_OP, Run, Segment,
-    Sync, SyncAck, Unmap, VmCreate, VmDestroy, kind, reject, status,
+    Sync, SyncAck, Unmap, VERSION_MIN, VmCreate, VmDestroy, kind, reject, status,
 };
 use apu_simd::inject::{Faults, hostile_messages};
 use apu_simd::tokens::Tokens;
@@ -18,6 +18,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::{pread, pwrite, read, write};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::{JoinHandle, spawn};
 use support::{Source, copy, operand, through_the_arena};
@@ -29,6 +31,8 @@ struct Host {
     messages: OwnedFd,
     pages: OwnedFd,
     device: JoinHandle<Result<(), Error>>,
+    /// What has come and nobody has asked for yet: kinds and bodies.
+    heard: RefCell<VecDeque<(u16, Vec<u8>)>>,
 }
 
 impl Host {
@@ -52,6 +56,7 @@ impl Host {
             messages,
             pages,
             device,
+            heard: RefCell::default(),
         }
     }
 
@@ -64,7 +69,7 @@ impl Host {
     }
 
     fn greet(&self) -> HelloAck {
-        self.greet_with(1)
+        self.greet_with(VERSION_MIN)
     }
 
     fn greet_with(&self, version: u32) -> HelloAck {
@@ -79,32 +84,50 @@ impl Host {
         write(&self.messages, Frame::new(message).as_bytes()).unwrap();
     }
 
-    fn hear<B: Body>(&self) -> B {
-        let mut buffer = [0; 4096];
-        let length = read(&self.messages, &mut buffer).unwrap();
-        let (kind, bytes) = open(&buffer[..length]).unwrap();
-        assert_eq!(kind, B::KIND);
-        body(bytes).unwrap()
+    /// What comes next but for a line of the log.
+    fn packet(&self) -> Vec<u8> {
+        loop {
+            let mut buffer = [0; 8192];
+            let length = read(&self.messages, &mut buffer).unwrap();
+            let packet = &buffer[..length];
+            if !matches!(open(packet), Ok((kind::LOG, _))) {
+                return packet.to_vec();
+            }
+        }
     }
 
-    /// The next ends of jobs, whatever comes between them.
-    fn ends(&self, count: usize) -> Vec<(u64, u32)> {
-        let mut ends = Vec::new();
-        while ends.len() < count {
-            let mut buffer = [0; 4096];
-            let length = read(&self.messages, &mut buffer).unwrap();
-            let mut packet = &buffer[..length];
+    /// The next message but for lines of the log and heartbeats: its kind and its body.
+    fn next(&self) -> (u16, Vec<u8>) {
+        loop {
+            if let Some(message) = self.heard.borrow_mut().pop_front() {
+                return message;
+            }
+            let packet = self.packet();
+            let mut packet = packet.as_slice();
             while !packet.is_empty() {
                 let (message, rest) = split_first(packet);
                 let (kind, bytes) = open(message).unwrap();
-                if kind == kind::DONE {
-                    let done: Done = body(bytes).unwrap();
-                    ends.push((done.job, done.status));
+                if kind != kind::LOG && kind != kind::HEARTBEAT {
+                    self.heard.borrow_mut().push_back((kind, bytes.to_vec()));
                 }
                 packet = rest;
             }
         }
-        ends
+    }
+
+    fn hear<B: Body>(&self) -> B {
+        let (kind, bytes) = self.next();
+        assert_eq!(kind, B::KIND);
+        body(&bytes).unwrap()
+    }
+
+    /// The next ends of jobs.
+    fn ends(&self, count: usize) -> Vec<(u64, u32)> {
+        let end = || self.hear::<Done>();
+        (0..count)
+            .map(|_| end())
+            .map(|done| (done.job, done.status))
+            .collect()
     }
 
     fn create(&self, vm: u32) {
@@ -377,7 +400,7 @@ fn a_running_job_can_be_cancelled() {
 /// Has a core run a long job of queue 7 and wait with `others`, then gives the long one up.
 fn behind_a_cancelled_one(others: &[Run]) -> Vec<(u64, u32)> {
     let host = Host::new(1, Faults::default());
-    assert_eq!(host.greet_with(3).version, 3);
+    assert_eq!(host.greet().version, VERSION_MIN);
     host.create(1);
     host.tell(&Run {
         queue: 7,
@@ -440,11 +463,9 @@ fn a_running_job_that_loses_its_pages_faults_and_the_unmap_does_not_wait_for_its
     // SYNC_ACK and DONE come in either order.
     let mut seen = Vec::new();
     for _ in 0..2 {
-        let mut buffer = [0; 512];
-        let length = read(&host.messages, &mut buffer).unwrap();
-        let (kind, bytes) = open(&buffer[..length]).unwrap();
+        let (kind, bytes) = host.next();
         if kind == kind::DONE {
-            let done: Done = body(bytes).unwrap();
+            let done: Done = body(&bytes).unwrap();
             assert_eq!(
                 (done.status, done.address),
                 (status::ADDRESS_FAULT, run.segments[1].va)
@@ -462,11 +483,11 @@ fn a_second_hello_ends_what_runs() {
     let host = Host::greeted(1);
     host.tell(&a_long_run(&host));
     host.tell(&Hello {
-        version_min: 1,
-        version_max: 1,
+        version_min: VERSION_MIN,
+        version_max: VERSION_MIN,
     });
     assert_eq!(host.hear::<Done>().status, status::CANCELLED);
-    assert_eq!(host.hear::<HelloAck>().version, 1);
+    assert_eq!(host.hear::<HelloAck>().version, VERSION_MIN);
     host.create(1);
     host.sync();
     host.end();
@@ -484,7 +505,7 @@ fn a_malformed_message_is_answered_and_hello_mends_it() {
     let host = Host::greeted(1);
     write(&host.messages, b"APU1 is not enough").unwrap();
     assert_eq!(host.hear::<Fault>().status, status::REJECTED);
-    assert_eq!(host.greet().version, 1);
+    assert_eq!(host.greet().version, VERSION_MIN);
     host.end();
 }
 
@@ -499,10 +520,8 @@ fn garbage_comes_only_when_asked_for() {
     host.create(1);
     assert_eq!(host.run(&a_run(1, 1)).job, 1);
     host.tell(&a_run(2, 1));
-    let mut buffer = [0; 8192];
     for (what, message) in hostile_messages() {
-        let length = read(&host.messages, &mut buffer).unwrap();
-        assert_eq!(buffer[..length], message, "{what}");
+        assert_eq!(host.packet(), message, "{what}");
     }
     assert_eq!(host.hear::<Done>().job, 2);
     host.end();

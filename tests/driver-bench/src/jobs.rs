@@ -102,7 +102,9 @@ pub fn many(bench: &Bench, syncobjs: &[u32], work: &Work, batches: u32) -> Kept 
         submit(bench, *ended, work, BATCH)?;
     }
     // Jobs of a queue end in order.
-    turns().last().map_or(Ok(()), |last| end(bench, *last, deadline))
+    turns()
+        .last()
+        .map_or(Ok(()), |last| end(bench, *last, deadline))
 }
 
 /// Syncobjs for the ends of `count` jobs.

@@ -3,7 +3,10 @@
 //! What the framework asks of this driver.
 
 use crate::{
-    envelope::Blank,
+    envelope::{
+        Blank,
+        RunBlank, //
+    },
     link::Link,
     memory::{
         Memory,
@@ -14,6 +17,8 @@ use crate::{
         Cancel,
         Map,
         Run,
+        Segment,
+        Sync,
         Unmap,
         VmCreate,
         VmDestroy,
@@ -73,7 +78,7 @@ pub(crate) struct Vm {
     connection: u64,
     space: KBox<dyn Space>,
     /// Lets the VM go even without memory: the VM_DESTROY and its SYNC.
-    farewell: Option<(Blank, Blank)>,
+    farewell: Option<(Blank<VmDestroy>, Blank<Sync>)>,
 }
 
 /// Memory that the device can reach, and be told of by a token if that is its way.
@@ -96,25 +101,26 @@ impl Drop for Mapping {
 #[derive(Default)]
 pub(crate) struct Room {
     /// For an UNMAP and a MAP of each change.
-    blanks: KVec<Blank>,
+    blanks: KVec<Blank<Map>>,
     /// For the SYNC of a flush.
-    sync: Option<Blank>,
+    sync: Option<Blank<Sync>>,
     /// For one between the changes.
-    pause: Option<Blank>,
+    pause: Option<Blank<Sync>>,
     tables: Tables,
 }
 
 impl Room {
-    fn blank(&mut self) -> Result<Blank> {
+    fn blank(&mut self) -> Result<Blank<Map>> {
         self.blanks.pop().ok_or(ENOMEM)
     }
 }
 
 /// A job with the envelopes of its RUN and CANCEL.
 pub(crate) struct Job {
-    pub(crate) run: Run,
-    pub(crate) run_blank: Option<Blank>,
-    pub(crate) cancel_blank: Option<Blank>,
+    pub(crate) program: Segment,
+    pub(crate) segment_count: u16,
+    pub(crate) run: Option<RunBlank>,
+    pub(crate) cancel: Option<Blank<Cancel>>,
 }
 
 impl Apu {
@@ -245,14 +251,20 @@ impl Driver for Apu {
     }
 
     fn run_job(&self, job: &mut Job, placement: Placement<Self>) -> Result {
-        job.run.job = placement.job;
-        job.run.vm = placement.vm;
-        job.run.core = u16::try_from(placement.core)?;
-        job.run.priority = placement.priority.urgency();
-        job.run.queue = placement.queue;
-        job.run.max_cores = u16::try_from(placement.max_cores)?;
-        let blank = job.run_blank.take().ok_or(EINVAL)?;
-        self.link.post_run(blank, &mut job.run)
+        let blank = job.run.take().ok_or(EINVAL)?;
+        let run = Run {
+            job: placement.job,
+            vm: placement.vm,
+            core: u16::try_from(placement.core)?,
+            priority: placement.priority.urgency(),
+            program: job.program,
+            segment_count: job.segment_count,
+            max_cores: u16::try_from(placement.max_cores)?,
+            queue: placement.queue,
+            // They are in the envelope.
+            segments: Default::default(),
+        };
+        self.link.post_run(blank, run)
     }
 
     fn kick(&self) {
@@ -264,7 +276,7 @@ impl Driver for Apu {
     }
 
     fn cancel_job(&self, job: &mut Job, id: JobId) {
-        if let Some(blank) = job.cancel_blank.take() {
+        if let Some(blank) = job.cancel.take() {
             // A device that is gone needs no cancel.
             let _ = self.link.post(blank.fill(&Cancel { job: id }));
         }

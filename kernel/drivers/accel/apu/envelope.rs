@@ -2,8 +2,8 @@
 
 //! Messages on their way to the firmware.
 //!
-//! What is sent from the fence signalling path is allocated beforehand as a [`Blank`] and filled
-//! when its time comes.
+//! What is sent from the fence signalling path is allocated beforehand as a [`Blank`] of its size and
+//! filled when its time comes.
 
 use crate::message::{
     kind,
@@ -23,7 +23,10 @@ use crate::message::{
     MAX_MESSAGE,
     RUN_HEAD, //
 };
-use core::mem::size_of;
+use core::{
+    marker::PhantomData,
+    mem::size_of, //
+};
 use kernel::{
     list::{
         impl_list_arc_safe,
@@ -42,8 +45,7 @@ use zerocopy::{
 /// One whole message.
 #[pin_data]
 pub(crate) struct Envelope {
-    bytes: [u8; MAX_MESSAGE],
-    length: usize,
+    bytes: KVec<u8>,
     #[pin]
     links: ListLinks,
 }
@@ -55,8 +57,11 @@ impl_list_item! {
     impl ListItem<0> for Envelope { using ListLinks { self.links }; }
 }
 
-/// An envelope that nothing is written into yet.
-pub(crate) struct Blank(Pin<UniqueArc<Envelope>>);
+/// An envelope with room for a `B`, that nothing is written into yet.
+pub(crate) struct Blank<B: Body>(Pin<UniqueArc<Envelope>>, PhantomData<B>);
+
+/// An envelope with a RUN that lacks only what is known when the job's turn has come.
+pub(crate) struct RunBlank(Pin<UniqueArc<Envelope>>);
 
 /// A body that the host sends.
 pub(crate) trait Body: IntoBytes + Immutable {
@@ -85,59 +90,80 @@ bodies! {
     Resume: RESUME,
 }
 
-impl Blank {
+impl<B: Body> Blank<B> {
     pub(crate) fn new() -> Result<Self> {
+        Ok(Self(Envelope::zeroed(size_of::<B>())?, PhantomData))
+    }
+
+    /// Writes a message that isn't larger.
+    pub(crate) fn fill<C: Body>(mut self, body: &C) -> ListArc<Envelope> {
+        const { assert!(size_of::<C>() <= size_of::<B>()) };
+        self.0.as_mut().write::<C>(body.as_bytes(), size_of::<C>());
+        self.0.into()
+    }
+}
+
+impl RunBlank {
+    /// A RUN that ends behind its last segment in use.
+    pub(crate) fn new(run: &Run) -> Result<Self> {
+        let segments = usize::from(run.segment_count) * size_of::<Segment>();
+        let size = size_of::<Run>().min(RUN_HEAD + segments);
+        let mut envelope = Envelope::zeroed(size)?;
+        envelope.as_mut().write::<Run>(run.as_bytes(), size);
+        Ok(Self(envelope))
+    }
+
+    /// Writes all but the segments anew.
+    pub(crate) fn fill(mut self, run: &Run) -> ListArc<Envelope> {
+        let bytes = self.0.as_mut().project().bytes;
+        let place = bytes.get_mut(size_of::<Header>()..size_of::<Header>() + RUN_HEAD);
+        if let (Some(place), Some(head)) = (place, run.as_bytes().get(..RUN_HEAD)) {
+            place.copy_from_slice(head);
+        }
+        self.0.into()
+    }
+}
+
+impl Envelope {
+    /// One with room for a body of `size` bytes.
+    fn zeroed(size: usize) -> Result<Pin<UniqueArc<Self>>> {
+        let bytes = KVec::from_elem(0, size_of::<Header>() + size, GFP_KERNEL_ACCOUNT)?;
         let envelope = UniqueArc::pin_init(
-            try_pin_init!(Envelope {
-                bytes: [0; MAX_MESSAGE],
-                length: 0,
+            pin_init!(Self {
+                bytes,
                 links <- ListLinks::new(),
             }),
             GFP_KERNEL_ACCOUNT,
         )?;
-        Ok(Self(envelope))
+        Ok(envelope)
     }
 
-    /// Writes a message.
-    pub(crate) fn fill<B: Body>(self, body: &B) -> ListArc<Envelope> {
-        self.fill_start(body, size_of::<B>())
-    }
-
-    /// Writes a RUN that ends behind its last segment in use.
-    pub(crate) fn fill_run(self, run: &Run) -> ListArc<Envelope> {
-        let segments = usize::from(run.segment_count) * size_of::<Segment>();
-        self.fill_start(run, RUN_HEAD + segments)
-    }
-
-    /// Writes a message with the first bytes of a body.
-    fn fill_start<B: Body>(mut self, body: &B, bytes: usize) -> ListArc<Envelope> {
+    /// Writes a message whose body is the first `size` bytes of `body`, for which there is room.
+    fn write<B: Body>(self: Pin<&mut Self>, body: &[u8], size: usize) {
         const { assert!(size_of::<Header>() + size_of::<B>() <= MAX_MESSAGE) };
-        let length = size_of::<Header>() + bytes.min(size_of::<B>());
+        let length = size_of::<Header>() + size;
         let header = Header {
             magic: MAGIC,
             kind: B::KIND,
             // CAST: at most `MAX_MESSAGE`.
             length: length as u16,
         };
-        let envelope = self.0.as_mut().project();
-        *envelope.length = length;
-        let (head, rest) = envelope.bytes.split_at_mut(size_of::<Header>());
-        head.copy_from_slice(header.as_bytes());
-        rest.split_at_mut(size_of::<B>())
-            .0
-            .copy_from_slice(body.as_bytes());
-        self.0.into()
+        let bytes = self.project().bytes;
+        bytes.truncate(length);
+        let (place, rest) = bytes.split_at_mut(size_of::<Header>());
+        place.copy_from_slice(header.as_bytes());
+        if let Some(body) = body.get(..rest.len()) {
+            rest.copy_from_slice(body);
+        }
     }
-}
 
-impl Envelope {
     /// A message, allocated and written at once.
     pub(crate) fn new<B: Body>(body: &B) -> Result<ListArc<Self>> {
-        Ok(Blank::new()?.fill(body))
+        Ok(Blank::<B>::new()?.fill(body))
     }
 
     /// The whole message.
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or(&[])
+        &self.bytes
     }
 }

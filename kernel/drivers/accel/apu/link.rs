@@ -10,7 +10,8 @@ use crate::{
     envelope::{
         Blank,
         Body,
-        Envelope, //
+        Envelope,
+        RunBlank, //
     },
     history::{
         Direction,
@@ -78,9 +79,6 @@ use zerocopy::{
 
 /// Longest time from a SYNC to its answer. An unmap waits for the running operator at most.
 const SYNC_TIMEOUT_MS: u32 = 5000;
-/// Version from which on messages travel together, cores have several jobs, and there are
-/// heartbeats.
-const BATCHES: u32 = 3;
 /// Version from which on a device can sleep, and counts cycles.
 const SLEEP: u32 = 4;
 /// Version from which on several cores may work on one job.
@@ -119,7 +117,7 @@ struct State {
     /// Changes of VMs that were posted since the last SYNC.
     changes: u32,
     /// The RESUME for a device that was sent to sleep, and its connection.
-    asleep: Option<(u64, Blank)>,
+    asleep: Option<(u64, Blank<Resume>)>,
     /// When something came.
     heard: Instant<Monotonic>,
 }
@@ -163,7 +161,6 @@ impl Link {
         state.connection = connection;
         state.phase = Phase::Greeting;
         state.answered = state.asked;
-        self.transport.set_together(false);
         self.hand_over(connection, hello)
     }
 
@@ -224,7 +221,7 @@ impl Link {
         &self,
         connection: u64,
         envelope: ListArc<Envelope>,
-        pause: &mut Option<Blank>,
+        pause: &mut Option<Blank<Sync>>,
     ) -> Result {
         let many = self.state.lock().changes >= MAX_CHANGES;
         if let Some(blank) = pause.take_if(|_| many) {
@@ -236,18 +233,12 @@ impl Link {
 
     /// Posts a RUN, as the version of now has it. The device needn't know before
     /// [`kick`](Self::kick).
-    pub(crate) fn post_run(&self, blank: Blank, run: &mut Run) -> Result {
+    pub(crate) fn post_run(&self, blank: RunBlank, mut run: Run) -> Result {
         let connection = self.connection()?;
-        let version = self.version();
-        if version < SPREAD {
+        if self.version() < SPREAD {
             run.max_cores = 0;
         }
-        let envelope = if version >= BATCHES {
-            blank.fill_run(run)
-        } else {
-            (run.priority, run.queue) = (0, 0);
-            blank.fill(run)
-        };
+        let envelope = blank.fill(&run);
         self.history.note(Direction::Out, envelope.bytes());
         self.transport.post(connection, envelope, true)
     }
@@ -263,9 +254,9 @@ impl Link {
         let Phase::Online(ack) = &state.phase else {
             return false;
         };
-        let limit = SILENCE_MS.max(i64::from(heartbeat_ms(ack)) * MISSED_HEARTBEATS);
+        let limit = SILENCE_MS.max(i64::from(ack.heartbeat_ms) * MISSED_HEARTBEATS);
         let silence = state.heard.elapsed().min(since.elapsed());
-        heartbeat_ms(ack) > 0 && silence > Delta::from_millis(limit)
+        ack.heartbeat_ms > 0 && silence > Delta::from_millis(limit)
     }
 
     /// Sends a device that has no jobs to sleep, if it knows how. Fails as [`sync`](Self::sync)
@@ -275,7 +266,8 @@ impl Link {
             return Ok(());
         }
         let connection = self.connection()?;
-        let (suspend, sync, resume) = (Blank::new()?, Blank::new()?, Blank::new()?);
+        let (suspend, sync) = (Blank::<Suspend>::new()?, Blank::new()?);
+        let resume = Blank::new()?;
         self.hand_over(connection, suspend.fill(&Suspend { pad: 0 }))?;
         self.state.lock().asleep = Some((connection, resume));
         let asleep = self.sync(connection, sync, false);
@@ -299,7 +291,7 @@ impl Link {
 
     /// Waits until all that was posted before has taken effect, or fails with [`ENODEV`] when the
     /// connection is over, [`ETIMEDOUT`], or [`EINTR`] when `killable` and the caller was killed.
-    pub(crate) fn sync(&self, connection: u64, blank: Blank, killable: bool) -> Result {
+    pub(crate) fn sync(&self, connection: u64, blank: Blank<Sync>, killable: bool) -> Result {
         let mut state = self.state.lock();
         state.asked += 1;
         state.changes = 0;
@@ -341,9 +333,6 @@ impl Link {
             if behind.is_empty() {
                 return Ok(());
             }
-            if self.version() < BATCHES {
-                return Err(EPROTO);
-            }
             rest = behind;
         }
     }
@@ -354,11 +343,11 @@ impl Link {
             kind::HELLO_ACK => self.hello_ack(device, parse(body)?),
             kind::SYNC_ACK => self.sync_ack(parse(body)?),
             kind::DONE => done(ends, parse_from(body, self.done_size())?),
-            kind::LOG if self.version() >= 2 => {
+            kind::LOG if self.version() > 0 => {
                 self.log.add(parse(body)?);
                 Ok(())
             }
-            kind::HEARTBEAT if self.version() >= BATCHES => {
+            kind::HEARTBEAT if self.version() > 0 => {
                 let Heartbeat { job, progress } = parse(body)?;
                 device.heartbeat(job, progress);
                 Ok(())
@@ -402,7 +391,6 @@ impl Link {
             let mut state = self.state.lock();
             if state.connection == connection {
                 state.phase = Phase::Online(ack);
-                self.transport.set_together(ack.version >= BATCHES);
             }
         };
         device.attach(online, open).inspect_err(|error| {
@@ -442,18 +430,10 @@ fn split_first(packet: &[u8]) -> Result<(&[u8], &[u8])> {
     packet.split_at_checked(length).ok_or(EPROTO)
 }
 
-/// Longest time between two heartbeats of a core that has a job; 0 if there are none.
-fn heartbeat_ms(ack: &HelloAck) -> u32 {
-    if ack.version < BATCHES {
-        return 0;
-    }
-    ack.heartbeat_ms
-}
-
 /// Jobs that a core of the device gets at once, for each of two kinds: several if it chooses the
 /// most urgent one and says which one it runs.
 fn core_jobs(ack: &HelloAck) -> u32 {
-    if heartbeat_ms(ack) == 0 {
+    if ack.heartbeat_ms == 0 {
         return 1;
     }
     let each = ack.job_max / ack.core_count.max(1) / 2;

@@ -7,7 +7,10 @@ use crate::{
         Apu,
         Job, //
     },
-    envelope::Blank,
+    envelope::{
+        Blank,
+        RunBlank, //
+    },
     message::{
         Run,
         Segment as RunSegment,
@@ -77,11 +80,7 @@ pub(crate) fn job_request(job: &uapi::drm_apu_job) -> Result<JobRequest<Apu>> {
     Ok(JobRequest {
         waits: read_syncs(job.waits, job.wait_count, job.sync_stride)?,
         signals: read_syncs(job.signals, job.signal_count, job.sync_stride)?,
-        payload: Job {
-            run: parse_run(&job.run)?,
-            run_blank: Some(Blank::new()?),
-            cancel_blank: Some(Blank::new()?),
-        },
+        payload: parse_run(&job.run)?,
     })
 }
 
@@ -119,7 +118,7 @@ fn sync_point(sync: &uapi::drm_apu_sync) -> Result<SyncPoint> {
 }
 
 /// Whether the program is any good is for the firmware to say; this keeps the message well formed.
-fn parse_run(run: &uapi::drm_apu_run) -> Result<Run> {
+fn parse_run(run: &uapi::drm_apu_run) -> Result<Job> {
     if run.program_size == 0 {
         return Err(EINVAL);
     }
@@ -136,7 +135,7 @@ fn parse_run(run: &uapi::drm_apu_run) -> Result<Run> {
             size: given.size,
         };
     }
-    Ok(Run {
+    let run = Run {
         job: 0,
         vm: 0,
         core: 0,
@@ -150,5 +149,11 @@ fn parse_run(run: &uapi::drm_apu_run) -> Result<Run> {
         max_cores: 0,
         queue: 0,
         segments,
+    };
+    Ok(Job {
+        program: run.program,
+        segment_count: run.segment_count,
+        run: Some(RunBlank::new(&run)?),
+        cancel: Some(Blank::new()?),
     })
 }

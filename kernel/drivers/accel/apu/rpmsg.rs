@@ -198,8 +198,6 @@ struct State {
     /// None before the channel is open and when it is cut.
     endpoint: Option<Arc<rpmsg::Endpoint<Inbox>>>,
     waiting: List<Envelope>,
-    /// Whether several messages may be in one buffer.
-    together: bool,
     /// Whether the work item sends what waits. Meanwhile all else has to wait, too.
     working: bool,
 }
@@ -214,7 +212,6 @@ impl Outbox {
             state <- new_mutex!(State {
                 endpoint: None,
                 waiting: List::new(),
-                together: false,
                 working: false,
             }),
             work <- new_work!("apu::rpmsg"),
@@ -233,7 +230,7 @@ impl Outbox {
 
 impl State {
     fn next_envelopes(&mut self) -> List<Envelope> {
-        next_packet(&mut self.waiting, MAX_MESSAGE, self.together)
+        next_packet(&mut self.waiting, MAX_MESSAGE)
     }
 
     fn next_packet(&mut self) -> Option<Packet> {
@@ -325,10 +322,6 @@ impl Transport for Wire {
     fn kick(&self) {
         // Where there is no channel any more, its end tells.
         let _ = self.send_waiting(&mut self.outbox.state.lock());
-    }
-
-    fn set_together(&self, together: bool) {
-        self.outbox.state.lock().together = together;
     }
 
     fn cut(&self) {

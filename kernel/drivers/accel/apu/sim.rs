@@ -3,7 +3,7 @@
 //! The simulated device: a process that plays it, over a root-only control node.
 //!
 //! Whoever opens `/dev/apu-sim0` is the hardware, one at a time. read() returns whole messages and
-//! write() takes some; until the version is known that does so, one at a time. mmap() of a MAP's
+//! write() takes some. mmap() of a MAP's
 //! token maps the pages of that MAP and nothing else, as long as a part of that mapping is left; it
 //! holds references to the pages, so that a process which keeps it never reaches memory of somebody
 //! else. Closing the file is the loss of the device.
@@ -94,8 +94,6 @@ struct Outbox {
     connection: u64,
     over: bool,
     messages: List<Envelope>,
-    /// The device takes several messages at once.
-    together: bool,
     /// Refused messages that may still be logged.
     complaints: u32,
 }
@@ -108,7 +106,6 @@ impl Sim {
                 connection: 0,
                 over: true,
                 messages: List::new(),
-                together: false,
                 complaints: 0,
             }),
             readable <- new_condvar!(),
@@ -123,7 +120,6 @@ impl Sim {
         }
         outbox.open = true;
         outbox.over = false;
-        outbox.together = false;
         outbox.connection += 1;
         outbox.complaints = MAX_COMPLAINTS;
         Ok(outbox.connection)
@@ -155,8 +151,7 @@ impl Sim {
             if outbox.over {
                 return Err(ENODEV);
             }
-            let together = outbox.together;
-            let packet = next_packet(&mut outbox.messages, room, together);
+            let packet = next_packet(&mut outbox.messages, room);
             if !packet.is_empty() {
                 return Ok(packet);
             }
@@ -194,10 +189,6 @@ impl Transport for Sim {
         if !self.outbox.lock().messages.is_empty() {
             self.readable.notify_one();
         }
-    }
-
-    fn set_together(&self, together: bool) {
-        self.outbox.lock().together = together;
     }
 
     fn cut(&self) {

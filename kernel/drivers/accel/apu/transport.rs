@@ -14,8 +14,8 @@ use kernel::{
 /// A way to a device.
 ///
 /// Each time a device appears it gets a new connection number; what is meant for an earlier one
-/// must not reach it. Several messages may travel together. Messages of one connection stay in
-/// order.
+/// must not reach it. Several messages may travel together, once the device has answered the first
+/// one. Messages of one connection stay in order.
 pub(crate) trait Transport: Send + Sync {
     /// Hands a message over, or fails with [`ENODEV`] when `connection` is over. Neither allocates
     /// nor waits for the device: it is called in the fence signalling path. With `more` the device
@@ -25,20 +25,12 @@ pub(crate) trait Transport: Send + Sync {
     /// Tells the device of messages that were posted with `more`.
     fn kick(&self);
 
-    /// Says whether the device takes several messages at once. It does not when it appears.
-    fn set_together(&self, together: bool);
-
     /// Ends the connection: the device gets nothing more and its messages are refused.
     fn cut(&self);
 }
 
-/// Takes the first messages off `waiting`: as many as make a packet of `room` bytes, but one if
-/// they can't travel `together`.
-pub(crate) fn next_packet(
-    waiting: &mut List<Envelope>,
-    room: usize,
-    together: bool,
-) -> List<Envelope> {
+/// Takes the first messages off `waiting`: as many as make a packet of `room` bytes.
+pub(crate) fn next_packet(waiting: &mut List<Envelope>, room: usize) -> List<Envelope> {
     let mut packet = List::new();
     let mut left = room;
     while let Some(length) = waiting.iter().next().map(|first| first.bytes().len()) {
@@ -48,9 +40,6 @@ pub(crate) fn next_packet(
         left -= length;
         if let Some(first) = waiting.pop_front() {
             packet.push_back(first);
-        }
-        if !together {
-            break;
         }
     }
     packet
