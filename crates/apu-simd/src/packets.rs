@@ -56,11 +56,22 @@ impl Inbox {
     }
 }
 
+/// Packets of which the driver isn't told before more are full. The jobs in them are less than it may have
+/// given a core, so that it gives that others meanwhile.
+const POSTED: usize = 2;
+
 /// Messages that are on their way, or held back for others to go with them.
 pub struct Outbox {
     wire: Arc<dyn Wire>,
-    held: Mutex<Vec<u8>>,
+    held: Mutex<Held>,
     any_held: AtomicBool,
+}
+
+#[derive(Default)]
+struct Held {
+    bytes: Vec<u8>,
+    /// Packets that the driver hasn't been told of.
+    posted: usize,
 }
 
 impl Outbox {
@@ -68,7 +79,7 @@ impl Outbox {
     pub fn new(wire: Arc<dyn Wire>) -> Self {
         Self {
             wire,
-            held: Mutex::new(Vec::new()),
+            held: Mutex::default(),
             any_held: AtomicBool::new(false),
         }
     }
@@ -110,10 +121,16 @@ impl Outbox {
         if held.is_empty() && now {
             return self.wire.send(message);
         }
-        if held.len() + message.len() > self.wire.packet() {
-            self.send_held(&mut held)?;
+        if held.bytes.len() + message.len() > self.wire.packet() {
+            if held.posted < POSTED {
+                self.wire.post(&held.bytes)?;
+                held.posted += 1;
+                held.bytes.clear();
+            } else {
+                self.send_held(&mut held)?;
+            }
         }
-        held.extend_from_slice(message);
+        held.bytes.extend_from_slice(message);
         self.any_held.store(true, Ordering::Release);
         if now {
             self.send_held(&mut held)
@@ -122,14 +139,25 @@ impl Outbox {
         }
     }
 
-    fn send_held(&self, held: &mut Vec<u8>) -> Result<(), Error> {
+    fn send_held(&self, held: &mut Held) -> Result<(), Error> {
         if held.is_empty() {
             return Ok(());
         }
-        let sent = self.wire.send(held);
-        held.clear();
+        let sent = if held.bytes.is_empty() {
+            self.wire.ring()
+        } else {
+            self.wire.send(&held.bytes)
+        };
+        held.bytes.clear();
+        held.posted = 0;
         self.any_held.store(false, Ordering::Release);
         sent
+    }
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.posted == 0
     }
 }
 
@@ -139,9 +167,15 @@ mod tests {
     use apu_firmware::frame::Frame;
     use apu_proto::message::SyncAck;
 
-    /// Takes packets of 100 bytes at most.
+    /// Takes packets of 100 bytes at most, and notes when it is to tell the driver: an empty one.
     #[derive(Default)]
     struct Sent(Mutex<Vec<Vec<u8>>>);
+
+    impl Sent {
+        fn lengths(&self) -> Vec<usize> {
+            self.0.lock().iter().map(Vec::len).collect()
+        }
+    }
 
     impl Wire for Sent {
         fn receive<'b>(&self, _: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error> {
@@ -149,7 +183,17 @@ mod tests {
         }
 
         fn send(&self, packet: &[u8]) -> Result<(), Error> {
+            self.post(packet)?;
+            self.ring()
+        }
+
+        fn post(&self, packet: &[u8]) -> Result<(), Error> {
             self.0.lock().push(packet.to_vec());
+            Ok(())
+        }
+
+        fn ring(&self) -> Result<(), Error> {
+            self.0.lock().push(Vec::new());
             Ok(())
         }
 
@@ -175,20 +219,31 @@ mod tests {
         assert!(sent.0.lock().is_empty());
         outbox.send(ack(2).as_bytes()).unwrap();
         let both = [ack(1).as_bytes(), ack(2).as_bytes()].concat();
-        assert_eq!(*sent.0.lock(), [both]);
+        assert_eq!(*sent.0.lock(), [both, Vec::new()]);
         outbox.flush().unwrap();
-        assert_eq!(sent.0.lock().len(), 1);
+        assert_eq!(sent.0.lock().len(), 2);
     }
 
     #[test]
-    fn a_full_packet_goes_at_once() {
+    fn a_full_packet_goes_at_once_and_the_driver_is_told_of_some() {
         let (sent, outbox) = outbox();
-        for cookie in 0..7 {
+        for cookie in 0..6 * 4 + 1 {
             outbox.hold(ack(cookie).as_bytes()).unwrap();
         }
-        assert_eq!(sent.0.lock().len(), 1);
-        assert_eq!(sent.0.lock()[0].len(), 96);
+        assert_eq!(sent.lengths(), [96, 96, 96, 0, 96]);
         outbox.flush().unwrap();
-        assert_eq!(sent.0.lock()[1], ack(6).as_bytes());
+        assert_eq!(sent.lengths()[5..], [16, 0]);
+    }
+
+    #[test]
+    fn the_driver_is_told_of_packets_behind_which_nothing_comes() {
+        let (sent, outbox) = outbox();
+        for cookie in 0..6 {
+            outbox.hold(ack(cookie).as_bytes()).unwrap();
+        }
+        outbox.send(ack(6).as_bytes()).unwrap();
+        assert_eq!(sent.lengths(), [96, 16, 0]);
+        outbox.flush().unwrap();
+        assert_eq!(sent.lengths().len(), 3);
     }
 }

@@ -62,11 +62,8 @@ const _: () = assert!(HEADER == 16 && size_of::<Announcement>() == 40);
 /// What became of an attempt to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// The driver has it; tell it so if `notify` is set.
-    Yes {
-        /// Whether the driver wants to be told.
-        notify: bool,
-    },
+    /// The driver has it, once it looks.
+    Yes,
     /// The driver has no buffer for it now.
     Full,
 }
@@ -221,8 +218,39 @@ pub fn put<M: GuestMemory>(input: &mut Queue, memory: &M, parts: &[&[u8]]) -> Re
     if !fits {
         return Err(Error::TooLong { length, room });
     }
-    let notify = input.needs_notification(memory).map_err(broken)?;
-    Ok(Sent::Yes { notify })
+    Ok(Sent::Yes)
+}
+
+/// Asks the driver to tell of buffers that it puts into a queue. Whether there is one already.
+///
+/// # Errors
+/// [`Error::Queue`], which says `name`.
+pub fn listen<M: GuestMemory>(
+    queue: &mut Queue,
+    name: &'static str,
+    memory: &M,
+) -> Result<bool, Error> {
+    let listening = queue.enable_notification(memory);
+    listening.map_err(|reason| Error::Queue {
+        queue: name,
+        reason,
+    })
+}
+
+/// Asks the driver not to tell of buffers.
+///
+/// # Errors
+/// [`Error::Queue`], which says `name`.
+pub fn ignore<M: GuestMemory>(
+    queue: &mut Queue,
+    name: &'static str,
+    memory: &M,
+) -> Result<(), Error> {
+    let ignoring = queue.disable_notification(memory);
+    ignoring.map_err(|reason| Error::Queue {
+        queue: name,
+        reason,
+    })
 }
 
 /// Copies the driver's next full buffer, as far as there is room, and gives it back.

@@ -97,6 +97,8 @@ struct State {
     /// Times that the library has reported the input queue.
     reports: u64,
     announced: bool,
+    /// The driver hasn't been told of all that it was sent.
+    owes_ring: bool,
     gone: bool,
     /// The driver takes the end of this for the end of the device.
     lifeline: Option<Backend>,
@@ -111,6 +113,7 @@ impl Remote {
                 endpoint: Endpoint::new(ADDRESS),
                 reports: 0,
                 announced: false,
+                owes_ring: false,
                 gone: false,
                 lifeline: None,
             }),
@@ -128,9 +131,10 @@ impl Remote {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends by `attempt`, as soon as the driver has a buffer for it.
+    /// Sends by `attempt`, as soon as the driver has a buffer for it. Tells the driver `now`, or later.
     fn send_when_possible(
         &self,
+        now: bool,
         mut attempt: impl FnMut(&Endpoint, &mut Queue, &GuestMemoryMmap) -> Result<Sent, Error>,
     ) -> Result<(), Error> {
         let mut state = self.lock();
@@ -138,16 +142,21 @@ impl Remote {
             if state.gone {
                 return Err(Error::Gone);
             }
-            match state.input(&self.memory, &mut attempt)? {
-                Sent::Yes { .. } => return Ok(()),
-                Sent::Full => state = self.wait(state),
+            if state.input(&self.memory, &mut attempt)? == Sent::Yes {
+                state.owes_ring = true;
+                return if now { state.ring() } else { Ok(()) };
             }
+            state.ring()?;
+            if !state.listen(rpmsg::INPUT, &self.memory)? {
+                state = self.wait(state);
+            }
+            state.ignore(rpmsg::INPUT, &self.memory)?;
         }
     }
 }
 
 impl State {
-    /// Uses the input queue, and tells the driver if it is to be told.
+    /// Uses the input queue.
     fn input(
         &mut self,
         memory: &Memory,
@@ -157,11 +166,33 @@ impl State {
             return Ok(Sent::Full);
         };
         let memory = memory.memory();
-        let sent = attempt(&self.endpoint, vring.get_mut().get_queue_mut(), &memory)?;
-        if sent == (Sent::Yes { notify: true }) && vring.signal_used_queue().is_err() {
-            return Err(Error::Gone);
+        attempt(&self.endpoint, vring.get_mut().get_queue_mut(), &memory)
+    }
+
+    /// Tells the driver of what the input queue has got, if it doesn't know yet.
+    fn ring(&mut self) -> Result<(), Error> {
+        if !self.owes_ring {
+            return Ok(());
         }
-        Ok(sent)
+        self.owes_ring = false;
+        let vring = enabled(&self.queues, rpmsg::INPUT).ok_or(Error::Gone)?;
+        vring.signal_used_queue().map_err(|_| Error::Gone)
+    }
+
+    /// Asks the driver to tell of buffers that it puts into a queue. Whether there is one already.
+    fn listen(&self, queue: u16, memory: &Memory) -> Result<bool, Error> {
+        enabled(&self.queues, queue).map_or(Ok(false), |vring| {
+            let mut vring = vring.get_mut();
+            rpmsg::listen(vring.get_queue_mut(), name(queue), &*memory.memory())
+        })
+    }
+
+    /// Asks the driver not to tell of buffers: this side looks for them.
+    fn ignore(&self, queue: u16, memory: &Memory) -> Result<(), Error> {
+        enabled(&self.queues, queue).map_or(Ok(()), |vring| {
+            let mut vring = vring.get_mut();
+            rpmsg::ignore(vring.get_queue_mut(), name(queue), &*memory.memory())
+        })
     }
 
     /// Announces the channel, once the driver can take it.
@@ -172,8 +203,9 @@ impl State {
         let sent = self.input(memory, |endpoint, input, memory| {
             endpoint.announce(CHANNEL, input, memory)
         })?;
-        self.announced = sent != Sent::Full;
-        Ok(())
+        self.announced = sent == Sent::Yes;
+        self.owes_ring |= self.announced;
+        self.ring()
     }
 
     /// Whether the driver has given back all buffers of the input queue.
@@ -203,6 +235,14 @@ impl State {
     }
 }
 
+/// What errors call a queue.
+fn name(queue: u16) -> &'static str {
+    match queue {
+        rpmsg::INPUT => "input",
+        _ => "output",
+    }
+}
+
 /// The queue `index`, if the driver has enabled it.
 fn enabled(queues: &[VringRwLock<Memory>], index: u16) -> Option<&VringRwLock<Memory>> {
     queues
@@ -221,26 +261,45 @@ impl Wire for Remote {
             if let Some(length) = state.receive(&self.memory, buffer)?.map(<[u8]>::len) {
                 return Ok(buffer.get(..length));
             }
-            state = self.wait(state);
+            if !state.listen(rpmsg::OUTPUT, &self.memory)? {
+                state = self.wait(state);
+            }
+            state.ignore(rpmsg::OUTPUT, &self.memory)?;
         }
     }
 
     fn send(&self, message: &[u8]) -> Result<(), Error> {
-        self.send_when_possible(|endpoint, input, memory| endpoint.send(message, input, memory))
+        self.send_when_possible(true, |endpoint, input, memory| {
+            endpoint.send(message, input, memory)
+        })
+    }
+
+    fn post(&self, message: &[u8]) -> Result<(), Error> {
+        self.send_when_possible(false, |endpoint, input, memory| {
+            endpoint.send(message, input, memory)
+        })
+    }
+
+    fn ring(&self) -> Result<(), Error> {
+        self.lock().ring()
     }
 
     /// The driver gives a buffer back when it has dealt with what was in it.
     fn settle(&self) -> Result<(), Error> {
         let mut state = self.lock();
+        state.listen(rpmsg::INPUT, &self.memory)?;
         while !state.gone && !state.all_empty(&self.memory) {
             state = self.wait(state);
         }
-        if state.gone { Err(Error::Gone) } else { Ok(()) }
+        if state.gone {
+            return Err(Error::Gone);
+        }
+        state.ignore(rpmsg::INPUT, &self.memory)
     }
 
     fn garble(&self) -> Vec<&'static str> {
         let hostile = |what, alter: fn(&mut Header), payload: usize| {
-            let sent = self.send_when_possible(|endpoint, input, memory| {
+            let sent = self.send_when_possible(true, |endpoint, input, memory| {
                 let mut header = endpoint.header(endpoint.peer(), payload);
                 alter(&mut header);
                 let payload = vec![0x5a; payload];

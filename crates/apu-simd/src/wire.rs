@@ -17,6 +17,23 @@ pub trait Wire: Send + Sync + 'static {
     /// [`Error::Gone`] when nobody takes it any more; whatever the wire or the driver has against it.
     fn send(&self, message: &[u8]) -> Result<(), Error>;
 
+    /// Sends one packet of which the driver needn't be told before the next [`send`](Self::send) or
+    /// [`ring`](Self::ring).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    fn post(&self, message: &[u8]) -> Result<(), Error> {
+        self.send(message)
+    }
+
+    /// Tells the driver of packets that were posted.
+    ///
+    /// # Errors
+    /// [`Error::Gone`].
+    fn ring(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Bytes of the largest packet that can be sent.
     fn packet(&self) -> usize {
         MAX_MESSAGE

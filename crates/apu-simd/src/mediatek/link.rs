@@ -100,15 +100,10 @@ impl Link {
         let sent = state
             .endpoint
             .announce(CHANNEL, &mut queues.input, &self.memory)?;
-        state.announced = sent != Sent::Full;
-        self.tell(sent)
-    }
-
-    /// Tells the driver of a buffer that was filled.
-    fn tell(&self, sent: Sent) -> Result<(), Error> {
+        state.announced = sent == Sent::Yes;
         match sent {
-            Sent::Yes { notify: true } => self.chip.interrupt(INTERRUPT),
-            _ => Ok(()),
+            Sent::Yes => self.chip.interrupt(INTERRUPT),
+            Sent::Full => Ok(()),
         }
     }
 }
@@ -148,8 +143,8 @@ impl Wire for Link {
                 let sent = state
                     .endpoint
                     .send(message, &mut queues.input, &self.memory)?;
-                if sent != Sent::Full {
-                    return self.tell(sent);
+                if sent == Sent::Yes {
+                    return self.chip.interrupt(INTERRUPT);
                 }
             }
             guard = self.wait(guard);
