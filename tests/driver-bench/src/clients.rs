@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write, stdin};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -12,9 +12,12 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::jobs;
+use crate::turns::median;
 
-const NUMBERS: [usize; 4] = [1, 4, 16, 64];
-const TIME: Duration = Duration::from_millis(1500);
+/// How many clients there are.
+pub const NUMBERS: [usize; 4] = [1, 4, 16, 64];
+const TIME: Duration = Duration::from_millis(400);
+const ROUNDS: usize = 5;
 /// Batches between two looks at the clock.
 const BATCHES: u32 = 2;
 
@@ -23,11 +26,11 @@ const BATCHES: u32 = 2;
 pub struct Clients {
     /// How many.
     clients: usize,
-    /// Of all together.
+    /// Of all together; the median of some rounds.
     jobs_per_second: f64,
-    /// Share of what one client alone has.
+    /// Share of what one client alone has in the same round; the median.
     to_one: f64,
-    /// Jain's index of what each gets: 1 is fair.
+    /// Jain's index of what each gets in all rounds: 1 is fair.
     fairness: f64,
 }
 
@@ -40,67 +43,107 @@ pub struct Client {
     operators: usize,
 }
 
-/// Measures each number of clients whose jobs have so many operators of some 0.1 ms.
-pub fn measure(device: &Path, operators: usize) -> Result<Vec<Clients>> {
+/// Measures each number of clients, with jobs of so many operators of some 0.1 ms.
+pub fn measure(device: &Path, numbers: &[usize], operators: usize) -> Result<Vec<Clients>> {
     let client = Client {
         milliseconds: TIME.as_millis(),
         operators,
     };
-    let mut rows: Vec<Clients> = Vec::new();
-    for number in NUMBERS {
-        let jobs = at_once(device, &client, number)?;
-        let sum: f64 = jobs.iter().sum();
-        let squares: f64 = jobs.iter().map(|jobs| jobs * jobs).sum();
-        let rate = sum / TIME.as_secs_f64();
-        rows.push(Clients {
-            clients: number,
-            jobs_per_second: rate,
-            to_one: rate / rows.first().map_or(rate, |one| one.jobs_per_second),
-            fairness: sum * sum / (number as f64 * squares),
-        });
+    let most = numbers.iter().max().copied().unwrap_or(1);
+    let mut processes = (0..most)
+        .map(|_| Process::start(device, &client))
+        .collect::<Result<Vec<_>>>()?;
+    let mut rows = Vec::new();
+    for &number in numbers {
+        rows.push(take_turns(&mut processes, number)?);
     }
     Ok(rows)
 }
 
-/// Jobs of each of `number` clients that run at the same time.
-fn at_once(device: &Path, client: &Client, number: usize) -> Result<Vec<f64>> {
-    let start = |_| {
-        Command::new(std::env::current_exe()?)
-            .arg(device)
-            .arg("client")
-            .args([
-                client.milliseconds.to_string(),
-                client.operators.to_string(),
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("starting a client")
-    };
-    let mut clients: Vec<Child> = (0..number).map(start).collect::<Result<_>>()?;
-    let mut outputs = Vec::new();
-    for client in &mut clients {
-        let mut output = BufReader::new(client.stdout.take().context("a pipe")?);
-        // It says that it is ready.
-        output.read_line(&mut String::new())?;
-        outputs.push(output);
+/// One client takes turns with several.
+fn take_turns(processes: &mut [Process], number: usize) -> Result<Clients> {
+    let (mut rates, mut shares) = (Vec::new(), Vec::new());
+    let mut each = vec![0.0; number];
+    for _ in 0..ROUNDS {
+        let one: f64 = at_once(&mut processes[..1])?.iter().sum();
+        let jobs = at_once(&mut processes[..number])?;
+        let all: f64 = jobs.iter().sum();
+        rates.push(all / TIME.as_secs_f64());
+        shares.push(all / one);
+        each.iter_mut()
+            .zip(jobs)
+            .for_each(|(sum, jobs)| *sum += jobs);
     }
-    for client in &mut clients {
-        client.stdin.take().context("a pipe")?.write_all(b"go\n")?;
+    let sum: f64 = each.iter().sum();
+    let squares: f64 = each.iter().map(|jobs| jobs * jobs).sum();
+    Ok(Clients {
+        clients: number,
+        jobs_per_second: median(rates),
+        to_one: median(shares),
+        fairness: sum * sum / (number as f64 * squares),
+    })
+}
+
+/// Jobs of each of some clients that run at the same time.
+fn at_once(processes: &mut [Process]) -> Result<Vec<f64>> {
+    for process in &mut *processes {
+        process.orders.write_all(b"go\n")?;
     }
     let mut jobs = Vec::new();
-    for mut output in outputs {
-        let mut line = String::new();
-        output.read_line(&mut line)?;
-        jobs.push(line.trim().parse().context("a number of jobs")?);
-    }
-    for client in &mut clients {
-        client.wait()?;
+    for process in processes {
+        jobs.push(process.line()?.parse().context("a number of jobs")?);
     }
     Ok(jobs)
 }
 
-/// One client.
+/// A client that waits for orders.
+struct Process {
+    child: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Process {
+    fn start(device: &Path, client: &Client) -> Result<Self> {
+        let numbers = [
+            client.milliseconds.to_string(),
+            client.operators.to_string(),
+        ];
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg(device)
+            .arg("client")
+            .args(numbers)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting a client")?;
+        let orders = child.stdin.take().context("a pipe")?;
+        let answers = BufReader::new(child.stdout.take().context("a pipe")?);
+        let mut process = Self {
+            child,
+            orders,
+            answers,
+        };
+        // It says that it is ready.
+        process.line()?;
+        Ok(process)
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        Ok(line.trim().to_owned())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One client: runs jobs for each line on standard input.
 pub fn run(bench: &Bench, client: &Client) -> Result<()> {
     let work = match client.operators {
         0 => Program::nothing(bench.device.target),
@@ -110,12 +153,14 @@ pub fn run(bench: &Bench, client: &Client) -> Result<()> {
     let syncobjs = jobs::syncobjs(bench, jobs::DEPTH)?;
     jobs::many(bench, &syncobjs, &work, 1)?;
     println!("ready");
-    stdin().read_line(&mut String::new())?;
-    let (begin, mut done) = (Instant::now(), 0);
-    while begin.elapsed().as_millis() < client.milliseconds {
-        jobs::many(bench, &syncobjs, &work, BATCHES)?;
-        done += BATCHES * jobs::BATCH;
+    for line in stdin().lines() {
+        line?;
+        let (begin, mut done) = (Instant::now(), 0);
+        while begin.elapsed().as_millis() < client.milliseconds {
+            jobs::many(bench, &syncobjs, &work, BATCHES)?;
+            done += BATCHES * jobs::BATCH;
+        }
+        println!("{done}");
     }
-    println!("{done}");
     Ok(())
 }

@@ -40,7 +40,12 @@ enum Role {
     },
     /// Measures null jobs alone, which is what to take a profile of
     Jobs,
-    /// Runs jobs from a line on standard input on
+    /// Measures several clients with null jobs alone, likewise
+    Clients {
+        /// How many
+        numbers: Vec<usize>,
+    },
+    /// Runs jobs for a while for each line on standard input
     Client(clients::Client),
     /// Loads the drivers of a transport and runs a model, again and again
     Transport {
@@ -69,13 +74,14 @@ fn main() -> Result<()> {
         Some(Role::Transport { transport, model }) => {
             print(&transport::measure(transport, &model)?)
         }
+        Some(Role::Clients { numbers }) => print(&clients::measure(&device, &numbers, 0)?),
         Some(Role::Jobs) => print(&jobs::measure(&bench(&device)?)?),
         None => {
             let report = Report {
                 jobs: jobs::measure(&bench(&device)?)?,
                 priority: priority::measure(&bench(&device)?)?,
-                clients: clients::measure(&device, 0)?,
-                working_clients: clients::measure(&device, 1)?,
+                clients: clients::measure(&device, &clients::NUMBERS, 0)?,
+                working_clients: clients::measure(&device, &clients::NUMBERS, 1)?,
                 mappings: mappings::measure(&bench(&device)?)?,
             };
             print(&report)
