@@ -15,15 +15,17 @@ pub struct Clock {
     by_cycles: OnceLock<ByCycles>,
 }
 
-impl Clock {
+impl Default for Clock {
     /// One that begins at 0.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self {
             epoch: Moment::now(),
             by_cycles: OnceLock::new(),
         }
     }
+}
 
+impl Clock {
     /// The time.
     pub fn now_ns(&self) -> u64 {
         match self.by_cycles.get() {
@@ -96,7 +98,7 @@ impl ByCycles {
 
     fn at(&self, count: u64) -> u64 {
         // Processors may differ by some cycles: never back to before the start.
-        let cycles = count.checked_sub(self.start).unwrap_or_default();
+        let cycles = count.saturating_sub(self.start);
         let ns = (u128::from(cycles) * u128::from(self.ns_per_cycle)) >> FRACTION;
         self.ns
             .saturating_add(u64::try_from(ns).unwrap_or(u64::MAX))
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn it_goes_on_where_it_was() {
-        let clock = Clock::new();
+        let clock = Clock::default();
         let before = clock.now_ns();
         clock.calibrate();
         let after = clock.now_ns();

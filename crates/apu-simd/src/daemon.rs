@@ -164,7 +164,7 @@ impl<P: Platform> Crew<P> {
                 in_flight,
                 injector: Injector::new(options.faults),
                 isa: options.isa,
-                clock: Clock::new(),
+                clock: Clock::default(),
                 logs: AtomicBool::new(false),
             },
             cores: Cores::new(options.cores),

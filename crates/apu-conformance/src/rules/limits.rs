@@ -224,7 +224,15 @@ pub(super) const RULES: &[Rule] = &[
             holds((least..=least + done).contains(&taken), || {
                 format!("EAGAIN after {taken} jobs, of which {done} have ended")
             })?;
-            t.another()?.works(1)
+            let other = t.another()?;
+            let work = other.load(&Program::nothing(t.device.target))?;
+            let taken = submit_several(&other, other.queue_id, &work, 1);
+            taken.succeeds("SUBMIT of another file")?;
+            for queue_id in queues {
+                let destroyed = t.node.call(&mut QueueDestroy { queue_id, pad: 0 });
+                destroyed.succeeds("QUEUE_DESTROY")?;
+            }
+            other.works(1)
         },
     ),
 ];

@@ -155,7 +155,6 @@ impl Driver for Apu {
         queues: 64,
         mappings: MAX_MAPPINGS,
         queued_jobs: MAX_QUEUED_JOBS,
-        file_jobs: 4 * MAX_QUEUED_JOBS,
         core_jobs: CORE_JOBS,
     };
 

@@ -82,7 +82,7 @@ fn device_info(device: &Device) -> uapi::drm_apu_query_device {
         max_queued_jobs: Apu::LIMITS.queued_jobs as u32,
         max_mappings: Apu::LIMITS.mappings as u32,
         max_pending_binds: tiny::MAX_PENDING_BINDS as u32,
-        max_file_jobs: Apu::LIMITS.file_jobs as u32,
+        max_file_jobs: Apu::LIMITS.file_jobs() as u32,
         ..Default::default()
     };
     if let (Some(online), Some(ack)) = (device.online(), device.link.greeting()) {

@@ -91,7 +91,6 @@ impl tiny::Driver for Template {
         queues: 16,
         mappings: ENTRIES,
         queued_jobs: 64,
-        file_jobs: 256,
         core_jobs: 1,
     };
 

@@ -45,11 +45,16 @@ pub struct Limits {
     pub mappings: usize,
     /// Jobs of one queue that have not been freed yet.
     pub queued_jobs: usize,
-    /// The same of all queues of one file together.
-    pub file_jobs: usize,
     /// Jobs that a core may have at once. Of more than one the device runs the most urgent one
     /// next, and it gets as many urgent ones on top.
     pub core_jobs: u32,
+}
+
+impl Limits {
+    /// Jobs of all queues of one file that have not been freed yet: as many as four full ones have.
+    pub const fn file_jobs(&self) -> usize {
+        4 * self.queued_jobs
+    }
 }
 
 /// Where and as what a job runs.

@@ -335,7 +335,7 @@ impl<D: Driver> Queue<D> {
         if status.jobs >= D::LIMITS.queued_jobs {
             return Err(EAGAIN);
         }
-        self.usage.job_enters(D::LIMITS.file_jobs)?;
+        self.usage.job_enters(D::LIMITS.file_jobs())?;
         status.jobs += 1;
         Ok(())
     }
