@@ -35,17 +35,23 @@ pub struct Fuzz {
 /// Who reads the bytes.
 #[derive(Clone, Copy, ValueEnum)]
 enum Target {
-    /// The importer and the compiler, and what runs what they write
-    Models,
-    /// The validator, the interpreter and the kernels
-    Programs,
+    /// Any bytes as a model
+    Importer,
+    /// Models changed so that they still are some, to the whole compiler
+    Compiler,
+    /// Any bytes as a program, and as operators of one
+    Validator,
+    /// Programs changed so that they still are some, to the interpreter and the kernels
+    Interpreter,
 }
 
 impl Target {
     const fn name(self) -> &'static str {
         match self {
-            Self::Models => "models",
-            Self::Programs => "programs",
+            Self::Importer => "importer",
+            Self::Compiler => "compiler",
+            Self::Validator => "validator",
+            Self::Interpreter => "interpreter",
         }
     }
 }

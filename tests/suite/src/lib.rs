@@ -22,5 +22,7 @@ pub mod inference;
 pub mod kernel_log;
 pub mod litert;
 pub mod modules;
+pub mod mutate;
 pub mod shared;
 pub mod skip;
+pub mod tflite;

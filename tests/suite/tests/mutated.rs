@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use apu_compiler::{Options, compile};
+use apu_compiler::{Options, compile, import};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use suite::{golden, hostile};
+use suite::{golden, hostile, mutate, tflite};
 
 static MODELS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(golden::models);
 static PROGRAMS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| hostile::programs(&MODELS));
@@ -61,30 +61,70 @@ proptest! {
     #[test]
     fn models(model in any::<Index>(), changes in changes()) {
         let model = model.get(&MODELS);
-        hostile::model(&changed(model, &changes, model.len()));
+        let changed = changed(model, &changes, model.len());
+        hostile::importer(&changed);
+        hostile::compiler(&changed);
+    }
+
+    #[test]
+    fn models_that_still_are_some(model in any::<Index>(), seed in any::<u64>()) {
+        let model: &Vec<u8> = model.get(&MODELS);
+        if let Some(changed) = mutate::model(model, seed) {
+            hostile::compiler(&changed);
+        }
     }
 
     #[test]
     fn programs(program in any::<Index>(), changes in changes()) {
         let program = program.get(&PROGRAMS);
         let code = u32::from_le_bytes(program[72..76].try_into().unwrap()) as usize;
-        hostile::program(&changed(program, &changes, code));
+        let changed = changed(program, &changes, code);
+        hostile::validator(&changed);
+        hostile::interpreter(&changed);
+    }
+
+    #[test]
+    fn programs_that_still_are_some(program in any::<Index>(), seed in any::<u64>()) {
+        let program: &Vec<u8> = program.get(&PROGRAMS);
+        if let Some(changed) = mutate::program(program, seed) {
+            hostile::validator(&changed);
+            hostile::interpreter(&changed);
+        }
+    }
+
+    #[test]
+    fn records(bytes in prop::collection::vec(any::<u8>(), 0..1024)) {
+        hostile::validator(&bytes);
     }
 }
 
 #[test]
 fn whole_ones_pass() {
     assert!(MODELS.len() > 100, "{} models", MODELS.len());
-    MODELS.iter().for_each(|model| hostile::model(model));
-    PROGRAMS
-        .iter()
-        .for_each(|program| hostile::program(program));
+    for model in MODELS.iter() {
+        hostile::importer(model);
+        hostile::compiler(model);
+    }
+    for program in PROGRAMS.iter() {
+        hostile::validator(program);
+        hostile::interpreter(program);
+    }
 }
 
-/// What fuzzing once found, of one kind.
-fn found(kind: &str) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
+#[test]
+fn a_model_that_is_written_anew_is_the_same() {
+    for model in MODELS.iter() {
+        let graph = import(model).unwrap();
+        let written = tflite::write(&graph);
+        let again = import(&written).unwrap();
+        assert_eq!(format!("{again:?}"), format!("{graph:?}"));
+    }
+}
+
+/// What fuzzing a target once found.
+fn found(target: &str) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/found");
-    let files = fs::read_dir(folder.join(kind)).unwrap();
+    let files = fs::read_dir(folder.join(target)).unwrap();
     files.map(|file| {
         let path = file.unwrap().path();
         let bytes = fs::read(&path).unwrap();
@@ -94,13 +134,14 @@ fn found(kind: &str) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
 
 #[test]
 fn models_that_fuzzing_once_found_are_refused() {
-    for (path, model) in found("models") {
-        hostile::model(&model);
+    for (path, model) in found("importer") {
+        hostile::importer(&model);
+        hostile::compiler(&model);
         assert!(compile(&model, &Options::default()).is_err(), "{path:?}");
     }
 }
 
 #[test]
 fn programs_that_fuzzing_once_found_give_the_same_everywhere() {
-    found("programs").for_each(|(_, program)| hostile::program(&program));
+    found("interpreter").for_each(|(_, program)| hostile::interpreter(&program));
 }

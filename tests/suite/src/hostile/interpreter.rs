@@ -1,0 +1,130 @@
+//! Whatever runs a program that has been validated.
+
+use apu_firmware::{Program, View};
+use apu_kernels::Isa;
+use apu_proto::program::Header;
+use zerocopy::FromBytes;
+
+/// Bytes of all segments of a program that is run. Larger ones take long, and show no more.
+const MOST: usize = 1 << 16;
+/// Multiplications of a program that is run, as the firmware itself counts them.
+const MOST_WORK: u64 = 1 << 31;
+/// Bytes around a segment that nothing may touch, and what is in them.
+const GUARD: usize = 64;
+const UNTOUCHED: u8 = 0x5a;
+
+/// A program is refused, or ends, computes the same with all instructions of this machine, and within its
+/// memory, whatever is there.
+pub fn interpreter(file: &[u8]) {
+    if let Ok(Some(memory)) = Memory::of(file)
+        && memory.is_small()
+    {
+        run(memory.filled(file));
+    }
+}
+
+/// A program and its segments, each amid bytes that are no part of it.
+#[derive(Clone)]
+pub(super) struct Memory {
+    code: Vec<u8>,
+    segments: Vec<Vec<u8>>,
+    outputs: usize,
+}
+
+impl Memory {
+    /// None if the file's header isn't all there; an error if the firmware refuses the program.
+    pub fn of(file: &[u8]) -> Result<Option<Self>, apu_firmware::Error> {
+        let Ok((header, _)) = Header::read_from_prefix(file) else {
+            return Ok(None);
+        };
+        let Some(code) = file.get(..header.code_size as usize) else {
+            return Ok(None);
+        };
+        let program = Program::validate(code)?;
+        let layout = program.layout();
+        let small = layout
+            .segment_sizes()
+            .iter()
+            .try_fold(0usize, |sum, &size| sum.checked_add(size));
+        let work = program.operators();
+        let work = work.fold(0u64, |sum, it| {
+            sum.saturating_add(it.map_or(0, |it| it.work()))
+        });
+        let sizes = match small {
+            Some(sum) if sum <= MOST && work <= MOST_WORK => layout.segment_sizes(),
+            _ => &[],
+        };
+        let constants = usize::try_from(header.constants_offset).ok();
+        let constants = constants.and_then(|at| file.get(at..)).unwrap_or_default();
+        let segment = |(index, &size): (usize, &usize)| {
+            let mut bytes = vec![UNTOUCHED; size + 2 * GUARD];
+            for (at, byte) in bytes[GUARD..GUARD + size].iter_mut().enumerate() {
+                *byte = match index {
+                    0 => constants.get(at).copied().unwrap_or(0),
+                    _ => (at * 37 + at / 11) as u8,
+                };
+            }
+            bytes
+        };
+        Ok(Some(Self {
+            segments: sizes.iter().enumerate().map(segment).collect(),
+            outputs: layout.output_count(),
+            code: code.into(),
+        }))
+    }
+
+    /// Whether there is memory to run it in.
+    pub fn is_small(&self) -> bool {
+        !self.segments.is_empty()
+    }
+
+    /// With what is behind the code in the file, over and over, in the arena and the inputs, so that whoever
+    /// makes up the file makes up these as well.
+    fn filled(mut self, file: &[u8]) -> Self {
+        let behind = file.get(self.code.len()..).unwrap_or_default();
+        for bytes in self.segments.iter_mut().skip(1) {
+            let end = bytes.len() - GUARD;
+            let contents = behind.iter().rev().cycle();
+            for (byte, &content) in bytes[GUARD..end].iter_mut().zip(contents) {
+                *byte = content;
+            }
+        }
+        self
+    }
+}
+
+/// The outputs; none if the run fails, as for an index that is out of range.
+pub(super) fn run(memory: Memory) -> Option<Vec<Vec<u8>>> {
+    let mut results = Isa::all_available().map(|isa| run_with(memory.clone(), isa));
+    let first = results.next()?;
+    for result in results {
+        assert!(result == first, "two instruction sets differ");
+    }
+    first
+}
+
+fn run_with(mut memory: Memory, isa: Isa) -> Option<Vec<Vec<u8>>> {
+    let program = Program::validate(&memory.code).expect("it has been validated");
+    let layout = *program.layout();
+    let views = memory
+        .segments
+        .iter_mut()
+        .enumerate()
+        .map(|(index, bytes)| {
+            let end = bytes.len() - GUARD;
+            match layout.is_written(index) {
+                true => View::Write(&mut bytes[GUARD..end]),
+                false => View::Read(&bytes[GUARD..end]),
+            }
+        });
+    let mut views: Vec<View<'_>> = views.collect();
+    let done = apu_firmware::run(&program, isa, &mut views, || false);
+    drop(views);
+    for bytes in &memory.segments {
+        let (guards, end) = (&bytes[..GUARD], &bytes[bytes.len() - GUARD..]);
+        assert!(guards.iter().chain(end).all(|&byte| byte == UNTOUCHED));
+    }
+    done.ok()?;
+    let first = memory.segments.len() - memory.outputs;
+    Some(memory.segments.split_off(first))
+}
