@@ -48,7 +48,7 @@ pub const MAGIC: [u8; 8] = *b"TINYAPU\0";
 /// Format version; a firmware runs programs with its own major version and a minor not above its own.
 pub const VERSION_MAJOR: u16 = 2;
 /// See [`VERSION_MAJOR`].
-pub const VERSION_MINOR: u16 = 2;
+pub const VERSION_MINOR: u16 = 3;
 /// Each part of the file, each segment and each tensor in the arena begins at a multiple of this.
 pub const ALIGN: usize = 64;
 /// The layout of packed constants described above.
@@ -560,12 +560,13 @@ pub struct Pool2d {
     pub clamp_max: i32,
 }
 
-/// SOFTMAX over the innermost dimension in gemmlowp fixed point (Q5.26), as TFLite's reference.
+/// Exponentials of an element's distance to the largest of its row, the innermost dimension, in gemmlowp fixed
+/// point (Q5.26), as TFLite's reference.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[allow(missing_docs)]
-pub struct Softmax {
-    /// [`DType`] of input and output: int8 or uint8.
+pub struct Exponentials {
+    /// [`DType`] of the input: int8 or uint8.
     pub dtype: u32,
     pub rows: u32,
     pub columns: u32,
@@ -574,6 +575,16 @@ pub struct Softmax {
     pub input_left_shift: i32,
     /// Differences to the maximum below this count as zero.
     pub diff_min: i32,
+}
+
+/// SOFTMAX: the share of an exponential in their sum.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Softmax {
+    /// What is summed.
+    pub exponentials: Exponentials,
+    /// 1 for an output of int16, where −32768 stands for a share of 0; else 0. Since 2.3.
+    pub wide: u32,
 }
 
 /// SOFTMAX and LOG_SOFTMAX over the innermost dimension by tables, as LiteRT's optimised kernels for bytes, and
@@ -608,8 +619,8 @@ pub struct TableSoftmax {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct LogSoftmax {
-    /// Of the exponentials that are summed.
-    pub softmax: Softmax,
+    /// What is summed.
+    pub exponentials: Exponentials,
     /// What brings a logarithm in Q5.26 back to steps of the input.
     pub reverse_multiplier: i32,
     /// −31…0.
@@ -617,7 +628,7 @@ pub struct LogSoftmax {
 }
 
 /// QUANTIZE: float32 to int8, uint8 or int16 (`round(x / scale) + zero point`, half away from zero), or a
-/// requantisation between these types.
+/// requantisation between these types and, since 2.3, int32.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[allow(missing_docs)]
@@ -818,6 +829,8 @@ impl FloatFunction {
     pub const LOGISTIC: u32 = 8;
     /// Since 2.2.
     pub const TANH: u32 = 9;
+    /// `e^x - 1` below 0, else `x`. Since 2.3.
+    pub const ELU: u32 = 10;
 }
 
 /// SOFTMAX or LOG_SOFTMAX of float32 over the innermost dimension.

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Isa, Sizes,
-    float_math::{exp, log, logistic, tanh},
+    float_math::{elu, exp, log, logistic, tanh},
     limits::{bytes, exactly, within},
 };
 use apu_proto::program;
@@ -13,7 +13,7 @@ use apu_proto::program;
 ///
 /// A parameter is out of range, or an operand would be too large.
 pub fn sizes(params: &program::FloatFunction) -> Result<Sizes, Error> {
-    let last = program::FloatFunction::TANH;
+    let last = program::FloatFunction::ELU;
     within("function", params.function, 0, last.into())?;
     let size = bytes("input", &[params.count, 4])?;
     Ok(Sizes::new([size, size]))
@@ -46,7 +46,8 @@ pub fn run(
         program::FloatFunction::EXP => exp,
         program::FloatFunction::LOG => log,
         program::FloatFunction::LOGISTIC => logistic,
-        _ => tanh,
+        program::FloatFunction::TANH => tanh,
+        _ => elu,
     };
     let pairs = output.as_chunks_mut().0.iter_mut().zip(input.as_chunks().0);
     pairs.for_each(|(out, &x)| *out = function(f32::from_le_bytes(x)).to_le_bytes());

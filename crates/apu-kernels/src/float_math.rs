@@ -192,6 +192,11 @@ pub fn expm1(x: f32) -> f32 {
     }
 }
 
+/// `e^x - 1` below 0, else the number itself.
+pub fn elu(x: f32) -> f32 {
+    if x < 0.0 { expm1(x) } else { x }
+}
+
 /// As TFLite's plain kernel has it: without the exponential that would overflow or make no difference.
 pub fn logistic(x: f32) -> f32 {
     if x > 16.619_047 {

@@ -25,7 +25,7 @@ impl LogSoftmax {
         within("reverse_shift", p.reverse_shift, -31, 0)?;
         let fields = ["reverse_multiplier", "reverse_shift"];
         Ok(Self {
-            softmax: Softmax::new(&p.softmax)?,
+            softmax: Softmax::new(&p.exponentials, 0)?,
             reverse: Rescale::new(fields, p.reverse_multiplier, p.reverse_shift)?,
         })
     }

@@ -1,4 +1,4 @@
-//! QUANTIZE: float32 to bytes or int16, or these of one quantisation to those of another.
+//! QUANTIZE: float32 to bytes or int16, or these and int32 of one quantisation to those of another.
 
 use crate::{
     Error, Isa, Sizes,
@@ -15,9 +15,16 @@ struct Quantize {
     source: Source,
     output_zero_point: i32,
     clamp: Clamp,
-    /// Whether the output is of int16.
-    words: bool,
+    target: Target,
     sizes: Sizes,
+}
+
+/// The type that results are stored as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Byte,
+    Word,
+    Long,
 }
 
 /// What is quantised.
@@ -39,21 +46,30 @@ enum Source {
     Words {
         rescale: Rescale,
     },
+    /// int32.
+    Longs {
+        zero_point: i32,
+        rescale: Rescale,
+    },
 }
 
 impl Quantize {
     fn new(p: &program::Quantize) -> Result<Self, Error> {
-        let words = DType::from_raw(p.output_dtype) == Some(DType::Int16);
-        let clamp = if words {
-            within("output_zero_point", p.output_zero_point, 0, 0)?;
-            Clamp {
-                min: i16::MIN.into(),
-                max: i16::MAX.into(),
+        let (target, clamp) = match DType::from_raw(p.output_dtype) {
+            Some(DType::Int32) => {
+                let (min, max) = (i32::MIN, i32::MAX);
+                (Target::Long, Clamp { min, max })
             }
-        } else {
-            let output = Byte::new("output_dtype", p.output_dtype)?;
-            output.zero_point("output_zero_point", p.output_zero_point)?;
-            Clamp::whole(output)
+            Some(DType::Int16) => {
+                within("output_zero_point", p.output_zero_point, 0, 0)?;
+                let (min, max) = (i16::MIN.into(), i16::MAX.into());
+                (Target::Word, Clamp { min, max })
+            }
+            _ => {
+                let output = Byte::new("output_dtype", p.output_dtype)?;
+                output.zero_point("output_zero_point", p.output_zero_point)?;
+                (Target::Byte, Clamp::whole(output))
+            }
         };
         let (source, element) = if DType::from_raw(p.input_dtype) == Some(DType::Float32) {
             let scale = scale(p.scale)?;
@@ -68,6 +84,16 @@ impl Quantize {
             within("input_zero_point", p.input_zero_point, 0, 0)?;
             let rescale = Rescale::new(["multiplier", "shift"], p.multiplier, p.shift)?;
             (Source::Words { rescale }, 2)
+        } else if DType::from_raw(p.input_dtype) == Some(DType::Int32) {
+            let rescale = Rescale::new(["multiplier", "shift"], p.multiplier, p.shift)?;
+            let zero_point = p.input_zero_point;
+            (
+                Source::Longs {
+                    zero_point,
+                    rescale,
+                },
+                4,
+            )
         } else {
             (Source::bytes(p)?, 1)
         };
@@ -75,24 +101,42 @@ impl Quantize {
             source,
             output_zero_point: p.output_zero_point,
             clamp,
-            words,
+            target,
             sizes: Sizes::new([
                 bytes("input", &[p.count, element])?,
-                bytes("output", &[p.count, if words { 2 } else { 1 }])?,
+                bytes("output", &[p.count, target.size()])?,
             ]),
         })
     }
 
     #[inline(always)]
     fn store(&self, values: impl Iterator<Item = i32>, output: &mut [u8]) {
-        if self.words {
-            for (out, value) in output.as_chunks_mut().0.iter_mut().zip(values) {
-                *out = (value.clamp(self.clamp.min, self.clamp.max) as i16).to_le_bytes();
+        match self.target {
+            Target::Byte => {
+                for (out, value) in output.iter_mut().zip(values) {
+                    *out = self.clamp.store(value);
+                }
             }
-        } else {
-            for (out, value) in output.iter_mut().zip(values) {
-                *out = self.clamp.store(value);
+            Target::Word => {
+                for (out, value) in output.as_chunks_mut().0.iter_mut().zip(values) {
+                    *out = (value.clamp(self.clamp.min, self.clamp.max) as i16).to_le_bytes();
+                }
             }
+            Target::Long => {
+                for (out, value) in output.as_chunks_mut().0.iter_mut().zip(values) {
+                    *out = value.to_le_bytes();
+                }
+            }
+        }
+    }
+}
+
+impl Target {
+    fn size(self) -> u32 {
+        match self {
+            Self::Byte => 1,
+            Self::Word => 2,
+            Self::Long => 4,
         }
     }
 }
@@ -102,7 +146,7 @@ impl Source {
         let byte = Byte::new("input_dtype", p.input_dtype).map_err(|_| Error::Type {
             field: "input_dtype",
             got: p.input_dtype,
-            allowed: "float32 (6), int8 (1), uint8 (2) or int16 (3)",
+            allowed: "float32 (6), int8 (1), uint8 (2), int16 (3) or int32 (4)",
         })?;
         byte.zero_point("input_zero_point", p.input_zero_point)?;
         let rescale = Rescale::new(["multiplier", "shift"], p.multiplier, p.shift)?;
@@ -134,7 +178,7 @@ pub fn sizes(params: &program::Quantize) -> Result<Sizes, Error> {
     Ok(Quantize::new(params)?.sizes)
 }
 
-/// Computes `output` from `input`, bytes or little-endian float32.
+/// Computes `output` from `input`, bytes or little-endian.
 ///
 /// # Errors
 ///
@@ -195,6 +239,14 @@ impl Kernel for Elements<'_> {
             Source::Words { rescale } => {
                 let words = input.as_chunks().0.iter();
                 let values = words.map(|&x| rescale.apply(i16::from_le_bytes(x).into()));
+                quantize.store(values.map(shifted), output);
+            }
+            Source::Longs {
+                zero_point,
+                rescale,
+            } => {
+                let longs = input.as_chunks().0.iter().map(|&x| i32::from_le_bytes(x));
+                let values = longs.map(|x| rescale.apply(x.wrapping_sub(zero_point)));
                 quantize.store(values.map(shifted), output);
             }
         }

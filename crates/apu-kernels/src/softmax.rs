@@ -20,24 +20,29 @@ pub(crate) struct Softmax {
     multiplier: i32,
     left_shift: u32,
     pub diff_min: i32,
+    /// Whether the output is of int16.
+    wide: bool,
     pub sizes: Sizes,
 }
 
 impl Softmax {
-    pub fn new(p: &program::Softmax) -> Result<Self, Error> {
+    pub fn new(p: &program::Exponentials, wide: u32) -> Result<Self, Error> {
         let byte = Byte::new("dtype", p.dtype)?;
         within("columns", p.columns, 1, i32::MAX.into())?;
         within("input_multiplier", p.input_multiplier, 0, i32::MAX.into())?;
         within("input_left_shift", p.input_left_shift, 0, 31)?;
         within("diff_min", p.diff_min, i32::MIN.into(), 0)?;
+        within("wide", wide, 0, 1)?;
         let size = bytes("input", &[p.rows, p.columns])?;
+        let output = bytes("output", &[size, 1 + wide])?;
         Ok(Self {
             byte,
             columns: p.columns as usize,
             multiplier: p.input_multiplier,
             left_shift: p.input_left_shift as u32,
             diff_min: p.diff_min,
-            sizes: Sizes::new([size, size]),
+            wide: wide == 1,
+            sizes: Sizes::new([size, output]),
         })
     }
 
@@ -73,11 +78,22 @@ impl Softmax {
         let (max, sum) = self.sum(exps, input);
         let diff = |x| self.byte.widen(x) - max;
         let reciprocal = Reciprocal::of(sum, SUM_INTEGER_BITS);
-        let exponent = (reciprocal.bits_over_unit + 31 - 8).clamp(0, 31) as u32;
-        let clamp = Clamp::whole(self.byte);
-        for (out, &x) in output.iter_mut().zip(input) {
+        let bits = if self.wide { 16 } else { 8 };
+        let exponent = (reciprocal.bits_over_unit + 31 - bits).clamp(0, 31) as u32;
+        let shares = input.iter().map(|&x| {
             let scaled = doubling_high_mul(reciprocal.scale, exps.get(diff(x)));
-            *out = clamp.store(rounding_divide_by_pot(scaled, exponent) + self.byte.min());
+            rounding_divide_by_pot(scaled, exponent)
+        });
+        if self.wide {
+            let [least, largest] = [i16::MIN, i16::MAX].map(i32::from);
+            for (out, share) in output.as_chunks_mut().0.iter_mut().zip(shares) {
+                *out = ((share + least).clamp(least, largest) as i16).to_le_bytes();
+            }
+        } else {
+            let clamp = Clamp::whole(self.byte);
+            for (out, share) in output.iter_mut().zip(shares) {
+                *out = clamp.store(share + self.byte.min());
+            }
         }
     }
 }
@@ -117,7 +133,7 @@ impl Exps {
 ///
 /// A parameter is out of range, or an operand would be too large.
 pub fn sizes(params: &program::Softmax) -> Result<Sizes, Error> {
-    Ok(Softmax::new(params)?.sizes)
+    Ok(Softmax::new(&params.exponentials, params.wide)?.sizes)
 }
 
 /// Computes `output` from `input`.
@@ -131,7 +147,7 @@ pub fn run(
     input: &[u8],
     output: &mut [u8],
 ) -> Result<(), Error> {
-    let softmax = Softmax::new(params)?;
+    let softmax = Softmax::new(&params.exponentials, params.wide)?;
     let &[input_size, output_size] = softmax.sizes.as_slice() else {
         unreachable!("a softmax has two operands");
     };
@@ -140,7 +156,7 @@ pub fn run(
     let exps = Exps::new(&softmax, input);
     let rows = input
         .chunks_exact(softmax.columns)
-        .zip(output.chunks_exact_mut(softmax.columns));
+        .zip(output.chunks_exact_mut(softmax.columns * if softmax.wide { 2 } else { 1 }));
     rows.for_each(|(input, output)| softmax.row(&exps, input, output));
     Ok(())
 }

@@ -5,8 +5,8 @@
 use apu_firmware::View;
 use apu_firmware::memory::{AddressFault, AddressSpace, Ranges, Reach};
 use apu_proto::program::{
-    Conv2d, DType, Header, Io, MAGIC, MAX_OPERANDS, MAX_RANK, Mean, OP_RANK, Op, Operand, PARAMS,
-    Softmax, TARGET_K4N16, VERSION_MAJOR, VERSION_MINOR, Window, opcode,
+    Conv2d, DType, Exponentials, Header, Io, MAGIC, MAX_OPERANDS, MAX_RANK, Mean, OP_RANK, Op,
+    Operand, PARAMS, Softmax, TARGET_K4N16, VERSION_MAJOR, VERSION_MINOR, Window, opcode,
 };
 use std::cell::RefCell;
 use zerocopy::{FromZeros, Immutable, IntoBytes};
@@ -149,12 +149,15 @@ pub fn small_network() -> Source {
         rounding: 0,
     };
     let softmax = Softmax {
-        dtype: DType::UInt8 as u32,
-        rows: 1,
-        columns: 16,
-        input_multiplier: 1 << 30,
-        input_left_shift: 20,
-        diff_min: -100,
+        exponentials: Exponentials {
+            dtype: DType::UInt8 as u32,
+            rows: 1,
+            columns: 16,
+            input_multiplier: 1 << 30,
+            input_left_shift: 20,
+            diff_min: -100,
+        },
+        wide: 0,
     };
     let weights = operand(CONSTANTS, 0, 36 * 16);
     let table = operand(CONSTANTS, 576, 16 * 3 * 4);
