@@ -31,6 +31,7 @@ RANDOM_CASES = 12  # of them at least
 WEIGHTED = ["int8_per_channel", "int8_per_tensor", "uint8"]
 BYTES = ["int8", "uint8"]
 QUANTISED = [*BYTES, "int16"]
+WIDER = [("int32", "int8"), ("int32", "int16"), ("int16", "int32")]
 REQUANTIZE = [(a, b) for a in BYTES for b in BYTES] + [("int16", "int16"), ("int16", "int8"), ("int8", "int16")]
 
 # file: kinds, each with its function, what that takes, and the particular cases
@@ -52,9 +53,11 @@ OPERATORS = {
     "log_softmax": {k: (elementwise.log_softmax, k, elementwise.SOFTMAX[:8]) for k in BYTES}
     | {"float32": (glue.float_rows, "LOG_SOFTMAX", [])},
     "softmax": {k: (elementwise.softmax, k, elementwise.SOFTMAX) for k in QUANTISED}
+    | {f"{k}_to_int16": (elementwise.softmax, f"{k}_to_int16", elementwise.SOFTMAX) for k in BYTES}
     | {"float32": (glue.float_rows, "SOFTMAX", [])},
     "quantize": {f"float32_to_{k}": (elementwise.quantize, k, []) for k in QUANTISED}
-    | {f"{a}_to_{b}": (elementwise.requantize, (a, b), []) for a, b in REQUANTIZE},
+    | {f"{a}_to_{b}": (elementwise.requantize, (a, b), []) for a, b in REQUANTIZE}
+    | {f"{a}_to_{b}": (elementwise.requantize_wide, (a, b), []) for a, b in WIDER},
     "dequantize": {k: (elementwise.dequantize, k, []) for k in QUANTISED},
     "pad": {k: (layout.pad, k, layout.PAD) for k in [*BYTES, "float32"]}
     | {f"v2_{k}": (layout.padv2, k, layout.PAD) for k in [*BYTES, "float32"]},
@@ -64,6 +67,7 @@ OPERATORS = {
     | {f"{b.lower()}_int16_shifted": (binary.shifted, b, []) for b in ("ADD", "SUB")},
     "moves": {f"{name}_int8": (function, "int8", []) for name, function in moves.FUNCTIONS.items()}
     | {f"{name}_int32": (moves.FUNCTIONS[name], "int32", []) for name in ("concatenation", "strided_slice", "gather")}
+    | {"gather_by_int16": (moves.gather_by_int16, "int8", []), "gather_nd_by_int16": (moves.gather_nd_by_int16, "int8", [])}
     | {"concatenation_rescaled_uint8": (moves.concatenation_rescaled, "uint8", [])},
     "resize_bilinear": {k: (moves.resize_bilinear, k, []) for k in [*BYTES, "int16", "float32"]},
     "transpose_conv": {k: (convolution.transpose_conv, k, []) for k in WEIGHTED},
@@ -72,7 +76,7 @@ OPERATORS = {
     | {f"add_n_{k}": (glue.add_n, k, []) for k in ("float32", "int32")}
     | {f"{b.lower()}_{k}": (glue.search, (b, k), []) for b, k in glue.SEARCHES},
     "detection": {k: (glue.detection, k, []) for k in ("uint8", "float32", "regular_uint8", "regular_float32")},
-    "l2_normalization": {k: (glue.l2_normalization, k, []) for k in BYTES},
+    "l2_normalization": {k: (glue.l2_normalization, k, []) for k in [*BYTES, "float32"]},
     "plain": {f"{b.lower()}_{k}": (glue.number, (b, k), []) for b, k in glue.NUMBERS}
     | {f"cast_{a}_to_{b}": (glue.cast, (a, b), []) for a, b in glue.CASTS}
     | {f"select_v2_{k}": (glue.select, k, []) for k in ("int8", "float32")}
@@ -89,10 +93,11 @@ UNLIKE = {
     "wide": ["fully_connected_per_tensor"],
     "resize_bilinear": ["float32"],
     "unary": ["leaky_relu_int16"],
-    "reductions": ["sum_float32"],
+    "reductions": ["sum_float32", "mean_float32"],
+    "l2_normalization": ["float32"],
     "binary": ["add_int16"],
-    "plain": [f"{b}_float32" for b in "exp log logistic neg round rsqrt sqrt tanh".split()],
-    "softmax": ["float32"],
+    "plain": [f"{b}_float32" for b in "elu exp hard_swish leaky_relu log logistic neg round rsqrt sqrt tanh".split()],
+    "softmax": ["float32", "int8_to_int16", "uint8_to_int16"],
     "log_softmax": ["float32"],
 }
 
@@ -110,11 +115,11 @@ def resolver(operator, kind, numerics):
     """Which of LiteRT's kernels the vectors come from."""
     if numerics == "xnnpack":  # where it takes the operator
         return OpResolverType.AUTO
-    if kind in ("elu_int8", "ceil_float32", "round_float32"):  # have one kernel, which is not among the plain ones
+    if kind in ("elu_int8", "elu_float32", "ceil_float32", "round_float32"):  # have one kernel, which is not among the plain ones
         return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     if operator == "fully_connected" and kind.startswith("int8"):
         return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    if kind == "sum_int8":  # whose plain kernel takes int8 for uint8
+    if kind in ("sum_int8", "sum_int16"):  # whose plain kernel takes int8 for uint8
         return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     return OpResolverType.BUILTIN_REF
 

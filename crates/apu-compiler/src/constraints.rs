@@ -99,15 +99,11 @@ const ARITHMETIC: &[Opcode] = &[
     Opcode::CONV_2D,
     Opcode::DEPTHWISE_CONV_2D,
     Opcode::FULLY_CONNECTED,
-    Opcode::LEAKY_RELU,
     Opcode::MAX_POOL_2D,
-    Opcode::MEAN,
     Opcode::TRANSPOSE_CONV,
 ];
 /// Kinds that compute with quantised activations or with float32.
-const ARITHMETIC_OR_FLOAT: &[Opcode] = &[Opcode::LOGISTIC, Opcode::SOFTMAX, Opcode::TANH];
-/// Functions of one byte that TFLite has for int8 alone.
-const LOOKED_UP_SIGNED: &[Opcode] = &[Opcode::ELU];
+const ARITHMETIC_OR_FLOAT: &[Opcode] = &[Opcode::LEAKY_RELU, Opcode::LOGISTIC, Opcode::TANH];
 /// Functions of two inputs of one shape, or of two that broadcast to one.
 const BROADCASTING: &[Opcode] = &[
     Opcode::ADD,
@@ -130,12 +126,10 @@ const BROADCASTING: &[Opcode] = &[
     Opcode::SUB,
 ];
 const COMPARING: &[Opcode] = &[
-    Opcode::EQUAL,
     Opcode::GREATER,
     Opcode::GREATER_EQUAL,
     Opcode::LESS,
     Opcode::LESS_EQUAL,
-    Opcode::NOT_EQUAL,
 ];
 const LOGICAL: &[Opcode] = &[Opcode::LOGICAL_AND, Opcode::LOGICAL_NOT, Opcode::LOGICAL_OR];
 /// Kinds that move elements, of any type, and compute nothing.
@@ -169,8 +163,11 @@ const AS_STORED: &[Opcode] = &[
     Opcode::ARG_MAX,
     Opcode::ARG_MIN,
     Opcode::CAST,
+    Opcode::FLOOR_DIV,
+    Opcode::FLOOR_MOD,
     Opcode::MAXIMUM,
     Opcode::MINIMUM,
+    Opcode::NEG,
     Opcode::REDUCE_MAX,
     Opcode::REDUCE_MIN,
     Opcode::SELECT,
@@ -211,10 +208,16 @@ const ACTIVATED: &[Opcode] = &[
     Opcode::MUL,
     Opcode::SUB,
 ];
-/// The types with 8 bits.
-const BYTES: &[Element] = &[Element::INT8, Element::UINT8];
 /// The types without scales.
 const UNSCALED: &[Element] = &[Element::FLOAT32, Element::INT32, Element::INT64];
+/// These, and those whose stored values are what is meant.
+const STORED: &[Element] = &[
+    Element::INT8,
+    Element::INT16,
+    Element::FLOAT32,
+    Element::INT32,
+    Element::INT64,
+];
 /// All that can be computed with.
 const NUMBERS: &[Element] = &[
     Element::INT8,
@@ -247,24 +250,34 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "numerics",
-        operators: &[Opcode::ELU, Opcode::GELU],
-        needed: "a quantised type: of float32 LiteRT's answer is up to how it was compiled",
+        operators: &[Opcode::GELU],
+        needed: "a quantised type: LiteRT approximates that of float32 in another way for each kind of processor",
         broken: support::transcendental,
     },
     Constraint {
         name: "types",
-        operators: &[Opcode::L2_NORMALIZATION],
-        needed: "activations that are all int8 or all uint8",
-        broken: |site| operands::one_type_of(site, BYTES),
-    },
-    Constraint {
-        name: "types",
-        operators: &[Opcode::LOG_SOFTMAX],
+        operators: &[
+            Opcode::HARD_SWISH,
+            Opcode::L2_NORMALIZATION,
+            Opcode::LOG_SOFTMAX,
+        ],
         needed: "activations that are all int8, all uint8 or all float32",
         broken: |site| {
             let types = [Element::INT8, Element::UINT8, Element::FLOAT32];
             operands::one_type_of(site, &types)
         },
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::SOFTMAX],
+        needed: "activations that are all int8, all uint8, all int16 or all float32, but for an output of int16 of bytes",
+        broken: operands::softmax_types,
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::MEAN],
+        needed: "activations of one type: int8, uint8, int16, float32, int32 or int64",
+        broken: |site| operands::one_type_of(site, NUMBERS),
     },
     Constraint {
         name: "types",
@@ -304,7 +317,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "types",
         operators: &[Opcode::QUANTIZE],
-        needed: "a float32, int8, uint8 or int16 input and an int8, uint8 or int16 output, not uint8 and int16",
+        needed: "a float32, int8, uint8 or int16 input and an int8, uint8 or int16 output, not uint8 and int16; int32 to int8 or int16, or int16 to int32",
         broken: operands::quantize_types,
     },
     Constraint {
@@ -312,12 +325,6 @@ pub const CONSTRAINTS: &[Constraint] = &[
         operators: &[Opcode::DEQUANTIZE],
         needed: "an int8, uint8 or int16 input and a float32 output",
         broken: operands::dequantize_types,
-    },
-    Constraint {
-        name: "types",
-        operators: &[Opcode::HARD_SWISH],
-        needed: "an int8 or uint8 input, and an output of its type",
-        broken: |site| operands::one_type_of(site, BYTES),
     },
     Constraint {
         name: "types",
@@ -330,19 +337,27 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "types",
-        operators: LOOKED_UP_SIGNED,
-        needed: "an int8 input and output",
-        broken: |site| operands::one_type_of(site, &[Element::INT8]),
+        operators: &[Opcode::ELU],
+        needed: "an int8 or float32 input, and an output of its type",
+        broken: |site| operands::one_type_of(site, &[Element::INT8, Element::FLOAT32]),
     },
     Constraint {
         name: "types",
-        operators: &[
-            Opcode::ABS,
-            Opcode::EXP,
-            Opcode::LOG,
-            Opcode::RSQRT,
-            Opcode::SQRT,
-        ],
+        operators: &[Opcode::ABS],
+        needed: "an int8, int16, int32 or float32 input, and an output of its type",
+        broken: |site| {
+            let types = [
+                Element::INT8,
+                Element::INT16,
+                Element::INT32,
+                Element::FLOAT32,
+            ];
+            operands::one_type_of(site, &types)
+        },
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::EXP, Opcode::LOG, Opcode::RSQRT, Opcode::SQRT],
         needed: "an int8, int16 or float32 input, and an output of its type",
         broken: |site| {
             let types = [Element::INT8, Element::INT16, Element::FLOAT32];
@@ -385,29 +400,14 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "types",
-        operators: &[Opcode::SUM],
-        needed: "an input and an output of one type: int8, uint8, float32, int32 or int64",
-        broken: |site| {
-            let types = [
-                Element::INT8,
-                Element::UINT8,
-                Element::FLOAT32,
-                Element::INT32,
-                Element::INT64,
-            ];
-            operands::one_type_of(site, &types)
-        },
-    },
-    Constraint {
-        name: "types",
-        operators: &[Opcode::REDUCE_MAX, Opcode::REDUCE_MIN],
+        operators: &[Opcode::REDUCE_MAX, Opcode::REDUCE_MIN, Opcode::SUM],
         needed: "an input and an output of one type: int8, uint8, int16, float32, int32 or int64",
         broken: |site| operands::one_type_of(site, NUMBERS),
     },
     Constraint {
         name: "types",
         operators: &[Opcode::ARG_MAX, Opcode::ARG_MIN],
-        needed: "an int8, uint8, float32 or int32 input, and an int32 or int64 output",
+        needed: "an int8, uint8, float32, int32 or bool input, and an int32 or int64 output",
         broken: operands::searched,
     },
     Constraint {
@@ -495,8 +495,17 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "types",
         operators: &[Opcode::FLOOR_DIV, Opcode::FLOOR_MOD],
-        needed: "inputs and an output of one type: float32, int32 or int64",
-        broken: |site| operands::one_type_of(site, UNSCALED),
+        needed: "inputs and an output of one type: int8, int16, float32, int32 or int64",
+        broken: |site| operands::one_type_of(site, STORED),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::EQUAL, Opcode::NOT_EQUAL],
+        needed: "inputs of one type: int8, uint8, int16, float32, int32, int64 or bool, and a bool output",
+        broken: |site| {
+            let types = [NUMBERS, &[Element::BOOL]].concat();
+            operands::types_from_to(site, &types, Element::BOOL)
+        },
     },
     Constraint {
         name: "types",
@@ -512,9 +521,15 @@ pub const CONSTRAINTS: &[Constraint] = &[
     },
     Constraint {
         name: "types",
-        operators: &[Opcode::NEG, Opcode::SQUARE],
+        operators: &[Opcode::SQUARE],
         needed: "an input and an output of one type: float32, int32 or int64",
         broken: |site| operands::one_type_of(site, UNSCALED),
+    },
+    Constraint {
+        name: "types",
+        operators: &[Opcode::NEG],
+        needed: "an input and an output of one type: int8, int16, float32, int32 or int64",
+        broken: |site| operands::one_type_of(site, STORED),
     },
     Constraint {
         name: "types",
@@ -539,7 +554,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "types",
         operators: &[Opcode::GATHER, Opcode::GATHER_ND],
-        needed: "int32 or int64 indices",
+        needed: "int16, int32 or int64 indices",
         broken: operands::indices,
     },
     Constraint {
@@ -585,12 +600,16 @@ pub const CONSTRAINTS: &[Constraint] = &[
         name: "numerics",
         operators: &[
             Opcode::ADD,
+            Opcode::ELU,
             Opcode::EXP,
             Opcode::FULLY_CONNECTED,
+            Opcode::HARD_SWISH,
+            Opcode::L2_NORMALIZATION,
             Opcode::LEAKY_RELU,
             Opcode::LOG,
             Opcode::LOGISTIC,
             Opcode::LOG_SOFTMAX,
+            Opcode::MEAN,
             Opcode::NEG,
             Opcode::QUANTIZE,
             Opcode::RESIZE_BILINEAR,
@@ -730,7 +749,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "softmax quantisation",
         operators: &[Opcode::SOFTMAX],
-        needed: "for int8 an output scale of 1/256 and a zero point of -128, for int16 1/32768 and 0",
+        needed: "for int8 an output scale of 1/256 and a zero point of -128, for int16 by int16 1/32768 and 0",
         broken: quantisation::softmax_output,
     },
     Constraint {
@@ -759,7 +778,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
             Opcode::RELU,
             Opcode::RELU6,
             Opcode::RSQRT,
-            Opcode::SOFTMAX,
+            Opcode::SUM,
         ],
         needed: "for int16 zero points of 0",
         broken: quantisation::wide_zero_points,

@@ -2,6 +2,7 @@
 //! placed.
 
 mod blocks;
+mod chain;
 mod convolution;
 mod detection;
 mod elementwise;
@@ -151,6 +152,7 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         Opcode::ADD_N => elementwise::sum(site),
         Opcode::SVDF => recurrent::svdf(site),
         Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM => recurrent::lstm(site),
+        Opcode::MEAN if unscaled(site) => chain::mean(site),
         Opcode::SUM if unscaled(site) => reductions::reduce(site).map(one),
         Opcode::MEAN | Opcode::SUM => rows::mean(site).map(one),
         Opcode::REDUCE_MAX | Opcode::REDUCE_MIN => reductions::reduce(site).map(one),
@@ -160,11 +162,17 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         Opcode::TRANSPOSE_CONV => transpose_conv::transpose_conv(site),
         Opcode::SELECT | Opcode::SELECT_V2 => plain::select(site).map(one),
         Opcode::CAST => plain::cast(site).map(one),
+        Opcode::L2_NORMALIZATION if unscaled(site) => chain::l2_normalization(site),
+        Opcode::HARD_SWISH if unscaled(site) => chain::hard_swish(site),
+        Opcode::LEAKY_RELU if unscaled(site) => chain::leaky_relu(site),
+        Opcode::ABS if of(site, Element::INT32) => chain::abs(site),
+        Opcode::FLOOR_DIV | Opcode::FLOOR_MOD if !unscaled(site) => chain::narrow(site),
         Opcode::L2_NORMALIZATION => plain::l2_normalization(site).map(one),
         Opcode::CEIL | Opcode::FLOOR | Opcode::ROUND => plain::float_function(site).map(one),
         Opcode::ABS
         | Opcode::SQRT
         | Opcode::RSQRT
+        | Opcode::ELU
         | Opcode::EXP
         | Opcode::LOG
         | Opcode::LOGISTIC
@@ -187,12 +195,12 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
             });
         }
         Opcode::GATHER | Opcode::GATHER_ND | Opcode::RESIZE_NEAREST_NEIGHBOR => {
-            gather::gather(site).map(one)
+            gather::gather(site)
         }
         Opcode::RESIZE_BILINEAR => resize::bilinear(site).map(one),
         opcode if constraints::is_moving(opcode) => moves::lower(site),
         opcode if constraints::is_broadcasting(opcode) => elementwise::binary(site),
-        Opcode::NEG | Opcode::SQUARE => elementwise::product(site).map(one),
+        Opcode::NEG | Opcode::SQUARE if unscaled(site) => elementwise::product(site).map(one),
         _ if unscaled(site) => elementwise::clamped(site).map(one),
         _ => lookup::lookup(site).map(one),
     };
@@ -204,6 +212,11 @@ fn unscaled(site: &Site) -> bool {
     let unscaled = [Element::FLOAT32, Element::INT32, Element::INT64];
     site.input(0)
         .is_some_and(|input| unscaled.contains(&input.element))
+}
+
+/// Whether the first input has this type.
+fn of(site: &Site, element: Element) -> bool {
+    site.input(0).is_some_and(|input| input.element == element)
 }
 
 /// A record, after the kernel has accepted its parameters and said how large each operand is.

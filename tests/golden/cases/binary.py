@@ -34,7 +34,7 @@ def binary(rng, kind, fixed):
     if builtin == "PRELU":  # alpha broadcasts to the input, not the other way round
         p["shapes"] = sorted(p["shapes"], key=lambda shape: (len(shape), np.prod(shape)))[::-1]
         p["shapes"][0] = [int(n) for n in np.broadcast_shapes(*p["shapes"])]
-    if dtype in ("float32", "int32", "int64", "bool"):
+    if dtype in ("float32", "int32", "int64", "bool") or builtin in ("FLOOR_DIV", "FLOOR_MOD"):
         return plain(rng, builtin, dtype, p)
     a, b = [operand(rng, name, shape, dtype) for name, shape in zip("ab", p["shapes"])]
     if builtin in ("MINIMUM", "MAXIMUM"):
@@ -137,13 +137,13 @@ TYPES = {
     "SUB": [*BYTES, "int16", *WIDE],
     "MUL": [*BYTES, "int16", *WIDE],
     "DIV": [*BYTES, "float32", "int32"],
-    "FLOOR_DIV": ["float32", "int32"],
-    "FLOOR_MOD": WIDE,
+    "FLOOR_DIV": ["float32", "int32", "int8", "int16"],
+    "FLOOR_MOD": [*WIDE, "int8", "int16"],
     "MINIMUM": [*BYTES, "int16", *WIDE],
     "MAXIMUM": [*BYTES, "int16", *WIDE],
     "PRELU": [*BYTES, "float32"],
     "SQUARED_DIFFERENCE": ["int8", "float32", "int32"],
     "LOGICAL_AND": ["bool"],
     "LOGICAL_OR": ["bool"],
-} | {name: [*BYTES, *WIDE] for name in COMPARISONS}
+} | {name: [*BYTES, *WIDE, "int16"] + ["bool"] * (name in ("EQUAL", "NOT_EQUAL")) for name in COMPARISONS}
 KINDS = [(builtin, dtype) for builtin, dtypes in TYPES.items() for dtype in dtypes]

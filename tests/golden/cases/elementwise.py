@@ -69,13 +69,17 @@ def broadcast(rng):
 def softmax(rng, dtype, fixed):
     shape = [int(n) for n in rng.integers(1, 6, rng.integers(0, 3))] + [int(rng.integers(1, 80))]
     p = dict(shape=shape, scale=log_uniform(rng, 0.004, 0.5), beta=pick(rng, [1.0, 1.0, 1.0, 0.5, 2.0])) | fixed
+    dtype, _, result_type = dtype.partition("_to_")
     p["scale"] /= 256 if dtype == "int16" else 1
     source = Tensor("input", p["shape"], dtype, p["scale"], zero_point(rng, dtype))
-    quantisation = (1 / 32768, 0) if dtype == "int16" else (1 / 256, limits(dtype)[0])
-    result = Tensor("output", p["shape"], dtype, *quantisation)
+    result_type = result_type or dtype
+    quantisation = (1 / 256, limits(result_type)[0]) if result_type != "int16" else (1 / 32768, 0)
+    if dtype != result_type:  # the kernel gives all of the type, whatever the output's steps are
+        quantisation = 1 / 65536, -32768
+    result = Tensor("output", p["shape"], result_type, *quantisation)
     options = schema.SoftmaxOptionsT()
     options.beta = p["beta"]
-    operator = Operator("SOFTMAX", dict(uint8=1, int8=2, int16=3)[dtype], options)
+    operator = Operator("SOFTMAX", dict(uint8=1, int8=2, int16=3)[result_type], options)
     return case(rng, operator, [source], [result], **p, zero_point=source.zero_point)
 
 
@@ -99,6 +103,22 @@ def requantize(rng, types, fixed):
     result = Tensor("output", p["shape"], result_type, result_scale, result_zero)
     zero_points = [source.zero_point, result.zero_point]
     return case(rng, Operator("QUANTIZE", 2), [source], [result], **p, zero_points=zero_points)
+
+
+def requantize_wide(rng, types, fixed):
+    """QUANTIZE from or to int32, with numbers that mostly are in range, and ties."""
+    source_type, result_type = types
+    step = log_uniform(rng, 1e-4, 1e-2)
+    p = dict(shape=broadcast(rng), ratio=pick(rng, [1.0, 2.0, 0.5, 2 ** rng.uniform(-6, 6)])) | fixed
+    zero_points = [0 if kind == "int16" else int(rng.integers(-100, 101)) for kind in types]
+    source, result = [
+        Tensor(name, p["shape"], kind, scale, zero)
+        for name, kind, scale, zero in zip(("input", "output"), types, (step, step * p["ratio"]), zero_points)
+    ]
+    spread = min(limits(result_type)[1] * p["ratio"], limits(source_type)[1])
+    drawn = np.clip(rng.normal(0, spread / 2, (RUNS, *p["shape"])), -spread * 2, spread * 2)
+    drawn = drawn.clip(*limits(source_type)).astype(source_type)
+    return Case(p | dict(zero_points=zero_points), build(Operator("QUANTIZE", 2), [source], [result]), [drawn])
 
 
 def quantize(rng, dtype, fixed):

@@ -19,11 +19,11 @@ def reduction(rng, kind, fixed):
     p = dict(shape=shape, axes=axes, keep_dims=bool(rng.integers(2)))
     scales = quantised(rng, dtype)
     source, result = Tensor("input", shape, dtype, **scales), Tensor("output", reduced(p), dtype, **scales)
-    if builtin == "SUM" and scales:
+    if builtin == "SUM" and scales:  # whose sums mostly are in range
         count = np.prod([shape[a] for a in axes])
         result.scales = source.scales * count**0.5 * 2 ** rng.uniform(-1, 1)
         result.zero_point = centred(rng, dtype, result.scales, middle(source) * count)
-    operator = Operator(builtin, 2 if builtin != "SUM" else 1, options(schema.ReducerOptionsT(), keepDims=p["keep_dims"]))
+    operator = Operator(builtin, 1 if builtin == "SUM" else 2, options(schema.ReducerOptionsT(), keepDims=p["keep_dims"]))
     operands = [source, constant("axes", np.array(axes, np.int32))]
     return moved(rng, operator, operands, [result], **p, **scales)
 
@@ -51,7 +51,7 @@ def search(rng, kind, fixed):
     inputs = [Tensor("input", p["shape"], dtype, **quantised(rng, dtype)), constant("axis", np.array([p["axis"]], np.int32))]
     model = build(Operator(builtin, 2, table), inputs, [Tensor("output", shape, p["output"])])
     few = rng.integers(0, 9, (RUNS, *p["shape"])) if dtype == "uint8" else rng.integers(-4, 5, (RUNS, *p["shape"]))
-    return Case(p, model, [few.astype(dtype)])
+    return Case(p, model, [(few > 0 if dtype == "bool" else few).astype(dtype)])
 
 
 def select(rng, dtype, fixed):
@@ -91,7 +91,7 @@ def cast(rng, types, fixed):
 def number(rng, kind, fixed):
     """A function of one number without scales."""
     builtin, dtype = kind
-    p = dict(shape=sizes(rng))
+    p = dict(shape=sizes(rng)) | (dict(alpha=pick(rng, [0.01, 0.2, -0.3, 1.5])) if builtin == "LEAKY_RELU" else {})
     source, result = Tensor("input", p["shape"], dtype), Tensor("output", p["shape"], dtype)
     drawn = values(rng, dtype, (RUNS, *p["shape"]))
     if dtype == "float32":
@@ -99,7 +99,8 @@ def number(rng, kind, fixed):
         drawn = np.where(rng.random(drawn.shape) < 0.5, drawn, halves).astype(np.float32)
     if builtin in ("LOG", "SQRT", "RSQRT"):
         drawn = np.abs(drawn) + np.float32(0.001)
-    return Case(p, build(Operator(builtin, 1), [source], [result]), [drawn])
+    table = options(schema.LeakyReluOptionsT(), alpha=p["alpha"]) if builtin == "LEAKY_RELU" else None
+    return Case(p, build(Operator(builtin, 1, table), [source], [result]), [drawn])
 
 
 def float_rows(rng, builtin, fixed):
@@ -115,6 +116,11 @@ def float_rows(rng, builtin, fixed):
 
 def l2_normalization(rng, dtype, fixed):
     p = dict(shape=sizes(rng, high=8))
+    if dtype == "float32":  # some rows of zeros, and some that are nearly zero
+        source, result = [Tensor(name, p["shape"], dtype) for name in ("input", "output")]
+        factors = np.choose(rng.integers(0, 4, (RUNS, *p["shape"][:-1], 1)), [1.0, 1.0, 1e-8, 0.0]).astype(np.float32)
+        drawn = values(rng, dtype, (RUNS, *p["shape"])) * factors
+        return Case(p, build(Operator("L2_NORMALIZATION", 1, schema.L2NormOptionsT()), [source], [result]), [drawn])
     source = Tensor("input", p["shape"], dtype, log_uniform(rng, 0.01, 0.1), zero_point(rng, dtype))
     result = Tensor("output", p["shape"], dtype, 1 / 128, 0 if dtype == "int8" else 128)
     operator = Operator("L2_NORMALIZATION", 2 if dtype == "int8" else 1, schema.L2NormOptionsT())
@@ -148,13 +154,16 @@ def detection(rng, dtype, fixed):
     return Case(p, build(operator, inputs, outputs), [x.astype(dtype) for x in feed])
 
 
-REDUCTIONS = [("SUM", dtype) for dtype in ("int8", "uint8", "float32", "int32")] + [
+REDUCTIONS = [("SUM", dtype) for dtype in ("int8", "uint8", "int16", "float32", "int32")] + [
+    ("MEAN", dtype) for dtype in ("float32", "int32", "int64")
+]
+REDUCTIONS += [
     (builtin, dtype) for builtin in ("REDUCE_MAX", "REDUCE_MIN") for dtype in ("int8", "uint8", "int16", "float32", "int32")
 ]
-SEARCHES = [(builtin, dtype) for builtin in ("ARG_MAX", "ARG_MIN") for dtype in ("int8", "uint8", "float32")]
+SEARCHES = [(builtin, dtype) for builtin in ("ARG_MAX", "ARG_MIN") for dtype in ("int8", "uint8", "float32", "int32", "bool")]
 NUMBERS = [(b, "float32") for b in "ABS CEIL FLOOR ROUND SQRT RSQRT NEG SQUARE RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1".split()]
-NUMBERS += [("NEG", "int32"), ("NEG", "int64")]
-NUMBERS += [(b, "float32") for b in "EXP LOG LOGISTIC TANH".split()]
+NUMBERS += [("NEG", "int8"), ("NEG", "int16"), ("NEG", "int32"), ("NEG", "int64"), ("ABS", "int32")]
+NUMBERS += [(b, "float32") for b in "EXP LOG LOGISTIC TANH ELU HARD_SWISH LEAKY_RELU".split()]
 CASTS = [
     ("float32", "int32"), ("float32", "uint8"), ("float32", "int64"), ("int32", "float32"), ("int64", "float32"),
     ("int32", "int64"), ("int64", "int32"), ("bool", "float32"), ("int8", "int32"), ("uint8", "float32"), ("int32", "bool"),

@@ -229,23 +229,31 @@ def indexed(rng, operator, dtype, p, indices, shape):
     return Case(p | scales, build(operator, [source, indices], [result]), feed)
 
 
-def gather(rng, dtype, fixed):
+def gather(rng, dtype, fixed, types=("int32", "int64")):
     p = dict(shape=sizes(rng), picked=sizes(rng, most=2), constant=bool(rng.integers(2))) | fixed
     batches = 0
     if rng.random() < 0.3:
         batches, p["picked"] = 1, [p["shape"][0], *p["picked"]]
         p["shape"] = [*p["shape"], 3]
     axis = int(rng.integers(batches, len(p["shape"])))
-    p |= dict(axis=axis, batches=batches, below=p["shape"][axis], type=pick(rng, ["int32", "int64"]))
+    p |= dict(axis=axis, batches=batches, below=p["shape"][axis], type=pick(rng, types))
     shape = [*p["shape"][:axis], *p["picked"][batches:], *p["shape"][axis + 1 :]]
     operator = Operator("GATHER", 1, options(schema.GatherOptionsT(), axis=axis, batchDims=batches))
     return indexed(rng, operator, dtype, p, Tensor("indices", p["picked"], p["type"]), shape)
 
 
-def gather_nd(rng, dtype, fixed):
+def gather_by_int16(rng, dtype, fixed):
+    return gather(rng, dtype, fixed, ["int16"])
+
+
+def gather_nd_by_int16(rng, dtype, fixed):
+    return gather_nd(rng, dtype, fixed, ["int16"])
+
+
+def gather_nd(rng, dtype, fixed, types=("int32", "int64")):
     p = dict(shape=sizes(rng), picked=sizes(rng, most=2), constant=bool(rng.integers(2))) | fixed
     depth = int(rng.integers(1, len(p["shape"]) + 1))
-    p |= dict(below=p["shape"][:depth], type=pick(rng, ["int32", "int64"]))
+    p |= dict(below=p["shape"][:depth], type=pick(rng, types))
     shape = [*p["picked"], *p["shape"][depth:]]
     operator = Operator("GATHER_ND", 1, schema.GatherNdOptionsT())
     return indexed(rng, operator, dtype, p, Tensor("indices", [*p["picked"], depth], p["type"]), shape)

@@ -33,12 +33,13 @@ operators! {
     add { int8, uint8 }
     average_pool_2d { int8, uint8, int16 }
     max_pool_2d { int8, uint8, int16 }
-    softmax { int8, uint8, int16, float32 }
+    softmax { int8, uint8, int16, float32, int8_to_int16, uint8_to_int16 }
     log_softmax { int8, uint8, float32 }
     quantize {
         float32_to_int8, float32_to_uint8, float32_to_int16,
         int8_to_int8, int8_to_uint8, uint8_to_int8, uint8_to_uint8,
         int16_to_int16, int16_to_int8, int8_to_int16,
+        int32_to_int8, int32_to_int16, int16_to_int32,
     }
     dequantize { int8, uint8, int16 }
     pad { int8, uint8, float32, v2_int8, v2_uint8, v2_float32 }
@@ -52,11 +53,12 @@ operators! {
         reduce_max_int16, reduce_max_float32, reduce_max_int32, reduce_min_int8, reduce_min_uint8,
         reduce_min_int16, reduce_min_float32, reduce_min_int32, arg_max_int8, arg_max_uint8,
         arg_max_float32, arg_min_int8, arg_min_uint8, arg_min_float32,
-        add_n_float32, add_n_int32,
+        add_n_float32, add_n_int32, sum_int16, mean_float32, mean_int32, mean_int64,
+        arg_max_int32, arg_max_bool, arg_min_int32, arg_min_bool,
     }
     detection { uint8, float32, regular_uint8, regular_float32 }
     l2_normalization {
-        int8, uint8,
+        int8, uint8, float32,
     }
     plain {
         abs_float32, ceil_float32, floor_float32, round_float32, sqrt_float32, rsqrt_float32,
@@ -64,6 +66,7 @@ operators! {
         relu_0_to_1_float32, neg_int32, neg_int64, cast_float32_to_int32, cast_float32_to_uint8,
         cast_float32_to_int64, cast_int32_to_float32, cast_int64_to_float32, cast_int32_to_int64,
         cast_int64_to_int32, cast_bool_to_float32, cast_int8_to_int32, cast_uint8_to_float32,
+        neg_int8, neg_int16, abs_int32, elu_float32, hard_swish_float32, leaky_relu_float32,
         cast_int32_to_bool, select_v2_int8, select_v2_float32, select_int8, select_float32,
     }
     recurrent {
@@ -92,7 +95,8 @@ operators! {
         less_equal_int8, less_equal_uint8, less_equal_float32, less_equal_int32, less_equal_int64,
         greater_int8, greater_uint8, greater_float32, greater_int32, greater_int64,
         greater_equal_int8, greater_equal_uint8, greater_equal_float32, greater_equal_int32,
-        greater_equal_int64,
+        greater_equal_int64, floor_div_int8, floor_div_int16, floor_mod_int8, floor_mod_int16,
+        equal_bool, not_equal_bool, equal_int16, not_equal_int16, less_int16, less_equal_int16, greater_int16, greater_equal_int16,
     }
     moves {
         transpose_int8, slice_int8, strided_slice_int8, concatenation_int8, pack_int8,
@@ -100,6 +104,7 @@ operators! {
         mirror_pad_int8, depth_to_space_int8, space_to_depth_int8, space_to_batch_nd_int8,
         batch_to_space_nd_int8, gather_int8, gather_nd_int8, resize_nearest_neighbor_int8,
         concatenation_rescaled_uint8, concatenation_int32, strided_slice_int32, gather_int32,
+        gather_by_int16, gather_nd_by_int16,
     }
     resize_bilinear {
         int8, uint8, int16, float32,

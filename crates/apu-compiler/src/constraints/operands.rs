@@ -77,8 +77,29 @@ pub(super) fn types_from_to(site: &Site, from: &[Element], to: Element) -> Optio
         .map(typed)
 }
 
+/// Whether the activations have one type, or shares of bytes are as fine as int16.
+pub(super) fn softmax_types(site: &Site) -> Option<String> {
+    let (input, output) = (site.input(0)?, site.output()?);
+    if input.element.range8().is_some() && output.element == Element::INT16 {
+        return None;
+    }
+    let types = [
+        Element::INT8,
+        Element::UINT8,
+        Element::INT16,
+        Element::FLOAT32,
+    ];
+    one_type_of(site, &types)
+}
+
 pub(super) fn quantize_types(site: &Site) -> Option<String> {
     let (input, output) = (site.input(0)?, site.output()?);
+    match (input.element, output.element) {
+        (Element::INT32, Element::INT8 | Element::INT16) | (Element::INT16, Element::INT32) => {
+            return None;
+        }
+        _ => {}
+    }
     if input.element != Element::FLOAT32 && input.element.range().is_none() {
         return Some(typed(input));
     }
@@ -109,6 +130,7 @@ pub(super) fn searched(site: &Site) -> Option<String> {
         Element::UINT8,
         Element::FLOAT32,
         Element::INT32,
+        Element::BOOL,
     ];
     if !types.contains(&input.element) {
         return Some(typed(input));
@@ -137,7 +159,8 @@ pub(super) fn integer_output(site: &Site) -> Option<String> {
 
 pub(super) fn indices(site: &Site) -> Option<String> {
     let indices = site.input(1)?;
-    (!matches!(indices.element, Element::INT32 | Element::INT64)).then(|| typed(indices))
+    let types = [Element::INT16, Element::INT32, Element::INT64];
+    (!types.contains(&indices.element)).then(|| typed(indices))
 }
 
 /// Operands that only say what to do must be known before the run.

@@ -93,11 +93,14 @@ pub(super) fn bias_scale(site: &Site) -> Option<String> {
 pub(super) fn softmax_output(site: &Site) -> Option<String> {
     let output = site.output()?;
     let (scale, zero_point) = output.per_tensor()?;
-    let wanted: (f32, i64) = match output.element {
-        Element::INT8 => (1.0 / 256.0, -128),
-        Element::INT16 => (1.0 / 32768.0, 0),
+    let wanted: (f32, i64) = match (site.input(0)?.element, output.element) {
+        (_, Element::INT8) => (1.0 / 256.0, -128),
+        (Element::INT16, Element::INT16) => (1.0 / 32768.0, 0),
         _ => return None,
     };
+    if let Some(wide) = wide_input(site) {
+        return Some(wide);
+    }
     (zero_point != wanted.1 || (scale - wanted.0).abs() > 0.001 * wanted.0)
         .then(|| format!("scale {scale} and zero point {zero_point}"))
 }
@@ -108,6 +111,14 @@ pub(super) fn wide_function(site: &Site) -> Option<String> {
     let wide = site.output()?.element == Element::INT16;
     wide_zero_points(site)
         .or_else(|| (wide && scale != 1.0 / 32768.0).then(|| format!("an output scale of {scale}")))
+}
+
+/// The zero point of an int16 input, which its exponentials don't know.
+fn wide_input(site: &Site) -> Option<String> {
+    let input = site.input(0)?;
+    let zero_point = input.per_tensor()?.1;
+    (input.element == Element::INT16 && zero_point != 0)
+        .then(|| format!("{} with a zero point of {zero_point}", input.label()))
 }
 
 pub(super) fn wide_zero_points(site: &Site) -> Option<String> {

@@ -235,7 +235,10 @@ pub(super) fn numerics(site: &Site) -> Option<String> {
             element == Element::INT16 && one_shape && site.shifts().is_none()
         }
         Opcode::TRANSPOSE_CONV => element.range8().is_some() && !xnnpack::takes(site),
-        Opcode::FULLY_CONNECTED | Opcode::LEAKY_RELU => element == Element::INT16,
+        Opcode::FULLY_CONNECTED => element == Element::INT16,
+        Opcode::LEAKY_RELU => matches!(element, Element::INT16 | Element::FLOAT32),
+        // That from the tables of the optimised kernel.
+        Opcode::SOFTMAX if site.output()?.element == Element::INT16 => element.range8().is_some(),
         Opcode::LOGISTIC | Opcode::TANH if element == Element::INT16 => {
             wide_functions::is_shifted(site.input(0)?.per_tensor()?.0)
         }
@@ -245,7 +248,7 @@ pub(super) fn numerics(site: &Site) -> Option<String> {
     (site.numerics == Numerics::Xnnpack && unlike).then(|| element.name().into())
 }
 
-/// LiteRT vectorises these as its compiler's target allows, in either path.
+/// Approximations of Eigen's, which multiplies and adds in one step where the processor can, in either path.
 pub(super) fn transcendental(site: &Site) -> Option<String> {
     let input = site.input(0)?;
     (input.element == Element::FLOAT32).then(|| input.element.name().into())

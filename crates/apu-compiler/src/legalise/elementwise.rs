@@ -17,7 +17,7 @@ pub(super) fn binary(site: &Site) -> Result<Vec<Record>, Refusal> {
     let plain = plain(
         site,
         function(site.operator.opcode),
-        [strides(a)?, strides(b)?],
+        [strides(&a.shape)?, strides(&b.shape)?],
     )?;
     let params = match a.element.range() {
         Some(range) => quantised(site, plain, range)?,
@@ -58,10 +58,10 @@ fn in_output_steps(
 pub(super) fn product(site: &Site) -> Result<Record, Refusal> {
     let a = site.need_input(0)?;
     let (b, b_stride) = match site.operator.opcode {
-        Opcode::SQUARE => (Operand::Read(site.input_id(0)?), strides(a)?),
+        Opcode::SQUARE => (Operand::Read(site.input_id(0)?), strides(&a.shape)?),
         _ => (Operand::Packed(minus_one(a.element)), [0; OP_RANK]),
     };
-    let plain = plain(site, Function::MUL, [strides(a)?, b_stride])?;
+    let plain = plain(site, Function::MUL, [strides(&a.shape)?, b_stride])?;
     let a = Operand::Read(site.input_id(0)?);
     elementwise(site, &unscaled(site, plain)?, [a, b])
 }
@@ -69,7 +69,10 @@ pub(super) fn product(site: &Site) -> Result<Record, Refusal> {
 /// ADD_N: one input after the other is added to the first.
 pub(super) fn sum(site: &Site) -> Result<Vec<Record>, Refusal> {
     let tensor = site.need_output()?;
-    let params = unscaled(site, plain(site, Function::ADD, [strides(tensor)?; 2])?)?;
+    let params = unscaled(
+        site,
+        plain(site, Function::ADD, [strides(&tensor.shape)?; 2])?,
+    )?;
     let last = site.operator.inputs.len().saturating_sub(1);
     let mut so_far = Operand::Read(site.input_id(0)?);
     let mut records = Vec::with_capacity(last);
@@ -99,7 +102,7 @@ pub(super) fn sum(site: &Site) -> Result<Vec<Record>, Refusal> {
 
 /// RELU and its kin on float32: the larger of a number and itself, clamped.
 pub(super) fn clamped(site: &Site) -> Result<Record, Refusal> {
-    let strides = strides(site.need_input(0)?)?;
+    let strides = strides(&site.need_input(0)?.shape)?;
     let bits = |bound: f32| bound.to_bits() as i32;
     let (least, largest) = match site.operator.opcode {
         Opcode::RELU => (0.0, f32::INFINITY),
@@ -200,6 +203,10 @@ fn quantised(site: &Site, plain: Elementwise, range: (i32, i32)) -> Result<Eleme
     if matches!(plain.function, Function::MINIMUM | Function::MAXIMUM) {
         return Ok(params);
     }
+    // TFLite takes int16 as it is stored where it asks which is larger, but not where it asks what is equal.
+    if a.element == Element::INT16 && is_ordering(plain.function) {
+        return as_stored(params);
+    }
     let (a_scale, a_zero_point) = quantisation(a)?;
     let (b_scale, b_zero_point) = quantisation(b)?;
     let (output_scale, output_zero_point) = match output.element {
@@ -244,6 +251,31 @@ fn quantised(site: &Site, plain: Elementwise, range: (i32, i32)) -> Result<Eleme
     Ok(params)
 }
 
+fn is_ordering(function: u32) -> bool {
+    matches!(
+        function,
+        Function::LESS | Function::LESS_EQUAL | Function::GREATER | Function::GREATER_EQUAL
+    )
+}
+
+/// A comparison of stored values.
+fn as_stored(params: Elementwise) -> Result<Elementwise, Refusal> {
+    let scales = BinaryScales::comparison(1.0, 1.0);
+    let scales = scales.ok_or_else(|| LIMITS.refuse("a comparison"))?;
+    let ([a_multiplier, a_shift], [b_multiplier, b_shift]) = (scales.a.words(), scales.b.words());
+    let [output_multiplier, output_shift] = scales.output.words();
+    Ok(Elementwise {
+        left_shift: scales.left_shift,
+        a_multiplier,
+        a_shift,
+        b_multiplier,
+        b_shift,
+        output_multiplier,
+        output_shift,
+        ..params
+    })
+}
+
 /// ADD, SUB and MUL as XNNPACK computes them: SUB is a sum with a negative factor.
 fn even(plain: Elementwise, [a, b, output]: [f32; 3]) -> Elementwise {
     let params = Elementwise {
@@ -273,7 +305,7 @@ fn even(plain: Elementwise, [a, b, output]: [f32; 3]) -> Elementwise {
 /// Bounds of the types without scales.
 fn unscaled(site: &Site, plain: Elementwise) -> Result<Elementwise, Refusal> {
     if site.need_input(0)?.element == Element::BOOL {
-        return Ok(Elementwise {
+        return as_stored(Elementwise {
             clamp_max: 255,
             ..plain
         });
@@ -303,8 +335,8 @@ fn unscaled(site: &Site, plain: Elementwise) -> Result<Elementwise, Refusal> {
 
 /// Elements between neighbours along each dimension of the output; 0 along those where the input
 /// has one.
-fn strides(tensor: &Tensor) -> Result<[u32; OP_RANK], Refusal> {
-    let shape: [u32; OP_RANK] = six(&tensor.shape)?;
+pub(super) fn strides(shape: &[u32]) -> Result<[u32; OP_RANK], Refusal> {
+    let shape: [u32; OP_RANK] = six(shape)?;
     let mut strides = [0; OP_RANK];
     let mut step = 1u32;
     for (stride, size) in strides.iter_mut().zip(shape).rev() {

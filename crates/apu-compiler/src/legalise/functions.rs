@@ -5,7 +5,7 @@
 
 use apu_kernels::{
     fixed_point::inverse_sqrt,
-    float_math::{exp, expm1, tanh},
+    float_math::{exp, tanh},
     requant::{Rescale, doubling_high_mul, rounding_divide_by_pot},
 };
 
@@ -156,10 +156,6 @@ fn rescale_16(x: i16, factor: i16, shift: i32) -> i16 {
 
 pub(super) fn logistic(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
-}
-
-pub(super) fn elu(x: f32) -> f32 {
-    if x < 0.0 { expm1(x) } else { x }
 }
 
 /// GELU, exact.

@@ -1,7 +1,7 @@
 //! Slices picked by index: GATHER, GATHER_ND, and RESIZE_NEAREST_NEIGHBOR, whose indices are known.
 
-use apu_kernels::gather;
-use apu_proto::program::{DType, Gather, OP_RANK, opcode};
+use apu_kernels::{cast, gather};
+use apu_proto::program::{Cast, DType, Gather, OP_RANK, opcode};
 
 use super::{
     Operand, Record,
@@ -10,18 +10,53 @@ use super::{
 };
 use crate::{
     constraints::{ARGUMENTS, Refusal, Site},
-    graph::{Opcode, Options, Tensor},
+    graph::{Element, Opcode, Options, Tensor},
 };
 
-pub(super) fn gather(site: &Site) -> Result<Record, Refusal> {
+pub(super) fn gather(site: &Site) -> Result<Vec<Record>, Refusal> {
     match site.operator.opcode {
         Opcode::GATHER => along_axis(site),
         Opcode::GATHER_ND => by_tuples(site),
-        _ => nearest(site),
+        _ => Ok(vec![nearest(site)?]),
     }
 }
 
-fn along_axis(site: &Site) -> Result<Record, Refusal> {
+/// Indices that a record takes, with their type, and what makes such of those that it doesn't.
+struct Indices {
+    dtype: u32,
+    operand: Operand,
+    records: Vec<Record>,
+}
+
+impl Indices {
+    fn of(site: &Site) -> Result<Self, Refusal> {
+        let (indices, operand) = (site.need_input(1)?, Operand::Read(site.input_id(1)?));
+        if indices.element != Element::INT16 {
+            return Ok(Self {
+                dtype: super::dtype(indices),
+                operand,
+                records: Vec::new(),
+            });
+        }
+        let params = Cast {
+            input_dtype: super::dtype(indices),
+            output_dtype: DType::Int32 as u32,
+            count: size("indices", indices.count())?,
+        };
+        let wide = Operand::Temporary {
+            index: 0,
+            size: u64::from(params.count) * DType::Int32.size() as u64,
+        };
+        let (sizes, operands) = (cast::sizes(&params), [operand, wide.clone()]);
+        Ok(Self {
+            dtype: DType::Int32 as u32,
+            operand: wide,
+            records: vec![record(site, opcode::CAST, &params, sizes, operands, 0)?],
+        })
+    }
+}
+
+fn along_axis(site: &Site) -> Result<Vec<Record>, Refusal> {
     let (input, indices) = (site.need_input(0)?, site.need_input(1)?);
     let (axis, batch_dims) = match site.operator.options {
         Options::Gather { axis, batch_dims } => (axis, batch_dims),
@@ -40,19 +75,21 @@ fn along_axis(site: &Site) -> Result<Record, Refusal> {
     expect(site.need_output()?, &output)?;
     let mut dims = [1; OP_RANK];
     dims[0] = shape[axis];
+    let mut picks = Indices::of(site)?;
     let params = Gather {
         batches: product(&shape[..batch_dims])?,
         outer: product(&shape[batch_dims..axis])?,
         count: product(&picked[batch_dims..])?,
         depth: 1,
         inner: slice_bytes(input, &shape[axis + 1..])?,
-        index_dtype: super::dtype(indices),
+        index_dtype: picks.dtype,
         dims,
     };
-    gathered(site, &params, Operand::Read(site.input_id(1)?))
+    picks.records.push(gathered(site, &params, picks.operand)?);
+    Ok(picks.records)
 }
 
-fn by_tuples(site: &Site) -> Result<Record, Refusal> {
+fn by_tuples(site: &Site) -> Result<Vec<Record>, Refusal> {
     let (input, indices) = (site.need_input(0)?, site.need_input(1)?);
     let refuse = || ARGUMENTS.refuse(format!("indices {:?} for {:?}", indices.shape, input.shape));
     let (&depth, tuples) = indices.shape.split_last().ok_or_else(refuse)?;
@@ -64,16 +101,18 @@ fn by_tuples(site: &Site) -> Result<Record, Refusal> {
     expect(site.need_output()?, &[tuples, inner].concat())?;
     let mut dims = [1; OP_RANK];
     dims[..depth].copy_from_slice(picked);
+    let mut picks = Indices::of(site)?;
     let params = Gather {
         batches: 1,
         outer: 1,
         count: product(tuples)?,
         depth: depth as u32,
         inner: slice_bytes(input, inner)?,
-        index_dtype: super::dtype(indices),
+        index_dtype: picks.dtype,
         dims,
     };
-    gathered(site, &params, Operand::Read(site.input_id(1)?))
+    picks.records.push(gathered(site, &params, picks.operand)?);
+    Ok(picks.records)
 }
 
 fn nearest(site: &Site) -> Result<Record, Refusal> {

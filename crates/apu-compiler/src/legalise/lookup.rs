@@ -1,7 +1,7 @@
 //! Functions of one input: a table of all their values, 256 of bytes and 65536 of int16.
 
 use apu_kernels::{
-    float_math::{exp, log, tanh},
+    float_math::{elu, exp, log, tanh},
     lookup,
 };
 use apu_proto::program::{Lookup, opcode};
@@ -20,12 +20,12 @@ use crate::{
 };
 
 pub(super) fn lookup(site: &Site) -> Result<Record, Refusal> {
-    let table = if site.operator.opcode == Opcode::LOGICAL_NOT {
-        (0..=255u8).map(|x| u8::from(x == 0)).collect()
-    } else {
-        quantised(site)?
-    };
     let input = site.need_input(0)?;
+    let table = match site.operator.opcode {
+        Opcode::LOGICAL_NOT => (0..=255u8).map(|x| u8::from(x == 0)).collect(),
+        Opcode::NEG => negative(input.element),
+        _ => quantised(site)?,
+    };
     let width = if input.element == Element::INT16 {
         2
     } else {
@@ -49,6 +49,12 @@ pub(super) fn lookup(site: &Site) -> Result<Record, Refusal> {
         operands,
         0,
     )
+}
+
+/// NEG of what is stored, whose least value has itself for its negative.
+fn negative(element: Element) -> Vec<u8> {
+    let range = element.range().unwrap_or_default();
+    table(element, range, &|x| if x == range.0 { x } else { -x })
 }
 
 /// Input `index` of a concatenation of uint8 in the quantisation of the output, in memory of its own
@@ -119,7 +125,7 @@ fn quantised(site: &Site) -> Result<Vec<u8>, Refusal> {
         Opcode::LOGISTIC => real(&functions::logistic),
         Opcode::TANH => real(&tanh),
         Opcode::EXP => real(&exp),
-        Opcode::ELU => real(&functions::elu),
+        Opcode::ELU => real(&elu),
         Opcode::GELU => match options {
             Options::Gelu { approximate: true } => real(&functions::gelu_approximate),
             _ => real(&functions::gelu),

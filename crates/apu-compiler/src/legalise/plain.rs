@@ -39,6 +39,7 @@ pub(super) fn float_function(site: &Site) -> Result<Record, Refusal> {
             Opcode::LOG => FloatFunction::LOG,
             Opcode::LOGISTIC => FloatFunction::LOGISTIC,
             Opcode::TANH => FloatFunction::TANH,
+            Opcode::ELU => FloatFunction::ELU,
             _ => FloatFunction::RSQRT,
         },
         count: size("elements", site.need_input(0)?.count())?,

@@ -1,7 +1,7 @@
 //! REDUCE_MAX, REDUCE_MIN, SUM of plain numbers, ARG_MAX and ARG_MIN.
 
 use apu_kernels::{arg_max, reduce};
-use apu_proto::program::{ArgMax, OP_RANK, Reduce, Reduction, opcode};
+use apu_proto::program::{ArgMax, DType, OP_RANK, Reduce, Reduction, opcode};
 
 use super::{
     Record, dtype, ends,
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     constants,
     constraints::{ARGUMENTS, LIMITS, Refusal, Site},
-    graph::Opcode,
+    graph::{Element, Opcode, Tensor},
 };
 
 pub(super) fn reduce(site: &Site) -> Result<Record, Refusal> {
@@ -45,7 +45,7 @@ pub(super) fn arg_max(site: &Site) -> Result<Record, Refusal> {
     super::moves::expect(output, &[outer, inner].concat())?;
     let product = |sizes: &[u32]| sizes.iter().map(|&n| u64::from(n)).product::<u64>();
     let params = ArgMax {
-        dtype: dtype(input),
+        dtype: stored(input),
         output_dtype: dtype(output),
         least: u32::from(site.operator.opcode == Opcode::ARG_MIN),
         outer: size("elements", product(outer))?,
@@ -54,4 +54,12 @@ pub(super) fn arg_max(site: &Site) -> Result<Record, Refusal> {
     };
     let sizes = arg_max::sizes(&params);
     record(site, opcode::ARG_MAX, &params, sizes, ends(site)?, 0)
+}
+
+/// Bools are compared as bytes.
+fn stored(tensor: &Tensor) -> u32 {
+    match tensor.element {
+        Element::BOOL => DType::UInt8 as u32,
+        _ => dtype(tensor),
+    }
 }

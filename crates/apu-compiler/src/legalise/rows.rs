@@ -2,7 +2,7 @@
 
 use apu_kernels::{float_softmax, log_softmax, mean, softmax, table_softmax};
 use apu_proto::program::{
-    FloatSoftmax, LogSoftmax, Mean, OP_RANK, Rounding, Softmax, TableSoftmax, opcode,
+    Exponentials, FloatSoftmax, LogSoftmax, Mean, OP_RANK, Rounding, Softmax, TableSoftmax, opcode,
 };
 
 use super::{
@@ -23,7 +23,11 @@ pub(super) fn softmax(site: &Site) -> Result<Record, Refusal> {
     if is_by_table(site)? {
         return by_table(site, beta);
     }
-    let params = exponentials(site, beta)?;
+    let wide = site.need_output()?.element == Element::INT16;
+    let params = Softmax {
+        exponentials: exponentials(site, beta)?,
+        wide: wide.into(),
+    };
     let sizes = softmax::sizes(&params);
     record(site, opcode::SOFTMAX, &params, sizes, ends(site)?, 0)
 }
@@ -93,13 +97,13 @@ pub(super) fn log_softmax(site: &Site) -> Result<Record, Refusal> {
     if is_by_table(site)? {
         return by_table(site, 1.0);
     }
-    let softmax = exponentials(site, 1.0)?;
-    let steps = f64::from(1u32 << (31 - softmax.input_left_shift));
-    let reverse = Multiplier::new(steps / f64::from(softmax.input_multiplier))
+    let exponentials = exponentials(site, 1.0)?;
+    let steps = f64::from(1u32 << (31 - exponentials.input_left_shift));
+    let reverse = Multiplier::new(steps / f64::from(exponentials.input_multiplier))
         .filter(|reverse| reverse.shift <= 0)
         .ok_or_else(|| ratio_out_of_range(site))?;
     let params = LogSoftmax {
-        softmax,
+        exponentials,
         reverse_multiplier: reverse.multiplier,
         reverse_shift: reverse.shift,
     };
@@ -108,13 +112,13 @@ pub(super) fn log_softmax(site: &Site) -> Result<Record, Refusal> {
 }
 
 /// What scales the differences in a row for their exponentials.
-fn exponentials(site: &Site, beta: f32) -> Result<Softmax, Refusal> {
+fn exponentials(site: &Site, beta: f32) -> Result<Exponentials, Refusal> {
     let input = site.need_input(0)?;
     let step = quantisation(input)?.0;
     let scale = SoftmaxScale::new(beta, step)
         .ok_or_else(|| LIMITS.refuse(format!("beta {beta} with an input scale of {step}")))?;
     let columns = input.shape.last().copied().unwrap_or(1);
-    Ok(Softmax {
+    Ok(Exponentials {
         dtype: dtype(input),
         rows: size("rows", input.count() / u64::from(columns.max(1)))?,
         columns,
@@ -133,7 +137,7 @@ pub(super) fn mean(site: &Site) -> Result<Record, Refusal> {
     let leading = OP_RANK.saturating_sub(input.shape.len());
     let count = input.count() / output.count().max(1);
     let ratio = || Multiplier::new(f64::from(input_scale) / f64::from(output_scale));
-    // LiteRT's plain kernel takes int8 for uint8, so a sum of int8 is that of the optimised one.
+    // LiteRT's plain kernel takes signed types for uint8, so their sums are those of the optimised one.
     let (rounding, factor) = match (site.operator.opcode, input.element) {
         _ if xnnpack::takes(site) => {
             let share = match site.operator.opcode {
@@ -146,7 +150,7 @@ pub(super) fn mean(site: &Site) -> Result<Record, Refusal> {
             let words = [scale, bias].map(|real| real.to_bits() as i32);
             (Rounding::EVEN, Some(words))
         }
-        (Opcode::SUM, Element::INT8) => {
+        (Opcode::SUM, Element::INT8 | Element::INT16) => {
             let scale = input_scale / output_scale;
             let bias = -input_zero_point as f32 * scale * count as f32;
             let words = [scale, bias].map(|real| real.to_bits() as i32);

@@ -3,9 +3,9 @@
 //! What it doesn't take stays with TFLite's kernels, so that a program has the numerics of both, as LiteRT
 //! itself does by default.
 
-use apu_kernels::float_math::tanh;
+use apu_kernels::float_math::{elu, tanh};
 
-use super::{functions, functions::Scales, quantisation};
+use super::{functions::Scales, quantisation};
 use crate::{
     Numerics,
     constraints::{Refusal, Site},
@@ -131,7 +131,7 @@ pub(super) fn function(site: &Site) -> Result<Option<Function>, Refusal> {
             (e / (1.0 + e)) as f32
         })),
         Opcode::TANH => Box::new(scales.real_even(tanh)),
-        Opcode::ELU => Box::new(scales.real_even(functions::elu)),
+        Opcode::ELU => Box::new(scales.real_even(elu)),
         Opcode::LEAKY_RELU => {
             let alpha = match site.operator.options {
                 Options::LeakyRelu { alpha } => alpha,
