@@ -36,8 +36,11 @@ A target is the layout of a program's constants; `apu devices` tells that of eac
 --output the program is only put into the cache.";
 
 const LITERT: &str = "\
-LiteRT computes with its plain kernels, int8 FULLY_CONNECTED with its optimised one. The Python needs
-`pip install ai-edge-litert`. Without INPUT the inputs are arbitrary, and the same each time.";
+For `--numerics tflite` LiteRT computes with its plain kernels, but for those that it has none of, int8
+FULLY_CONNECTED, and SUM of int8 and int16, where the optimised ones are meant. For `--numerics xnnpack`
+it computes as it does by default. What is behind an operator that differs may differ because of it.
+The Python needs `pip install ai-edge-litert`.
+Without INPUT the inputs are arbitrary, and the same each time.";
 
 const OWN_PICTURE: &str = "\
 Without MODEL and IMAGE it takes the model and the picture of a handwritten digit that come with it.";

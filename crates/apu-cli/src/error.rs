@@ -86,6 +86,9 @@ pub enum Error {
     #[error("cannot run LiteRT with {}: {what}", python.display())]
     #[diagnostic(help("`pip install ai-edge-litert` into some Python and name it with --python"))]
     LiteRt { python: PathBuf, what: String },
+    #[error("LiteRT itself can't run {}: {what}", model.display())]
+    #[diagnostic(help("there is nothing to compare with; `apu run` needs no LiteRT"))]
+    LiteRtRefuses { model: PathBuf, what: String },
     #[error("{broken} of {checked} rules are broken")]
     #[diagnostic(help("`apu conformance {device} NAME --exact` checks one alone"))]
     Broken {
@@ -120,7 +123,10 @@ impl Error {
                 apu::Error::UnknownDevice { .. } | apu::Error::TooManyThreads { .. }
             ),
             Self::Write { .. } | Self::MakeFolder { .. } | Self::Stdout(_) => false,
-            Self::Differs { .. } | Self::LiteRt { .. } | Self::Broken { .. } => false,
+            Self::Differs { .. }
+            | Self::LiteRt { .. }
+            | Self::LiteRtRefuses { .. }
+            | Self::Broken { .. } => false,
             _ => true,
         };
         ExitCode::from(if by_user { 2 } else { 1 })

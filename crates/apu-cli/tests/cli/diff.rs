@@ -108,3 +108,20 @@ fn without_litert_it_says_how_to_get_it() {
         assert!(stderr.contains(python), "{stderr}");
     }
 }
+
+/// As `stages.py` ends where LiteRT raises.
+#[test]
+fn what_litert_itself_refuses_is_no_fault_of_the_python() {
+    let folder = Folder::new();
+    let wrapper = folder.path().join("python");
+    folder.write(
+        "python",
+        b"#!/bin/sh\necho 'Registration failed.' >&2\nexit 3\n",
+    );
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, _, stderr) = diff(&folder, "--python ./python");
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("LiteRT itself can't run"), "{stderr}");
+    assert!(stderr.contains("Registration failed."), "{stderr}");
+    assert!(!stderr.contains("pip install"), "{stderr}");
+}

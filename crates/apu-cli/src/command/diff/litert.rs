@@ -12,6 +12,8 @@ use serde::Deserialize;
 use crate::error::Error;
 
 const SCRIPT: &str = include_str!("stages.py");
+/// How it ends where LiteRT itself refuses the model.
+const REFUSED: i32 = 3;
 
 /// Where in the file of tensors one of them is.
 #[derive(Deserialize)]
@@ -37,7 +39,14 @@ pub fn tensors(
     if !answer.status.success() {
         let said = String::from_utf8_lossy(&answer.stderr);
         let last = said.lines().rfind(|line| !line.trim().is_empty());
-        return Err(failed(last.unwrap_or("it says nothing").into()));
+        let last = last.map_or_else(|| format!("it ended with {}", answer.status), str::to_owned);
+        return Err(match answer.status.code() {
+            Some(REFUSED) => Error::LiteRtRefuses {
+                model: model.into(),
+                what: last,
+            },
+            _ => failed(last),
+        });
     }
     let places: Vec<Place> =
         serde_json::from_slice(&answer.stdout).map_err(|error| failed(error.to_string()))?;

@@ -6,10 +6,12 @@ Reads the inputs as raw bytes from `input_0`, `input_1` ... in FOLDER, writes wh
 to `tensors` there, and one JSON object to standard output that says where in it each tensor lies, by its
 index in the model.
 
-Kernels for `tflite`: the plain ones (`BUILTIN_REF`), but for int8 FULLY_CONNECTED and SUM the optimised ones, because
-the plain kernel of the first requantises in float, and that of the second takes int8 for uint8. Where a
-model has both, it is cut into stages and each runs in an interpreter of its own. For `xnnpack`: what LiteRT takes
+Kernels for `tflite`: the plain ones (`BUILTIN_REF`), but for FULLY_CONNECTED of int8 and SUM of int8 and int16 the
+optimised ones, because the plain kernel of the first requantises in float, and that of the second takes them for uint8.
+Where a model has both, it is cut into stages and each runs in an interpreter of its own. For `xnnpack`: what LiteRT takes
 by default.
+
+Where LiteRT refuses the model, what it says is the only line on standard error, and the exit code 3.
 """
 
 import json
@@ -25,6 +27,13 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 PLAIN = OpResolverType.BUILTIN_REF
 DEFAULT = OpResolverType.AUTO  # XNNPACK, where it takes an operator
 OPTIMISED = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+REFUSED = 3  # the exit code
+# Kinds and types whose plain kernels aren't what the program format means by TFLite's arithmetic.
+UNSOUND = {
+    (schema.BuiltinOperator.FULLY_CONNECTED, schema.TensorType.INT8),
+    (schema.BuiltinOperator.SUM, schema.TensorType.INT8),
+    (schema.BuiltinOperator.SUM, schema.TensorType.INT16),
+}
 PLAIN_KNOWN = {}  # whether there is a plain kernel, by kind of operator
 
 
@@ -83,8 +92,7 @@ def kernels(model, operator):
     code = model.operatorCodes[operator.opcodeIndex]
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     dtype = model.subgraphs[0].tensors[operator.inputs[0]].type
-    optimised = builtin in (schema.BuiltinOperator.FULLY_CONNECTED, schema.BuiltinOperator.SUM)
-    if optimised and dtype == schema.TensorType.INT8:
+    if (builtin, dtype) in UNSOUND:
         return OPTIMISED
     if builtin not in PLAIN_KNOWN:
         PLAIN_KNOWN[builtin] = has_plain(model, operator)
@@ -114,6 +122,16 @@ def stages(model, numerics="tflite", every=False):
 def main():
     path, folder = map(Path, sys.argv[1:3])
     content = path.read_bytes()
+    try:
+        places = computed(content, folder)
+    except (RuntimeError, ValueError) as error:  # which is what the interpreter raises
+        print(" ".join(str(error).split()), file=sys.stderr)
+        sys.exit(REFUSED)
+    json.dump(places, sys.stdout)
+
+
+def computed(content, folder):
+    """Writes the tensors, and returns where each is."""
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     details = Interpreter(model_content=content, experimental_op_resolver_type=OPTIMISED).get_input_details()
     tensors = {}
@@ -128,7 +146,7 @@ def main():
             content = values.tobytes()
             places.append({"tensor": int(index), "start": out.tell(), "size": len(content)})
             out.write(content)
-    json.dump(places, sys.stdout)
+    return places
 
 
 if __name__ == "__main__":
