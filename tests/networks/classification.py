@@ -1,5 +1,6 @@
 """Networks that name what is in a picture."""
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from backbones import efficientnet_lite, mobilenet_v1, wide
@@ -107,4 +108,47 @@ def shuffled():
     return net.build(net.softmax(net.dense(net.mean(x, [1, 2], keep=False), 20)))
 
 
-NETWORKS = [mobilenet_v3_small, efficientnet_lite0, resnet_open_batch, inception, mobilenet_v1_wide, shuffled]
+def face_embedding():
+    """Bytes to the last layer, then a vector of length 1 in float32, beside how far it is from a known one."""
+    net = Network("face_embedding", 7)
+    x = mobilenet_v1(net, net.input([2, 64, 64, 3]), 0.25)[-1]
+    x = net.dense(net.mean(x, [1, 2], keep=False), 64)
+    x = net.plain("L2_NORMALIZATION", net.dequantize(x), schema.L2NormOptionsT())
+    known = net.rng.normal(0, 1, [1, 64]).astype(np.float32)
+    known = net.constant(known / np.linalg.norm(known))
+    apart = net.tensor(x.shape, "float32")
+    apart = net.add_step("SQUARED_DIFFERENCE", [x, known], apart, schema.SquaredDifferenceOptionsT())
+    table = options(schema.ReducerOptionsT(), keepDims=False)
+    distance = net.add_step("SUM", [apart, net.integers([1])], net.tensor([2], "float32"), table)
+    return net.build(x, distance)
+
+
+def mixed_precision():
+    """Convolutions of bytes amid norms and activations that were left in float32, as converters do where asked."""
+    net = Network("mixed_precision", 8)
+    x = net.conv(net.input([1, 32, 32, 3]), 16, 4, 4, "NONE")
+    activations = [
+        lambda y: net.plain("HARD_SWISH", y),
+        lambda y: net.plain("ELU", y),
+        lambda y: net.plain("LEAKY_RELU", y, options(schema.LeakyReluOptionsT(), alpha=0.1)),
+        lambda y: net.mul(y, net.plain("LOGISTIC", y)),
+    ]
+    for activation in activations:
+        y = net.dequantize(net.conv(net.depthwise(x, activation="NONE"), 16, activation="NONE"))
+        y = net.quantize(activation(plain_norm(net, y)), 1 / 32, -90)
+        x = net.add(x, y)
+    x = net.plain_mean(net.dequantize(x), [1, 2], keep=False)
+    scores = net.dequantize(net.dense(net.quantize(x, 1 / 64), 12))
+    return net.build(net.plain("SOFTMAX", scores, options(schema.SoftmaxOptionsT(), beta=1.0)))
+
+
+def plain_norm(net, x):
+    """Centred and divided by the deviation in float32."""
+    mean = net.plain_mean(x, [-1])
+    apart = net.tensor(x.shape, "float32")
+    apart = net.add_step("SQUARED_DIFFERENCE", [x, mean], apart, schema.SquaredDifferenceOptionsT())
+    variance = net.add(net.plain_mean(apart, [-1]), net.constant(np.float32([1e-3])))
+    return net.mul(net.binary("SUB", x, mean), net.plain("RSQRT", variance))
+
+
+NETWORKS = [mobilenet_v3_small, efficientnet_lite0, resnet_open_batch, inception, mobilenet_v1_wide, shuffled, face_embedding, mixed_precision]

@@ -1,10 +1,11 @@
 """Networks that find things in a picture, to the last operator."""
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
 from backbones import efficientnet_lite, mobilenet_v1, mobilenet_v2
-from network import Network
+from network import Network, options
 
 
 def post_process(net, boxes, scores, classes, regular):
@@ -83,13 +84,18 @@ def efficientdet_lite():
     return net.build(*post_process(net, net.dequantize(boxes), net.dequantize(scores), 10, regular=False))
 
 
+def silu(net, x, channels, kernel=1, stride=1):
+    """A convolution, and x * LOGISTIC(x)."""
+    x = net.conv(x, channels, kernel, stride, "NONE")
+    return net.mul(x, net.logistic(x), like=net.tensor([1], "int8", 8 / 255, -128 + 9))
+
+
 def yolo():
     """x * LOGISTIC(x), a pyramid of pools, and boxes decoded by the network itself."""
     net = Network("yolo", 14)
 
     def convolution(x, channels, kernel=1, stride=1):
-        x = net.conv(x, channels, kernel, stride, "NONE")
-        return net.mul(x, net.logistic(x), like=net.tensor([1], "int8", 8 / 255, -128 + 9))
+        return silu(net, x, channels, kernel, stride)
 
     def bottlenecks(x, channels, count, add=True):
         left, right = convolution(x, channels // 2), convolution(x, channels // 2)
@@ -127,6 +133,82 @@ def yolo():
     return net.build(net.concat(rows, 1))
 
 
+def yolo_v8():
+    """Halves of what there is, and distances as shares of 16 bins, which a convolution turns into numbers."""
+    net, bins, classes = Network("yolo_v8", 16), 16, 12
+
+    def halves(x, channels, count, add):
+        parts = net.split_evenly(silu(net, x, channels), 2)
+        for _ in range(count):
+            inner = silu(net, silu(net, parts[-1], channels // 2, 3), channels // 2, 3)
+            parts.append(net.add(parts[-1], inner, like=parts[0]) if add else inner)
+        return silu(net, net.concat(parts), channels)
+
+    x = silu(net, silu(net, net.input([1, 96, 96, 3]), 8, 3, 2), 16, 3, 2)
+    early = halves(silu(net, halves(x, 16, 1, True), 32, 3, 2), 32, 2, True)
+    x = halves(silu(net, early, 64, 3, 2), 64, 1, True)
+    pools = [silu(net, x, 32)]
+    for _ in range(3):
+        pools.append(net.pool("MAX_POOL_2D", pools[-1], 5, 1, "SAME"))
+    late = silu(net, net.concat(pools), 64)
+    up = net.resize("RESIZE_NEAREST_NEIGHBOR", late, early.shape[1:3])
+    fine = halves(net.concat([up, early]), 32, 1, False)
+    coarse = halves(net.concat([silu(net, fine, 32, 3, 2), late]), 64, 1, False)
+    boxes, scores, grid, steps = [], [], [], []
+    for x, step in ((fine, 8.0), (coarse, 16.0)):
+        side, like = x.shape[1], boxes[0] if boxes else None
+        predicted = net.conv(silu(net, x, 32, 3), 4 * bins, activation="NONE", like=like)
+        boxes.append(net.reshape(predicted, [1, side * side, 4 * bins]))
+        like = scores[0] if scores else None
+        predicted = net.conv(silu(net, x, 32, 3), classes, activation="NONE", like=like)
+        scores.append(net.reshape(predicted, [1, side * side, classes]))
+        grid.append(np.stack(np.meshgrid(*[np.arange(side) + 0.5] * 2), -1).reshape(1, -1, 2))
+        steps.append(np.full([1, side * side, 1], step))
+    boxes, scores = net.concat(boxes, 1), net.logistic(net.concat(scores, 1))
+    cells = boxes.shape[1]
+    shares = net.softmax(net.reshape(boxes, [1, cells, 4, bins]))
+    weights = net.constant(np.arange(bins, dtype=np.int8).reshape(1, 1, 1, bins), scales=1.0, zero_point=0)
+    table = options(schema.Conv2DOptionsT(), padding=schema.Padding.VALID, strideH=1, strideW=1)
+    options(table, dilationHFactor=1, dilationWFactor=1)
+    zero = net.constant(np.zeros(1, np.int32), scales=1 / 256)
+    distances = net.add_step("CONV_2D", [shares, weights, zero], net.tensor([1, cells, 4, 1], "int8", 15 / 255, -128), table, 3)
+    near, far = net.split_evenly(net.reshape(distances, [1, cells, 4]), 2, 2)
+    largest = float(np.max(grid[0]))
+    stored = lambda values, most: net.constant(  # noqa: E731
+        np.round(values / most * 255 - 128).astype(np.int8), scales=np.float32(most / 255), zero_point=-128
+    )
+    anchors = stored(np.concatenate(grid, 1), largest)
+    place = net.tensor([1], "int8", (largest + 30) / 255, 0)
+    low, high = net.binary("SUB", anchors, near, like=place), net.add(anchors, far, like=place)
+    centre = net.mul(net.add(low, high, like=place), net.number(0.5), like=place)
+    decoded = net.concat([centre, net.binary("SUB", high, low, like=place)], 2)
+    decoded = net.mul(decoded, stored(np.concatenate(steps, 1), 16.0))
+    return net.build(net.concat([decoded, net.requantize(scores, decoded)], 2))
+
+
+def ssd_fpnlite():
+    """A pyramid whose steps up are elements stacked beside themselves, and scores in float32."""
+    net = Network("ssd_fpnlite", 17)
+    stages = mobilenet_v2(net, net.input([1, 128, 128, 3]), 0.35)
+    x, pyramid = net.conv(stages[6], 32, activation="NONE"), []
+    pyramid.append(x)
+    for stage in (stages[4], stages[2]):
+        _, height, width, channels = x.shape
+        for axis, shape in ((3, [1, height, width, 2, channels]), (2, [1, height, 2, width, 2, channels])):
+            table = options(schema.PackOptionsT(), axis=axis, valuesCount=2)
+            x = net.add_step("PACK", [x, x], net.like(x, shape), table, 2)
+        x = net.reshape(x, [1, 2 * height, 2 * width, channels])
+        x = net.add(x, net.conv(stage, 32, activation="NONE"))
+        pyramid.append(net.conv(net.depthwise(x), 32))
+    predict = lambda x, n, like: net.conv(net.depthwise(x), n, activation="NONE", like=like)  # noqa: E731
+    boxes, scores = [], []
+    for x in pyramid[::-1]:
+        for made, width in ((boxes, 4), (scores, 10)):
+            made.append(net.reshape(predict(x, 3 * width, made[0] if made else None), [1, -1, width]))
+    scores = net.plain("LOGISTIC", net.dequantize(net.concat(scores, 1)))
+    return net.build(*post_process(net, net.dequantize(net.concat(boxes, 1)), scores, 10, regular=False))
+
+
 def blazeface():
     """Residuals whose channels are padded."""
     net = Network("blazeface", 15)
@@ -144,4 +226,4 @@ def blazeface():
     return net.build(net.dequantize(net.concat(boxes, 1)), net.dequantize(net.concat(scores, 1)))
 
 
-NETWORKS = [ssd_mobilenet_v1, ssdlite_mobilenet_v2, efficientdet_lite, yolo, blazeface]
+NETWORKS = [ssd_mobilenet_v1, ssdlite_mobilenet_v2, ssd_fpnlite, efficientdet_lite, yolo, yolo_v8, blazeface]

@@ -243,6 +243,31 @@ class Network:
         table = options(schema.ReducerOptionsT(), keepDims=keep)
         return self.add_step("MEAN", [x, self.integers(axes)], made, table, 2)
 
+    def plain(self, builtin, x, table=None, **more):
+        """A function of each element of a tensor without scales."""
+        return self.add_step(builtin, [x], self.tensor(x.shape, x.dtype), table, **more)
+
+    def plain_mean(self, x, axes, keep=True):
+        axes = [a % len(x.shape) for a in axes]
+        shape = [1 if i in axes else n for i, n in enumerate(x.shape) if keep or i not in axes]
+        table = options(schema.ReducerOptionsT(), keepDims=keep)
+        return self.add_step("MEAN", [x, self.integers(axes)], self.tensor(shape, x.dtype), table)
+
+    def split_evenly(self, x, count, axis=-1):
+        axis %= len(x.shape)
+        shape = [n // count if i == axis else n for i, n in enumerate(x.shape)]
+        table = options(schema.SplitOptionsT(), numSplits=count)
+        parts = [self.like(x, shape) for _ in range(count)]
+        return list(self.split("SPLIT", [self.integers(axis), x], parts, table, 2))
+
+    def prelu(self, x):
+        """With a factor for each channel."""
+        factors = self.rng.integers(1, 128, [1, 1, x.shape[-1]]).astype(np.int8)
+        factors = self.constant(factors, scales=np.float32(0.5 / 127), zero_point=0)
+        scale = spread(x) * 4 / 250
+        made = self.tensor(x.shape, x.dtype, scale, limits(x.dtype)[0] + int(spread(x) / scale))
+        return self.add_step("PRELU", [x, factors], made)
+
     # Layers that move elements.
 
     def reshape(self, x, shape):

@@ -33,6 +33,21 @@ def movenet():
     return net.build(decode(net, net.logistic(centre), vectors, net.logistic(heat), offsets))
 
 
+def hand_landmarks():
+    """PRELU with a factor for each channel, residuals that are pooled and padded, and three heads."""
+    net = Network("hand_landmarks", 33)
+    x = net.prelu(net.conv(net.input([1, 64, 64, 3]), 16, 3, 2, "NONE"))
+    for channels, stride in ((16, 1), (24, 2), (24, 1), (40, 2), (40, 1), (64, 2)):
+        short = x if stride == 1 else net.pool("MAX_POOL_2D", x, 2, 2)
+        short = net.pad(short, [[0, 0], [0, 0], [0, 0], [0, channels - x.shape[3]]]) if channels > x.shape[3] else short
+        inner = net.conv(net.depthwise(x, 5, stride, "NONE"), channels, activation="NONE")
+        x = net.prelu(net.add(inner, short))
+    points = net.reshape(net.conv(x, 3 * 21, x.shape[1:3], activation="NONE", padding="VALID"), [1, 3 * 21])
+    presence, side = [net.conv(x, 1, x.shape[1:3], activation="NONE", padding="VALID") for _ in range(2)]
+    presence = net.plain("LOGISTIC", net.dequantize(net.reshape(presence, [1, 1])))
+    return net.build(net.dequantize(points), presence, net.logistic(net.reshape(side, [1, 1])))
+
+
 def decode(net, centre, vectors, heat, offsets):
     """As the original does: the best centre, its vectors, the joints that are strong near them."""
     rows, columns = centre.shape[1:3]
@@ -90,4 +105,4 @@ def gather(net, x, indices, shape):
     return net.add_step("GATHER_ND", [x, indices], net.tensor(shape, x.dtype), schema.GatherNdOptionsT())
 
 
-NETWORKS = [posenet, movenet]
+NETWORKS = [posenet, movenet, hand_landmarks]

@@ -62,6 +62,28 @@ def unet():
     return net.build(net.logistic(net.conv(x, 1, activation="NONE")))
 
 
+def selfie():
+    """HARD_SWISH and channels weighted by LOGISTIC on the way down, a mask in float32 at the end."""
+    net = Network("selfie", 25)
+    x = net.hard_swish(net.conv(net.input([1, 64, 64, 3]), 16, 3, 2, "NONE"))
+    kept = []
+    for channels, hidden in ((16, 32), (24, 72), (32, 96)):
+        kept.append(x)
+        y = net.hard_swish(net.depthwise(net.hard_swish(net.conv(x, hidden, activation="NONE")), 5, 2, "NONE"))
+        gate = net.conv(net.pool("AVERAGE_POOL_2D", y, y.shape[1:3]), 8, activation="RELU")
+        y = net.mul(y, net.logistic(net.conv(gate, hidden, activation="NONE")), like=y)
+        x = net.conv(y, channels, activation="NONE")
+    for beside in kept[::-1]:
+        up = net.resize("RESIZE_BILINEAR", x, beside.shape[1:3], half_pixel=True)
+        beside = net.conv(beside, up.shape[3], activation="NONE")
+        both = net.add(up, beside)
+        gate = net.logistic(net.conv(net.pool("AVERAGE_POOL_2D", both, both.shape[1:3]), up.shape[3], activation="NONE"))
+        x = net.conv(net.add(net.mul(beside, gate), up), 16, activation="RELU")
+        x = net.add(x, net.depthwise(x, activation="RELU"))
+    mask = net.dequantize(net.transpose_conv(x, 1))
+    return net.build(net.plain("LOGISTIC", mask))
+
+
 def super_resolution():
     """A picture three times as large, by DEPTH_TO_SPACE and by TRANSPOSE_CONV."""
     net = Network("super_resolution", 24)
@@ -81,4 +103,4 @@ def super_resolution():
     return net.build(net.tanh(smooth), net.transpose_conv(smooth, 1, 3, 2))
 
 
-NETWORKS = [deeplab_v3, atrous, unet, super_resolution]
+NETWORKS = [deeplab_v3, atrous, unet, selfie, super_resolution]

@@ -20,7 +20,7 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "crates/apu-cli/src/command/diff"))
-from stages import PLAIN, stages  # noqa: E402
+from stages import OPTIMISED, stages  # noqa: E402
 
 
 def random_input(rng, detail):
@@ -41,7 +41,7 @@ def picture_input(path, detail):
 
 def answer(path, out, arguments):
     content = path.read_bytes()
-    details = Interpreter(model_content=content, experimental_op_resolver_type=PLAIN).get_input_details()
+    details = Interpreter(model_content=content, experimental_op_resolver_type=OPTIMISED).get_input_details()
     rng = np.random.default_rng(arguments.seed)
     runs = [[random_input(rng, d) for d in details] for _ in range(arguments.runs)]
     runs += [[picture_input(picture, details[0])] for picture in arguments.picture]
