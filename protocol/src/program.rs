@@ -416,8 +416,8 @@ impl Function {
     pub const LESS_EQUAL: u32 = 10;
     pub const GREATER: u32 = 11;
     pub const GREATER_EQUAL: u32 = 12;
-    /// `a / b`, 0 where an integer b is. Of int8 and uint8, `a' / b'` by gemmlowp's reciprocal; of the
-    /// wider types, where an integer quotient is truncated; not of int16.
+    /// `a / b`, 0 where an integer b is. Of int8, uint8 and, since 2.3, int16, `a' / b'` by gemmlowp's reciprocal;
+    /// of the wider types, where an integer quotient is truncated.
     pub const DIV: u32 = 13;
     /// `⌊a / b⌋`, of the wider types only, 0 where an integer b is.
     pub const FLOOR_DIV: u32 = 14;

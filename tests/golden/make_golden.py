@@ -32,7 +32,7 @@ WEIGHTED = ["int8_per_channel", "int8_per_tensor", "uint8"]
 BYTES = ["int8", "uint8"]
 QUANTISED = [*BYTES, "int16"]
 WIDER = [("int32", "int8"), ("int32", "int16"), ("int16", "int32")]
-REQUANTIZE = [(a, b) for a in BYTES for b in BYTES] + [("int16", "int16"), ("int16", "int8"), ("int8", "int16")]
+REQUANTIZE = [(a, b) for a in BYTES for b in BYTES] + [("int16", "int16"), ("int16", "int8"), ("int8", "int16"), ("uint8", "int16")]
 
 # file: kinds, each with its function, what that takes, and the particular cases
 OPERATORS = {

@@ -317,7 +317,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "types",
         operators: &[Opcode::QUANTIZE],
-        needed: "a float32, int8, uint8 or int16 input and an int8, uint8 or int16 output, not uint8 and int16; int32 to int8 or int16, or int16 to int32",
+        needed: "a float32, int8, uint8 or int16 input and an int8, uint8 or int16 output, not int16 to uint8; int32 to int8 or int16, or int16 to int32",
         broken: operands::quantize_types,
     },
     Constraint {
@@ -480,17 +480,8 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "types",
         operators: &[Opcode::DIV],
-        needed: "inputs and an output of one type: int8, uint8, float32, int32 or int64",
-        broken: |site| {
-            let types = [
-                Element::INT8,
-                Element::UINT8,
-                Element::FLOAT32,
-                Element::INT32,
-                Element::INT64,
-            ];
-            operands::one_type_of(site, &types)
-        },
+        needed: "inputs and an output of one type: int8, uint8, int16, float32, int32 or int64",
+        broken: |site| operands::one_type_of(site, NUMBERS),
     },
     Constraint {
         name: "types",
@@ -770,6 +761,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
             Opcode::AVERAGE_POOL_2D,
             Opcode::ABS,
             Opcode::BATCH_MATMUL,
+            Opcode::DIV,
             Opcode::EXP,
             Opcode::LEAKY_RELU,
             Opcode::LOG,
@@ -804,7 +796,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "quotient",
         operators: &[Opcode::DIV],
-        needed: "for 8-bit types an output step of 2⁻⁶ to 2⁻²³ of the ratio of the input steps, outside of which TFLite's arithmetic is undefined",
+        needed: "for quantised types an output step of 2⁻⁶ to 2⁻²³ of the ratio of the input steps, for int16 2⁻¹³ to 2⁻¹⁵, outside of which TFLite's arithmetic is undefined",
         broken: quantisation::quotient,
     },
     Constraint {

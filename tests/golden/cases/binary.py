@@ -100,7 +100,7 @@ def output(rng, builtin, dtype, a, b):
 
 def quotient(rng, a, b, p):
     """Divisors that aren't 0, and an output step for which TFLite's shifts are defined."""
-    step = a.scales / b.scales * 2.0 ** rng.uniform(-10, -6.1)
+    step = a.scales / b.scales * 2.0 ** (rng.uniform(-10, -6.1) if a.dtype != "int16" else rng.uniform(-14.9, -13.1))
     about = 16 * step if a.dtype == "uint8" else 0.0
     result = Tensor("output", np.broadcast_shapes(a.shape, b.shape), a.dtype, step, centred(rng, a.dtype, step, about))
     fused = activation(rng)
@@ -136,7 +136,7 @@ TYPES = {
     "ADD": ["int16", *WIDE],
     "SUB": [*BYTES, "int16", *WIDE],
     "MUL": [*BYTES, "int16", *WIDE],
-    "DIV": [*BYTES, "float32", "int32"],
+    "DIV": [*BYTES, "float32", "int32", "int16"],
     "FLOOR_DIV": ["float32", "int32", "int8", "int16"],
     "FLOOR_MOD": [*WIDE, "int8", "int16"],
     "MINIMUM": [*BYTES, "int16", *WIDE],

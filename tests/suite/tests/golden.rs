@@ -38,7 +38,7 @@ operators! {
     quantize {
         float32_to_int8, float32_to_uint8, float32_to_int16,
         int8_to_int8, int8_to_uint8, uint8_to_int8, uint8_to_uint8,
-        int16_to_int16, int16_to_int8, int8_to_int16,
+        int16_to_int16, int16_to_int8, int8_to_int16, uint8_to_int16,
         int32_to_int8, int32_to_int16, int16_to_int32,
     }
     dequantize { int8, uint8, int16 }
@@ -95,7 +95,7 @@ operators! {
         less_equal_int8, less_equal_uint8, less_equal_float32, less_equal_int32, less_equal_int64,
         greater_int8, greater_uint8, greater_float32, greater_int32, greater_int64,
         greater_equal_int8, greater_equal_uint8, greater_equal_float32, greater_equal_int32,
-        greater_equal_int64, floor_div_int8, floor_div_int16, floor_mod_int8, floor_mod_int16,
+        greater_equal_int64, div_int16, floor_div_int8, floor_div_int16, floor_mod_int8, floor_mod_int16,
         equal_bool, not_equal_bool, equal_int16, not_equal_int16, less_int16, less_equal_int16, greater_int16, greater_equal_int16,
     }
     moves {

@@ -103,9 +103,8 @@ pub(super) fn quantize_types(site: &Site) -> Option<String> {
     if input.element != Element::FLOAT32 && input.element.range().is_none() {
         return Some(typed(input));
     }
-    let types = [input.element, output.element];
-    let mixed = types.contains(&Element::UINT8) && types.contains(&Element::INT16);
-    (mixed || output.element.range().is_none()).then(|| typed_output(site))
+    let narrowed = input.element == Element::INT16 && output.element == Element::UINT8;
+    (narrowed || output.element.range().is_none()).then(|| typed_output(site))
 }
 
 pub(super) fn dequantize_types(site: &Site) -> Option<String> {

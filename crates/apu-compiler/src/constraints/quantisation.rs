@@ -150,10 +150,14 @@ pub(super) fn shifted(site: &Site) -> Option<String> {
 pub(super) fn quotient(site: &Site) -> Option<String> {
     let scale = |tensor: &Tensor| tensor.per_tensor().map(|(scale, _)| scale);
     let output = site.output()?;
-    output.element.range8()?;
+    output.element.range()?;
+    let shifts = match output.element {
+        Element::INT16 => 14..=15,
+        _ => 7..=23,
+    };
     let [a, b] = [scale(site.input(0)?)?, scale(site.input(1)?)?];
     let scales = BinaryScales::quotient(a, b, scale(output)?);
-    let defined = scales.is_some_and(|scales| (7..=23).contains(&scales.output.shift));
+    let defined = scales.is_some_and(|scales| shifts.contains(&scales.output.shift));
     (!defined).then(|| format!("{} of {a} / {b}", scale(output).unwrap_or_default()))
 }
 

@@ -107,11 +107,7 @@ impl Quantised {
         ] {
             within(field, zero_point, least.into(), largest.into())?;
         }
-        let last = match element {
-            Element::Int16 => Function::GREATER_EQUAL,
-            _ => Function::DIV,
-        };
-        within("function", p.function, 0, last.into())?;
+        within("function", p.function, 0, Function::DIV.into())?;
         within("left_shift", p.left_shift, 0, most_left_shift(element))?;
         within("clamp_min", p.clamp_min, least.into(), largest.into())?;
         within("clamp_max", p.clamp_max, p.clamp_min.into(), largest.into())?;
