@@ -1,8 +1,8 @@
 //! Whatever runs a program that has been validated.
 
-use apu_firmware::{Program, View};
+use apu_firmware::{Alone, Program, View, run_operators};
 use apu_kernels::Isa;
-use apu_proto::program::Header;
+use apu_proto::program::{Header, Io, Op, opcode};
 use zerocopy::FromBytes;
 
 /// Bytes of all segments of a program that is run. Larger ones take long, and show no more.
@@ -118,7 +118,15 @@ fn run_with(mut memory: Memory, isa: Isa) -> Option<Vec<Vec<u8>>> {
             }
         });
     let mut views: Vec<View<'_>> = views.collect();
-    let done = apu_firmware::run(&program, isa, &mut views, || false);
+    let operators = program.operators().map(|it| it.expect("it is valid"));
+    let done = records(&memory.code)
+        .zip(operators)
+        .try_for_each(|(record, operator)| {
+            let one = [operator];
+            run_operators(&layout, &one, isa, &mut Alone, &mut views, || false)?;
+            forget(&record, &mut views);
+            Ok::<_, apu_firmware::Error>(())
+        });
     drop(views);
     for bytes in &memory.segments {
         let (guards, end) = (&bytes[..GUARD], &bytes[bytes.len() - GUARD..]);
@@ -127,4 +135,27 @@ fn run_with(mut memory: Memory, isa: Isa) -> Option<Vec<Vec<u8>>> {
     done.ok()?;
     let first = memory.segments.len() - memory.outputs;
     Some(memory.segments.split_off(first))
+}
+
+/// The operators' records, of code that has been validated.
+fn records(code: &[u8]) -> impl Iterator<Item = Op> {
+    let header = Header::read_from_prefix(code).expect("it is valid").0;
+    let ends = (header.input_count + header.output_count) as usize;
+    let first = size_of::<Header>() + ends * size_of::<Io>();
+    let records = code[first..].chunks_exact(size_of::<Op>());
+    records.map(|bytes| Op::read_from_bytes(bytes).expect("it has a record's size"))
+}
+
+/// Overwrites what a kernel has left in its scratch, which is no result: each has its own use for it.
+fn forget(record: &Op, views: &mut [View<'_>]) {
+    let scratch = match record.opcode {
+        opcode::CONV_2D | opcode::DETECTION => record.operands[4],
+        opcode::MEAN => record.operands[2],
+        _ => return,
+    };
+    if scratch.size > 0
+        && let Some(View::Write(bytes)) = views.get_mut(scratch.segment as usize)
+    {
+        bytes[scratch.offset as usize..][..scratch.size as usize].fill(UNTOUCHED);
+    }
 }
