@@ -546,17 +546,17 @@ pub struct ResizeBilinear {
     pub rounding: u32,
 }
 
-/// AVERAGE_POOL_2D (rounds half away from zero over the valid taps) and MAX_POOL_2D.
+/// AVERAGE_POOL_2D (over the valid taps; integers round half away from zero) and MAX_POOL_2D.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Pool2d {
     /// Geometry; dilations are 1.
     pub window: Window,
-    /// [`DType`] of input and output: int8, uint8 or int16.
+    /// [`DType`] of input and output: int8, uint8, int16 or, since 2.3, float32.
     pub dtype: u32,
-    /// Least output value.
+    /// Least output value, the bits of it for float32.
     pub clamp_min: i32,
-    /// Largest output value.
+    /// Largest output value, the bits of it for float32.
     pub clamp_max: i32,
 }
 

@@ -48,8 +48,8 @@ OPERATORS = {
         "transpose_conv_per_channel": (convolution.transpose_conv, "int16_per_channel", []),
     },
     "add": {k: (elementwise.add, k, elementwise.ADD) for k in BYTES},
-    "average_pool_2d": {k: (pooling.average_pool_2d, k, pooling.POOL_2D) for k in QUANTISED},
-    "max_pool_2d": {k: (pooling.max_pool_2d, k, pooling.POOL_2D) for k in QUANTISED},
+    "average_pool_2d": {k: (pooling.average_pool_2d, k, pooling.POOL_2D) for k in [*QUANTISED, "float32"]},
+    "max_pool_2d": {k: (pooling.max_pool_2d, k, pooling.POOL_2D) for k in [*QUANTISED, "float32"]},
     "log_softmax": {k: (elementwise.log_softmax, k, elementwise.SOFTMAX[:8]) for k in BYTES}
     | {"float32": (glue.float_rows, "LOG_SOFTMAX", [])},
     "softmax": {k: (elementwise.softmax, k, elementwise.SOFTMAX) for k in QUANTISED}
@@ -92,6 +92,8 @@ UNLIKE = {
     "quantize": ["float32_to_int16"],
     "wide": ["fully_connected_per_tensor"],
     "resize_bilinear": ["float32"],
+    "average_pool_2d": ["float32"],
+    "max_pool_2d": ["float32"],
     "unary": ["leaky_relu_int16"],
     "reductions": ["sum_float32", "mean_float32"],
     "l2_normalization": ["float32"],

@@ -95,15 +95,19 @@ const WINDOWED: &[Opcode] = &[
 ];
 /// Kinds that compute with quantised activations.
 const ARITHMETIC: &[Opcode] = &[
-    Opcode::AVERAGE_POOL_2D,
     Opcode::CONV_2D,
     Opcode::DEPTHWISE_CONV_2D,
     Opcode::FULLY_CONNECTED,
-    Opcode::MAX_POOL_2D,
     Opcode::TRANSPOSE_CONV,
 ];
 /// Kinds that compute with quantised activations or with float32.
-const ARITHMETIC_OR_FLOAT: &[Opcode] = &[Opcode::LEAKY_RELU, Opcode::LOGISTIC, Opcode::TANH];
+const ARITHMETIC_OR_FLOAT: &[Opcode] = &[
+    Opcode::AVERAGE_POOL_2D,
+    Opcode::LEAKY_RELU,
+    Opcode::LOGISTIC,
+    Opcode::MAX_POOL_2D,
+    Opcode::TANH,
+];
 /// Functions of two inputs of one shape, or of two that broadcast to one.
 const BROADCASTING: &[Opcode] = &[
     Opcode::ADD,
@@ -591,6 +595,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
         name: "numerics",
         operators: &[
             Opcode::ADD,
+            Opcode::AVERAGE_POOL_2D,
             Opcode::ELU,
             Opcode::EXP,
             Opcode::FULLY_CONNECTED,
@@ -600,6 +605,7 @@ pub const CONSTRAINTS: &[Constraint] = &[
             Opcode::LOG,
             Opcode::LOGISTIC,
             Opcode::LOG_SOFTMAX,
+            Opcode::MAX_POOL_2D,
             Opcode::MEAN,
             Opcode::NEG,
             Opcode::QUANTIZE,

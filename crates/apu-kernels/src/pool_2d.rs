@@ -22,10 +22,22 @@ const SMALL_BLOCK: usize = 16;
 pub struct Pool2d {
     pooling: Pooling,
     window: Window,
-    /// `None` for int16.
-    byte: Option<Byte>,
+    elements: Elements,
     clamp: Clamp,
     sizes: Sizes,
+}
+
+/// What is pooled.
+#[derive(Clone, Copy, Debug)]
+enum Elements {
+    Bytes(Byte),
+    /// int16.
+    Words,
+    /// float32, with bounds of their own.
+    Floats {
+        min: f32,
+        max: f32,
+    },
 }
 
 /// What becomes of the taps of a window.
@@ -44,7 +56,7 @@ impl Pool2d {
     ///
     /// One is out of range, or an operand would be too large.
     pub fn new(pooling: Pooling, p: &program::Pool2d) -> Result<Self, Error> {
-        let is_wide = p.dtype == DType::Int16 as u32;
+        let dtype = DType::from_raw(p.dtype);
         let window = Window::new(&p.window)?
             .without_dilation()?
             .with_equal_channels()?;
@@ -52,18 +64,28 @@ impl Pool2d {
             "kernel_h · kernel_w",
             p.window.kernel_h * p.window.kernel_w,
             1,
-            if is_wide { MAX_WIDE_TAPS } else { MAX_TAPS },
+            match dtype {
+                Some(DType::Int16) => MAX_WIDE_TAPS,
+                _ => MAX_TAPS,
+            },
         )?;
-        let (byte, clamp, element) = if is_wide {
-            (None, Clamp::wide(p.clamp_min, p.clamp_max)?, 2)
-        } else {
-            let byte = Byte::new("dtype", p.dtype)?;
-            (Some(byte), Clamp::new(byte, p.clamp_min, p.clamp_max)?, 1)
+        let (elements, clamp, element) = match dtype {
+            Some(DType::Int16) => (Elements::Words, Clamp::wide(p.clamp_min, p.clamp_max)?, 2),
+            Some(DType::Float32) => {
+                let [min, max] = [p.clamp_min, p.clamp_max].map(|it| f32::from_bits(it as u32));
+                let unused = Clamp { min: 0, max: 0 };
+                (Elements::Floats { min, max }, unused, 4)
+            }
+            _ => {
+                let byte = Byte::new("dtype", p.dtype)?;
+                let clamp = Clamp::new(byte, p.clamp_min, p.clamp_max)?;
+                (Elements::Bytes(byte), clamp, 1)
+            }
         };
         Ok(Self {
             pooling,
             window,
-            byte,
+            elements,
             clamp,
             sizes: Sizes::new([
                 bytes("input", &[window.in_bytes(), element])?,
@@ -93,25 +115,56 @@ impl Pool2d {
         };
         exactly("input", input, input_size)?;
         exactly("output", output, output_size)?;
-        match self.byte {
-            Some(byte) => isa.run(Pixels {
+        match self.elements {
+            Elements::Bytes(byte) => isa.run(Pixels {
                 pool: self,
                 byte,
                 input,
                 output,
             }),
-            None => self.wide_pixels(input.as_chunks().0, output.as_chunks_mut().0),
+            Elements::Words => {
+                let output = output.as_chunks_mut().0;
+                self.each_output(output, |pixel, channel| {
+                    let pooled = self.wide(pixel, channel, input.as_chunks().0);
+                    self.clamp.store_wide(pooled).to_le_bytes()
+                });
+            }
+            Elements::Floats { min, max } => {
+                let output = output.as_chunks_mut().0;
+                self.each_output(output, |pixel, channel| {
+                    let pooled = self.float(pixel, channel, input.as_chunks().0);
+                    // In this order NaN stays NaN, as in C's std::min(std::max(x, min), max).
+                    let pooled = if pooled < min { min } else { pooled };
+                    let pooled = if max < pooled { max } else { pooled };
+                    pooled.to_le_bytes()
+                });
+            }
         }
         Ok(())
     }
 
-    fn wide_pixels(&self, input: &[[u8; 2]], output: &mut [[u8; 2]]) {
+    /// Each element of the output by its pixel and channel.
+    fn each_output<T>(&self, output: &mut [T], pooled: impl Fn(Pixel, usize) -> T) {
         let pixels = output.chunks_exact_mut(self.window.out_c);
         for (pixel, outputs) in self.window.pixels().zip(pixels) {
             for (channel, out) in outputs.iter_mut().enumerate() {
-                let pooled = self.wide(pixel, channel, input);
-                *out = self.clamp.store_wide(pooled).to_le_bytes();
+                *out = pooled(pixel, channel);
             }
+        }
+    }
+
+    /// One channel of a window of float32, in the order of its rows.
+    fn float(&self, pixel: Pixel, channel: usize, input: &[[u8; 4]]) -> f32 {
+        let [mut sum, mut count, mut largest] = [0.0, 0.0, f32::MIN];
+        self.each_tap(pixel, |at| {
+            let tap = f32::from_le_bytes(input[at + channel]);
+            sum += tap;
+            count += 1.0;
+            largest = if largest < tap { tap } else { largest };
+        });
+        match self.pooling {
+            Pooling::Average => sum / count,
+            Pooling::Max => largest,
         }
     }
 

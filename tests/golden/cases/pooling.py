@@ -4,7 +4,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from writer import Operator, Tensor
 
-from . import case, log_uniform, zero_point
+from . import case, log_uniform, moved, zero_point
 from .convolution import fit
 from .windows import ACTIVATIONS, PADDINGS, activation, draw, output_size
 
@@ -30,7 +30,7 @@ def max_pool_2d(rng, dtype, fixed):
 def pool_2d(rng, builtin, dtype, fixed):
     """Input and output share one quantisation, as the specification of these operators demands."""
     p = fit(draw(rng, dilate=False) | dict(channels=int(rng.integers(1, 40))) | fixed)
-    quantisation = (log_uniform(rng, 0.01, 0.1), zero_point(rng, dtype))
+    quantisation = (log_uniform(rng, 0.01, 0.1), zero_point(rng, dtype)) if dtype != "float32" else ()
     if dtype == "int16":
         quantisation = (quantisation[0] / 256, 0)
     source = Tensor("input", [p["batch"], *p["size"], p["channels"]], dtype, *quantisation)
@@ -41,5 +41,7 @@ def pool_2d(rng, builtin, dtype, fixed):
     options.filterHeight, options.filterWidth = p["kernel"]
     options.strideH, options.strideW = p["stride"]
     options.fusedActivationFunction = ACTIVATIONS[fused]
-    operator = Operator(builtin, dict(uint8=1, int8=2, int16=3)[dtype], options)
+    operator = Operator(builtin, dict(float32=1, uint8=1, int8=2, int16=3)[dtype], options)
+    if dtype == "float32":
+        return moved(rng, operator, [source], [result], **p, activation=fused)
     return case(rng, operator, [source], [result], **p, activation=fused, quantisation=quantisation)

@@ -31,8 +31,8 @@ operators! {
         fully_connected_per_tensor, transpose_conv_per_channel,
     }
     add { int8, uint8 }
-    average_pool_2d { int8, uint8, int16 }
-    max_pool_2d { int8, uint8, int16 }
+    average_pool_2d { int8, uint8, int16, float32 }
+    max_pool_2d { int8, uint8, int16, float32 }
     softmax { int8, uint8, int16, float32, int8_to_int16, uint8_to_int16 }
     log_softmax { int8, uint8, float32 }
     quantize {

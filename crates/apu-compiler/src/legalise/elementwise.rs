@@ -310,27 +310,31 @@ fn unscaled(site: &Site, plain: Elementwise) -> Result<Elementwise, Refusal> {
             ..plain
         });
     }
-    let activation = site.activation();
-    let (least, largest) = activation
-        .interval()
-        .ok_or_else(|| LIMITS.refuse(activation.name()))?;
-    let (clamp_min, clamp_max) = if site.need_input(0)?.element == Element::FLOAT32 {
-        let bits = |bound: f32| bound.to_bits() as i32;
-        (
-            bits(least.unwrap_or(f32::NEG_INFINITY)),
-            bits(largest.unwrap_or(f32::INFINITY)),
-        )
-    } else {
-        (
-            least.map_or(i32::MIN, |bound| bound as i32),
-            largest.map_or(i32::MAX, |bound| bound as i32),
-        )
-    };
+    let (clamp_min, clamp_max) = plain_bounds(site)?;
     Ok(Elementwise {
         clamp_min,
         clamp_max,
         ..plain
     })
+}
+
+/// What the fused activation clamps numbers without scales to, the bits of it for float32.
+pub(super) fn plain_bounds(site: &Site) -> Result<(i32, i32), Refusal> {
+    let activation = site.activation();
+    let (least, largest) = activation
+        .interval()
+        .ok_or_else(|| LIMITS.refuse(activation.name()))?;
+    if site.need_input(0)?.element == Element::FLOAT32 {
+        let bits = |bound: f32| bound.to_bits() as i32;
+        return Ok((
+            bits(least.unwrap_or(f32::NEG_INFINITY)),
+            bits(largest.unwrap_or(f32::INFINITY)),
+        ));
+    }
+    Ok((
+        least.map_or(i32::MIN, |bound| bound as i32),
+        largest.map_or(i32::MAX, |bound| bound as i32),
+    ))
 }
 
 /// Elements between neighbours along each dimension of the output; 0 along those where the input

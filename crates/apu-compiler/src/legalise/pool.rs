@@ -3,19 +3,23 @@
 use apu_kernels::pool_2d;
 use apu_proto::program::{Pool2d, opcode};
 
-use super::{Operand, Record, dtype, quantisation, record};
+use super::{Operand, Record, dtype, elementwise::plain_bounds, quantisation, record};
 use crate::{
     constraints::{LIMITS, Refusal, Site},
-    graph::Opcode,
+    graph::{Element, Opcode},
     requantise, window,
 };
 
 pub(super) fn pool_2d(site: &Site) -> Result<Record, Refusal> {
     let (input, output) = (site.need_input(0)?, site.need_output()?);
-    let (scale, zero_point) = quantisation(output)?;
-    let (clamp_min, clamp_max) =
-        requantise::activation_range(site.activation(), output.element, scale, zero_point)
-            .ok_or_else(|| LIMITS.refuse(format!("an activation bound in steps of {scale}")))?;
+    let (clamp_min, clamp_max) = match output.element {
+        Element::FLOAT32 => plain_bounds(site)?,
+        _ => {
+            let (scale, zero_point) = quantisation(output)?;
+            requantise::activation_range(site.activation(), output.element, scale, zero_point)
+                .ok_or_else(|| LIMITS.refuse(format!("an activation bound in steps of {scale}")))?
+        }
+    };
     let params = Pool2d {
         window: window::record(site, input, output)?,
         dtype: dtype(input),
