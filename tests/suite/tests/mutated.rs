@@ -134,7 +134,7 @@ fn found(target: &str) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
 
 #[test]
 fn models_that_fuzzing_once_found_are_refused() {
-    for (path, model) in found("importer") {
+    for (path, model) in found("importer").chain(found("compiler")) {
         hostile::importer(&model);
         hostile::compiler(&model);
         assert!(compile(&model, &Options::default()).is_err(), "{path:?}");

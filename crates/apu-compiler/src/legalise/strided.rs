@@ -72,12 +72,11 @@ impl Transfer {
         while dim < self.shape.len() {
             if self.shape[dim] == 1 {
                 self.remove(dim);
-            } else if dim > 0 && self.continues(dim) {
-                let size = self.shape[dim];
+            } else if let Some(size) = self.joined(dim) {
                 for walk in [&mut self.input, &mut self.output] {
                     walk.stride[dim - 1] = walk.stride[dim];
                 }
-                self.shape[dim - 1] *= size;
+                self.shape[dim - 1] = size;
                 self.remove(dim);
             } else {
                 dim += 1;
@@ -102,6 +101,14 @@ impl Transfer {
             slice.parts(most / count as usize)
         };
         (0..count).flat_map(slice).collect()
+    }
+
+    /// The size of dimension `dim` and the one before it together, if they are one.
+    fn joined(&self, dim: usize) -> Option<u32> {
+        let before = *self.shape.get(dim.checked_sub(1)?)?;
+        before
+            .checked_mul(self.shape[dim])
+            .filter(|_| self.continues(dim))
     }
 
     /// Whether dimension `dim` and the one before it are one, for both walks.
@@ -210,6 +217,8 @@ mod tests {
             output: Walk::whole(shape),
         };
         assert_eq!(all(&[2, 1, 3, 4]).simplified(), all(&[24]));
+        let large = all(&[3, u32::MAX]);
+        assert_eq!(large.clone().simplified(), large);
         let transposed = Transfer {
             output: Walk {
                 start: 0,
