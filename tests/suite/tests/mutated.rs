@@ -143,5 +143,8 @@ fn models_that_fuzzing_once_found_are_refused() {
 
 #[test]
 fn programs_that_fuzzing_once_found_give_the_same_everywhere() {
-    found("interpreter").for_each(|(_, program)| hostile::interpreter(&program));
+    for (_, program) in found("interpreter").chain(found("validator")) {
+        hostile::validator(&program);
+        hostile::interpreter(&program);
+    }
 }

@@ -61,7 +61,10 @@ fn apart(one: &Operand, other: &Operand) -> bool {
 fn parsed(mut file: Vec<u8>) {
     for _ in 0..2 {
         match apu::Program::parse(file.as_slice()) {
-            Ok(program) => assert!(program.inputs().iter().all(|it| !it.shape.contains(&0))),
+            Ok(program) => {
+                let ends = program.inputs().iter().chain(program.outputs());
+                ends.for_each(|it| assert_eq!(bytes(it), Some(it.size)));
+            }
             Err(error) => assert!(!error.to_string().is_empty()),
         }
         let Ok((mut header, _)) = Header::read_from_prefix(&file) else {
@@ -73,6 +76,13 @@ fn parsed(mut file: Vec<u8>) {
         header.hash = blake3::hash(&file).into();
         header.write_to_prefix(&mut file).expect("it fits");
     }
+}
+
+/// What the shape asks for.
+fn bytes(tensor: &apu::Tensor) -> Option<usize> {
+    let element = tensor.dtype.size();
+    let mut shape = tensor.shape.iter();
+    shape.try_fold(element, |bytes, &size| bytes.checked_mul(size))
 }
 
 /// Sizes of the constants, the arena, an input and an output, two bytes each, and the records.
