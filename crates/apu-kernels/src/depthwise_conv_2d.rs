@@ -11,6 +11,8 @@ mod neon;
 #[cfg(target_arch = "x86_64")]
 mod places;
 mod plain;
+#[cfg(target_arch = "x86_64")]
+mod slide;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod strips;
 
@@ -149,6 +151,11 @@ impl DepthwiseConv2d {
         match isa.level() {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: here and below, a level is a proof that the processor has its instructions.
+            Level::Avx512Vnni if slide::takes(self) && unsafe { avx512::are_bytes(weights) } => unsafe {
+                slide::run(self, input, weights, table, output);
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
             Level::Avx512Vnni if unsafe { avx512::takes(self, weights) } => unsafe {
                 avx512::run(self, input, weights, table, output);
             },

@@ -268,6 +268,41 @@ proptest! {
     }
 
     #[test]
+    fn depthwise_conv_2d_of_3x3_windows(
+        size in (1..7u32, 1..40u32), sixteens in 1..10u32, stride in 1..3u32, batch in 1..3u32,
+        (pad_top, pad_left) in (0..3u32, 0..3u32), cut in (0..2u32, 0..2u32), dtype in byte(),
+        offsets in offsets(), seed in any::<u64>(), shares in 1..9usize,
+        rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::EVEN]),
+    ) {
+        let (in_h, in_w) = size;
+        let out = |side: u32, pad: u32, cut: u32| ((side + pad - 1) / stride + 1 - cut).max(1);
+        let window = Window {
+            batch, in_h, in_w, in_c: 16 * sixteens,
+            out_h: out(in_h, pad_top, cut.0), out_w: out(in_w, pad_left, cut.1), out_c: 16 * sixteens,
+            kernel_h: 3, kernel_w: 3, stride_h: stride, stride_w: stride, dilation_h: 1, dilation_w: 1, pad_top, pad_left,
+        };
+        let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
+        let p = program::DepthwiseConv2d {
+            window, dtype, input_zero_point, output_zero_point, clamp_min, clamp_max, rounding,
+        };
+        let whole = depthwise_conv_2d::DepthwiseConv2d::new(&p).unwrap();
+        let sizes = whole.sizes();
+        let &[input, weights, table, output] = sizes.as_slice() else { unreachable!() };
+        let (input, table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
+        // Signed bytes, but seldom.
+        let more = i16::from(seed.is_multiple_of(16));
+        let weights: Vec<u8> = noise(seed ^ 1, weights / 2).iter().flat_map(|&w| (i16::from(w as i8) + more).to_le_bytes()).collect();
+        same_on_all(output, |isa, output| whole.run(isa, &input, &weights, &table, output).unwrap());
+        let of = shares.min(whole.most_shares());
+        same_in_shares(output, |isa, output| whole.run(isa, &input, &weights, &table, output).unwrap(), |isa, output| {
+            let operands = [&*input, &*weights];
+            in_shares(of, |index| whole.share(index, of), operands, output, |conv, [a, b], out, _| {
+                conv.run(isa, a, b, &table, out).unwrap();
+            });
+        });
+    }
+
+    #[test]
     fn elementwise(
         function in prop_oneof![Just(program::Function::ADD), 0..=program::Function::GREATER_EQUAL], shape in prop::array::uniform6(1..4u32), columns in 1..90u32, broadcast in any::<[u8; 2]>(),
         dtype in byte(), offsets in offsets(), inputs in prop::array::uniform2(input_factor()),

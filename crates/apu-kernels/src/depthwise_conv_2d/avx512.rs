@@ -9,7 +9,9 @@ use super::{
 use crate::{
     channel_table::ChannelTable,
     requant::Ties,
-    x86::avx512::{Even, Finish, Folded, Rescale, Rounds, load_32, load_words, quarters, store_16},
+    x86::avx512::{
+        Even, Finish, Folded, Rescale, Rounds, load_32, load_64, load_words, quarters, store_16,
+    },
 };
 use core::{arch::x86_64::*, mem::MaybeUninit};
 
@@ -31,18 +33,24 @@ pub(super) fn takes(conv: &DepthwiseConv2d, weights: &[u8]) -> bool {
         && are_within(weights, -256, 254)
 }
 
+/// Whether all weights are signed bytes.
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn are_bytes(weights: &[u8]) -> bool {
+    are_within(weights, i8::MIN.into(), i8::MAX.into())
+}
+
 /// Whether all weights are in a range.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn are_within(weights: &[u8], min: i16, max: i16) -> bool {
-    let (mut least, mut most) = (_mm256_setzero_si256(), _mm256_setzero_si256());
-    for weights in weights.as_chunks::<32>().0 {
-        let weights = load_32(weights);
-        least = _mm256_min_epi16(least, weights);
-        most = _mm256_max_epi16(most, weights);
+    let (mut least, mut most) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+    for weights in weights.chunks(64) {
+        let weights = load_64(weights, _mm512_setzero_si512());
+        least = _mm512_min_epi16(least, weights);
+        most = _mm512_max_epi16(most, weights);
     }
-    let below = _mm256_cmplt_epi16_mask(least, _mm256_set1_epi16(min));
-    let above = _mm256_cmpgt_epi16_mask(most, _mm256_set1_epi16(max));
+    let below = _mm512_cmplt_epi16_mask(least, _mm512_set1_epi16(min));
+    let above = _mm512_cmpgt_epi16_mask(most, _mm512_set1_epi16(max));
     below | above == 0
 }
 
@@ -62,7 +70,7 @@ pub(super) fn run(
         conv,
         grid,
         weights: weights.as_chunks().0,
-        is_wide: !are_within(weights, i8::MIN.into(), i8::MAX.into()),
+        is_wide: !are_bytes(weights),
         table,
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };

@@ -210,6 +210,21 @@ impl Rescale {
         );
         fits | others == !0
     }
+
+    /// Whether the first `lanes` factors all shift right.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn shifts_right(&self, lanes: usize) -> bool {
+        let others = if lanes < 16 { !0 << lanes } else { 0 };
+        _mm512_test_epi32_mask(self.right, self.right) | others == !0
+    }
+
+    /// The multipliers, and how far they shift right.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub(super) fn multiplier_and_right(&self) -> (__m512i, __m512i) {
+        (self.multiplier, self.right)
+    }
 }
 
 /// Sixteen factors in f32, with ties to even; see [`crate::requant::round_even`].
@@ -371,11 +386,24 @@ impl Finish {
     /// The bytes of sixteen channels of four rows, row after row.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn bytes_4x16(&self, [a, b, c, d]: [__m512i; 4]) -> __m512i {
+    pub fn bytes_4x16(&self, rows: [__m512i; 4]) -> __m512i {
+        self.in_rows(self.packed_4x16(rows))
+    }
+
+    /// The same in the order of packing: four channels of each row, then the next four.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn packed_4x16(&self, [a, b, c, d]: [__m512i; 4]) -> __m512i {
         let ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), self.zero_point);
         let cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), self.zero_point);
-        let bytes = self.clamp(_mm512_packs_epi16(ab, cd));
-        _mm512_permutexvar_epi32(self.rows, bytes)
+        self.clamp(_mm512_packs_epi16(ab, cd))
+    }
+
+    /// What was packed, row after row.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn in_rows(&self, packed: __m512i) -> __m512i {
+        _mm512_permutexvar_epi32(self.rows, packed)
     }
 
     /// As [`Self::bytes_4x16`], of results that have the zero point already.
@@ -388,7 +416,7 @@ impl Finish {
 
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn clamp(&self, bytes: __m512i) -> __m512i {
+    pub(super) fn clamp(&self, bytes: __m512i) -> __m512i {
         let clamped = _mm512_min_epi8(_mm512_max_epi8(bytes, self.min), self.max);
         _mm512_xor_si512(clamped, self.flip)
     }

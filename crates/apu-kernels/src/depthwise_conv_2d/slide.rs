@@ -1,0 +1,263 @@
+//! 3x3 windows that slide along a row (AVX512-VNNI): each column of the input becomes words of its three rows' bytes
+//! once, stays in registers while windows are over it, and meets four vectors of weights, so that 64 sums, of 64
+//! channels or of 32 or 16 of some pixels, are bytes side by side after packing.
+
+mod input;
+mod kernel;
+
+use self::{
+    input::{Column, Input, Row, shifted},
+    kernel::{Exact, Kernel},
+};
+use super::DepthwiseConv2d;
+use crate::{
+    channel_table::{ChannelTable, LANES},
+    requant::Ties,
+    window::Pixel,
+    x86::{
+        avx512::{Finish, quarters, store_16, store_64},
+        estimate::estimated_4x16,
+    },
+};
+use core::{arch::x86_64::*, ops::Range};
+
+/// Rows and columns of a window.
+const SIDE: usize = 3;
+/// Bytes of a vector.
+const VECTOR: usize = 64;
+/// Pixels of a row that is not short.
+const NARROW: usize = 16;
+/// Most positions between two looks at which of them were estimated badly.
+const SEGMENT: usize = u64::BITS as usize;
+
+/// Whether [`run`] takes a convolution whose weights are signed bytes.
+pub(super) fn takes(conv: &DepthwiseConv2d) -> bool {
+    let window = &conv.window;
+    (window.kernel_h, window.kernel_w) == (SIDE, SIDE)
+        && (window.dilation_h, window.dilation_w) == (1, 1)
+        && window.stride_w <= 2
+        && window.in_c == window.out_c
+        && window.out_c.is_multiple_of(LANES)
+        && matches!(conv.ties, Ties::Away | Ties::Even)
+}
+
+/// Computes the output of what it [`takes`].
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub(super) fn run(
+    conv: &DepthwiseConv2d,
+    input: &[u8],
+    weights: &[u8],
+    table: ChannelTable<'_>,
+    output: &mut [u8],
+) {
+    let slide = Slide {
+        conv,
+        finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
+    };
+    let (channels, mut done) = (conv.window.out_c, 0);
+    while done < channels {
+        let (channel, width) = block(channels, done, conv.window.out_w);
+        let kernel = Kernel::new(conv, weights, table, channel, width);
+        match (VECTOR / width, conv.window.stride_w) {
+            (1, 1) => slide.block::<1, 1>(&kernel, input, output),
+            (1, _) => slide.block::<1, 2>(&kernel, input, output),
+            (2, 1) => slide.block::<2, 1>(&kernel, input, output),
+            (2, _) => slide.block::<2, 2>(&kernel, input, output),
+            (_, 1) => slide.block::<4, 1>(&kernel, input, output),
+            (_, _) => slide.block::<4, 2>(&kernel, input, output),
+        }
+        done = channel + width;
+    }
+}
+
+/// The first of the next channels, `done` of which are done, and how many are computed at once.
+fn block(channels: usize, done: usize, pixels: usize) -> (usize, usize) {
+    match channels - done {
+        VECTOR.. => (done, VECTOR),
+        // To do some again takes less than to bring short rows' pixels together.
+        _ if channels >= VECTOR && pixels < NARROW => (channels - VECTOR, VECTOR),
+        rest @ (48.. | 32 | LANES) => (done, rest),
+        _ => (done, 32),
+    }
+}
+
+/// What is the same for all channels.
+struct Slide<'a> {
+    conv: &'a DepthwiseConv2d,
+    finish: Finish,
+}
+
+impl Slide<'_> {
+    /// The channels of a kernel, which with those of `P` pixels fill a vector, of windows `S` pixels apart.
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn block<const P: usize, const S: usize>(
+        &self,
+        kernel: &Kernel<'_>,
+        input: &[u8],
+        output: &mut [u8],
+    ) {
+        let (conv, window) = (self.conv, &self.conv.window);
+        let positions = window.out_w.div_ceil(P);
+        let padding = [conv.input_zero_point as u8; VECTOR];
+        let mut outputs = output.chunks_exact_mut(window.out_w * window.out_c);
+        for batch in 0..window.batch {
+            for (y, output) in outputs.by_ref().take(window.out_h).enumerate() {
+                let pixel = Pixel { batch, y, x: 0 };
+                let mut rows = [Row::padding(&padding); SIDE];
+                for (kernel_y, row) in rows.iter_mut().enumerate() {
+                    if let Some(y) = window.row(pixel, kernel_y) {
+                        let start = window.at(batch, y, 0) + kernel.channel;
+                        *row = Row::new(&input[start..], window.in_c);
+                    }
+                }
+                let input = Input::<P, S>::new(conv, rows);
+                let output = &mut output[kernel.channel..];
+                for start in (0..positions).step_by(SEGMENT) {
+                    let segment = start..positions.min(start + SEGMENT);
+                    self.segment(kernel, &input, segment, output);
+                }
+            }
+        }
+    }
+
+    /// Some positions of a row.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn segment<const P: usize, const S: usize>(
+        &self,
+        kernel: &Kernel<'_>,
+        input: &Input<'_, P, S>,
+        segment: Range<usize>,
+        output: &mut [u8],
+    ) {
+        let (start, factors) = (segment.start, &kernel.estimates);
+        let mut close = match kernel.away {
+            Some(false) => self.positions(kernel, input, segment, output, |sums| {
+                estimated_4x16::<false>(&self.finish, factors, sums)
+            }),
+            Some(true) => self.positions(kernel, input, segment, output, |sums| {
+                estimated_4x16::<true>(&self.finish, factors, sums)
+            }),
+            None => return self.exactly(kernel, input, segment, output),
+        };
+        while close != 0 {
+            let position = start + close.trailing_zeros() as usize;
+            self.exactly(kernel, input, position..position + 1, output);
+            close &= close - 1;
+        }
+    }
+
+    /// As [`Self::segment`], without estimates.
+    #[inline(never)]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn exactly<const P: usize, const S: usize>(
+        &self,
+        kernel: &Kernel<'_>,
+        input: &Input<'_, P, S>,
+        segment: Range<usize>,
+        output: &mut [u8],
+    ) {
+        match kernel.exact() {
+            Exact::Fixed(factors) => {
+                self.positions(kernel, input, segment, output, |mut sums| {
+                    for (sum, factors) in sums.iter_mut().zip(&factors) {
+                        *sum = factors.apply(*sum);
+                    }
+                    (self.finish.packed_4x16(sums), false)
+                });
+            }
+            Exact::Even(factors) => {
+                self.positions(kernel, input, segment, output, |mut sums| {
+                    for (sum, factors) in sums.iter_mut().zip(&factors) {
+                        *sum = factors.apply(*sum);
+                    }
+                    (self.finish.packed_4x16(sums), false)
+                });
+            }
+        }
+    }
+
+    /// Computes positions of a row, and tells by one bit each of which ones `bytes` says that they may be wrong.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn positions<const P: usize, const S: usize>(
+        &self,
+        kernel: &Kernel<'_>,
+        input: &Input<'_, P, S>,
+        positions: Range<usize>,
+        output: &mut [u8],
+        bytes: impl Fn([__m512i; 4]) -> (__m512i, bool),
+    ) -> u64 {
+        let mut close = 0;
+        let (weights, start) = (kernel.weights, positions.start);
+        // Columns are counted from the first of the padding on; `ahead` are those of the next position.
+        let mut first = input.column(start * P * S);
+        let mut second = input.column(start * P * S + 1);
+        for position in positions {
+            let at = position * P * S;
+            let (taps, ahead): ([Column; SIDE], _) = match (P, S) {
+                (1, 1) => {
+                    let third = input.column(at + 2);
+                    ([first, second, third], [second, third])
+                }
+                (1, _) => {
+                    let (second, third) = (input.column(at + 1), input.column(at + 2));
+                    ([first, second, third], [third, second])
+                }
+                (_, 1) => {
+                    let next = input.column(at + P);
+                    let taps = [
+                        first,
+                        shifted::<P>(first, next, 1),
+                        shifted::<P>(first, next, 2),
+                    ];
+                    (taps, [next, second])
+                }
+                (_, _) => {
+                    let [next, between] = input.columns(at + 2 * P);
+                    (
+                        [first, second, shifted::<P>(first, next, 1)],
+                        [next, between],
+                    )
+                }
+            };
+            let mut sums = kernel.start;
+            for (taps, weights) in taps.iter().zip(&weights) {
+                for (sum, (&taps, &weights)) in sums.iter_mut().zip(taps.iter().zip(weights)) {
+                    *sum = _mm512_dpbusd_epi32(*sum, taps, weights);
+                }
+            }
+            let (bytes, is_close) = bytes(sums);
+            close |= u64::from(is_close) << (position - start);
+            self.store::<P>(position, kernel.channels, bytes, output);
+            [first, second] = ahead;
+        }
+        close
+    }
+
+    /// Stores the bytes of a position of a row.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn store<const P: usize>(
+        &self,
+        position: usize,
+        width: usize,
+        bytes: __m512i,
+        output: &mut [u8],
+    ) {
+        let channels = self.conv.window.out_c;
+        let pixels = self.conv.window.out_w - position * P;
+        let output = &mut output[position * P * channels..];
+        if P == 1 || (P * channels == VECTOR && pixels >= P) {
+            return store_64(&mut output[..P * width], bytes);
+        }
+        let quarters = quarters(bytes);
+        let pixels = quarters.chunks_exact(4 / P).take(pixels);
+        for (index, quarters) in pixels.enumerate() {
+            let output = &mut output[index * channels..][..VECTOR / P];
+            for (output, &quarter) in output.chunks_exact_mut(LANES).zip(quarters) {
+                store_16(output, quarter);
+            }
+        }
+    }
+}

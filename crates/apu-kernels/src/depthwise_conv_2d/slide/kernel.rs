@@ -1,0 +1,161 @@
+//! The weights and factors of up to 64 channels, in the order of columns.
+
+use super::{SIDE, input::Column};
+use crate::{
+    channel_table::{ChannelTable, LANES},
+    depthwise_conv_2d::DepthwiseConv2d,
+    requant::Ties,
+    x86::{
+        avx512::{Even, Rescale, load_32, load_words},
+        estimate::Estimate,
+    },
+};
+use core::arch::x86_64::*;
+
+/// The weights and factors of some channels.
+pub(super) struct Kernel<'a> {
+    conv: &'a DepthwiseConv2d,
+    table: ChannelTable<'a>,
+    /// The first, and how many: 64, 48, 32 or 16.
+    pub channel: usize,
+    pub channels: usize,
+    /// What sums begin with.
+    pub start: Column,
+    /// Of each kernel column, one byte a row.
+    pub weights: [Column; SIDE],
+    /// Factors that can be estimated, and whether ties go away from zero then; none if they can't.
+    pub away: Option<bool>,
+    pub estimates: [Estimate; 4],
+}
+
+/// Factors that are exact.
+pub(super) enum Exact {
+    Fixed([Rescale; 4]),
+    Even([Even; 4]),
+}
+
+impl<'a> Kernel<'a> {
+    /// Of some channels, again and again.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn new(
+        conv: &'a DepthwiseConv2d,
+        weights: &[u8],
+        table: ChannelTable<'a>,
+        channel: usize,
+        channels: usize,
+    ) -> Self {
+        let mut packed = [[_mm512_setzero_si512(); 4]; SIDE];
+        let mut sums = [_mm512_setzero_si512(); 4];
+        for (kernel_x, packed) in packed.iter_mut().enumerate() {
+            let mut rows = [_mm512_setzero_si512(); SIDE];
+            for (kernel_y, row) in rows.iter_mut().enumerate() {
+                let tap = (kernel_y * SIDE + kernel_x) * table.bias.len() + channel;
+                *row = bytes(&weights[2 * tap..][..2 * channels]);
+            }
+            *packed = interleaved(rows);
+            for (sum, &weights) in sums.iter_mut().zip(&*packed) {
+                *sum = _mm512_dpbusd_epi32(*sum, _mm512_set1_epi8(1), weights);
+            }
+        }
+        // The zero point of the input is the same in every tap, so it goes into the bias.
+        let zero_point = _mm512_set1_epi32(conv.input_zero_point - conv.byte.min());
+        let mut start = ordered(&table.bias[channel..][..channels]);
+        for (start, sum) in start.iter_mut().zip(sums) {
+            *start = _mm512_sub_epi32(*start, _mm512_mullo_epi32(sum, zero_point));
+        }
+        let factors = fixed(&table, channel, channels);
+        let usual = conv.ties == Ties::Away && factors.iter().all(|it| it.shifts_right(LANES));
+        Self {
+            conv,
+            table,
+            channel,
+            channels,
+            start,
+            weights: packed,
+            // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
+            away: usual.then_some(conv.clamp.min < conv.output_zero_point),
+            estimates: factors.map(|it| Estimate::new(&it, conv.byte, conv.output_zero_point)),
+        }
+    }
+
+    /// The factors.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn exact(&self) -> Exact {
+        if self.conv.ties == Ties::Even {
+            let scales = ordered(&self.table.multiplier[self.channel..][..self.channels]);
+            Exact::Even(scales.map(|words| Even::from_words(words)))
+        } else {
+            Exact::Fixed(fixed(&self.table, self.channel, self.channels))
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn fixed(table: &ChannelTable<'_>, channel: usize, channels: usize) -> [Rescale; 4] {
+    let words = |words: &[[u8; 4]]| ordered(&words[channel..][..channels]);
+    let (multipliers, shifts) = (words(table.multiplier), words(table.shift));
+    core::array::from_fn(|index| Rescale::from_words(multipliers[index], shifts[index]))
+}
+
+/// Which of `count` sixteens of channels a quarter of a vector is of; of three the last has no meaning.
+const fn again(quarter: usize, count: usize) -> usize {
+    match count {
+        3 => [0, 1, 2, 2][quarter],
+        _ => quarter & (count - 1),
+    }
+}
+
+/// Signed bytes of 16-bit words of some channels, again and again.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn bytes(words: &[u8]) -> __m512i {
+    let halves = words.as_chunks::<32>().0;
+    let half = |index| load_32(&halves[again(index, halves.len())]);
+    let both = |index| {
+        let first = _mm512_castsi256_si512(half(index));
+        _mm512_inserti64x4::<1>(first, half(index + 1))
+    };
+    let packed = _mm512_packs_epi16(both(0), both(2));
+    _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), packed)
+}
+
+/// Words of one byte of each row and a zero, in the order of unpacking.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn interleaved([a, b, c]: [__m512i; SIDE]) -> Column {
+    let zero = _mm512_setzero_si512();
+    let (low_ab, high_ab) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
+    let (low_c, high_c) = (_mm512_unpacklo_epi8(c, zero), _mm512_unpackhi_epi8(c, zero));
+    [
+        _mm512_unpacklo_epi16(low_ab, low_c),
+        _mm512_unpackhi_epi16(low_ab, low_c),
+        _mm512_unpacklo_epi16(high_ab, high_c),
+        _mm512_unpackhi_epi16(high_ab, high_c),
+    ]
+}
+
+/// Words of some channels, again and again, in the same order: a quarter of each sixteen.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn ordered(words: &[[u8; 4]]) -> Column {
+    let lanes = words.as_chunks::<LANES>().0;
+    let load = |index| load_words(&lanes[again(index, lanes.len())]);
+    let (a, b, c, d) = (load(0), load(1), load(2), load(3));
+    let (ab_low, ab_high) = (
+        _mm512_shuffle_i32x4::<0b01_00_01_00>(a, b),
+        _mm512_shuffle_i32x4::<0b11_10_11_10>(a, b),
+    );
+    let (cd_low, cd_high) = (
+        _mm512_shuffle_i32x4::<0b01_00_01_00>(c, d),
+        _mm512_shuffle_i32x4::<0b11_10_11_10>(c, d),
+    );
+    [
+        _mm512_shuffle_i32x4::<0b10_00_10_00>(ab_low, cd_low),
+        _mm512_shuffle_i32x4::<0b11_01_11_01>(ab_low, cd_low),
+        _mm512_shuffle_i32x4::<0b10_00_10_00>(ab_high, cd_high),
+        _mm512_shuffle_i32x4::<0b11_01_11_01>(ab_high, cd_high),
+    ]
+}

@@ -1,0 +1,105 @@
+//! Rescaling by one multiplication in f32 that is right unless a result is close to the next one (AVX-512): that is seen,
+//! and what it concerns is rescaled exactly then.
+
+use super::avx512::{Finish, Rescale};
+use crate::byte::Byte;
+use core::arch::x86_64::*;
+
+/// Bits of an estimate below its point.
+const FRACTION: i32 = 16;
+/// How far an estimate may be from what it stands for, in its own units of 2⁻¹⁶. Of results that aren't clamped
+/// the product is less than 2⁸ + 2 steps, or 2²⁴ units and a few more: sum and factor are each wrong by 2⁻²⁴ of it
+/// at most, so by one unit; rounding the start, the result of the multiplication and the estimate, which are below 2²⁴,
+/// takes half a unit each. That is less than four.
+const ERROR: i32 = 4;
+
+/// Sixteen factors that shift right, with the output's zero point. With a factor `m` and a shift `s`, a sum's
+/// two roundings are `floor(x · m / 2^(s + 31) + 2^-(s + 1) + 1/2)`, as the first adds half of what the
+/// second one drops 2^s of. Ties away from zero count a sum below zero for one step, 2^-s, less: that is what a tie of
+/// the second rounding takes to be one no more.
+#[derive(Clone, Copy)]
+pub struct Estimate {
+    scale: __m512,
+    /// What doesn't depend on the sum, and [`ERROR`].
+    start: __m512,
+    step: __m512,
+}
+
+impl Estimate {
+    /// Of factors that [`Rescale::shifts_right`]; lanes of others have no meaning.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn new(factors: &Rescale, byte: Byte, zero_point: i32) -> Self {
+        let (multiplier, right) = factors.multiplier_and_right();
+        // 2 to the power of what is in the lanes of an f32's exponent.
+        let power = |exponent: i32| {
+            let biased = _mm512_sub_epi32(_mm512_set1_epi32(127 + exponent), right);
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+        };
+        let middle = ((zero_point - byte.min() - 128) << FRACTION) + (1 << (FRACTION - 1)) + ERROR;
+        let middle = _mm512_cvtepi32_ps(_mm512_set1_epi32(middle));
+        // Lanes without a meaning aren't to be close to anything.
+        let shifts = _mm512_test_epi32_mask(right, right);
+        Self {
+            scale: _mm512_mul_ps(_mm512_cvtepi32_ps(multiplier), power(FRACTION - 31)),
+            start: _mm512_mask_add_ps(middle, shifts, middle, power(FRACTION - 1)),
+            step: power(FRACTION),
+        }
+    }
+
+    /// Estimates with [`FRACTION`] bits below the point, rounded when those are dropped. What doesn't fit, which is
+    /// above, is the least number, and so close to a whole one.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn of<const AWAY: bool>(&self, sums: __m512i) -> __m512i {
+        let scaled = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), self.scale, self.start);
+        let scaled = if AWAY {
+            let below = _mm512_cmplt_epi32_mask(sums, _mm512_setzero_si512());
+            _mm512_mask_sub_ps(scaled, below, scaled, self.step)
+        } else {
+            scaled
+        };
+        _mm512_cvtps_epi32(scaled)
+    }
+}
+
+/// The words above the points of two vectors of estimates, in the order that packing them would have.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn whole(a: __m512i, b: __m512i) -> __m512i {
+    let lane = |lane: i64| 0x0007_0005_0003_0001 + lane * 0x0008_0008_0008_0008;
+    let (a_words, b_words) = (lane, |index| lane(index) + 0x0020_0020_0020_0020);
+    let order = _mm512_setr_epi64(
+        a_words(0),
+        b_words(0),
+        a_words(1),
+        b_words(1),
+        a_words(2),
+        b_words(2),
+        a_words(3),
+        b_words(3),
+    );
+    _mm512_permutex2var_epi16(a, order, b)
+}
+
+/// The bytes of sixteen sums times each of four factors, in the order of packing, and whether some may be
+/// wrong. `AWAY` is for ties away from zero; where results below zero are clamped, they may as well go up.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub fn estimated_4x16<const AWAY: bool>(
+    finish: &Finish,
+    factors: &[Estimate; 4],
+    sums: [__m512i; 4],
+) -> (__m512i, bool) {
+    let mut estimates = sums;
+    // Twice the error, but a power of two.
+    let far = _mm512_set1_epi32((1 << FRACTION) - 2 * ERROR);
+    let mut close = 0;
+    for (estimate, factors) in estimates.iter_mut().zip(factors) {
+        *estimate = factors.of::<AWAY>(*estimate);
+        close |= _mm512_testn_epi32_mask(*estimate, far);
+    }
+    let [a, b, c, d] = estimates;
+    let bytes = finish.clamp(_mm512_packs_epi16(whole(a, b), whole(c, d)));
+    (bytes, close != 0)
+}
