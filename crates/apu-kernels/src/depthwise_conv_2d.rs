@@ -148,12 +148,17 @@ impl DepthwiseConv2d {
         exactly("channel table", table, table_size)?;
         exactly("output", output, output_size)?;
         let table = ChannelTable::new(table, self.ties);
-        match isa.level() {
-            #[cfg(target_arch = "x86_64")]
+        #[cfg(target_arch = "x86_64")]
+        if isa.level() == Level::Avx512Vnni
+            && slide::takes(self)
             // SAFETY: here and below, a level is a proof that the processor has its instructions.
-            Level::Avx512Vnni if slide::takes(self) && unsafe { avx512::are_bytes(weights) } => unsafe {
-                slide::run(self, input, weights, table, output);
-            },
+            && let Some(is_wide) = unsafe { avx512::are_wide(weights) }
+        {
+            // SAFETY: as above.
+            unsafe { slide::run(self, input, (weights, is_wide), table, output) };
+            return Ok(());
+        }
+        match isa.level() {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Level::Avx512Vnni if unsafe { avx512::takes(self, weights) } => unsafe {

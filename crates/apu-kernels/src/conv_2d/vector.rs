@@ -5,7 +5,10 @@ use super::{Conv2d, outliers::Outliers};
 use crate::{
     channel_table::{ChannelTable, LANES},
     requant::Ties,
-    x86::avx512::{Even, Finish, Rescale, load, load_64, load_words, store_64},
+    x86::{
+        avx512::{Even, Finish, Rescale, load, load_64, load_words, store_64},
+        estimate::{Estimate, estimated_4x16},
+    },
 };
 use core::arch::x86_64::*;
 
@@ -47,7 +50,12 @@ pub(super) fn run(
     let channels = (0..).step_by(BLOCKS * LANES);
     for ((channel, output), weights) in channels.zip(output.chunks_mut(BLOCKS * LANES)).zip(columns)
     {
-        product.column(channel, weights, output);
+        match output.len().div_ceil(LANES) {
+            4 => product.column::<4>(channel, weights, output),
+            3 => product.column::<3>(channel, weights, output),
+            2 => product.column::<2>(channel, weights, output),
+            _ => product.column::<1>(channel, weights, output),
+        }
     }
 }
 
@@ -79,30 +87,78 @@ struct Vector<'a> {
 }
 
 impl Vector<'_> {
-    /// As many channels from `channel` on as `output` has bytes, with their weights.
+    /// As many channels from `channel` on as `output` has bytes, those of `N` blocks, with their weights.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn column(&self, channel: usize, weights: &[[u8; 64]], output: &mut [u8]) {
-        let count = output.len().div_ceil(LANES);
+    fn column<const N: usize>(&self, channel: usize, weights: &[[u8; 64]], output: &mut [u8]) {
         let mut totals = [_mm512_setzero_si512(); BLOCKS];
-        for (block, total) in totals.iter_mut().enumerate().take(count) {
+        for (block, total) in totals.iter_mut().enumerate().take(N) {
             *total = self.start(channel + block * LANES);
         }
-        if count == 1 {
+        if N == 1 {
             totals[0] = _mm512_add_epi32(totals[0], self.block(weights));
         } else {
-            self.blocks(&mut totals, count, weights);
+            self.blocks::<N>(&mut totals, weights);
         }
-        for outlier in self.outliers.of(channel..channel + count * LANES) {
+        for outlier in self.outliers.of(channel..channel + N * LANES) {
             let tap = self.taps.as_flattened()[outlier.tap] ^ self.conv.byte.flip();
             let more = _mm512_set1_epi32(outlier.times(tap));
-            let total = &mut totals[outlier.lane / LANES];
-            *total = _mm512_mask_add_epi32(*total, 1 << (outlier.lane % LANES), *total, more);
+            let lanes = 1 << (outlier.lane % LANES);
+            for (block, total) in totals.iter_mut().enumerate().take(N) {
+                let lanes = if outlier.lane / LANES == block {
+                    lanes
+                } else {
+                    0
+                };
+                *total = _mm512_mask_add_epi32(*total, lanes, *total, more);
+            }
         }
-        for (block, total) in totals.iter_mut().enumerate().take(count) {
+        let bytes = match self.estimated::<N>(totals, channel) {
+            Some(bytes) => bytes,
+            None => {
+                // The sums get an address here alone: elsewhere they stay in registers.
+                let [a, b, c, d] = totals;
+                self.exactly(&[a, b, c, d], channel)
+            }
+        };
+        store_64(output, self.finish.in_rows(bytes));
+    }
+
+    /// Bytes in the order of packing, unless some may be wrong or factors are unusual.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn estimated<const N: usize>(
+        &self,
+        totals: [__m512i; BLOCKS],
+        channel: usize,
+    ) -> Option<__m512i> {
+        let (conv, channels) = (self.conv, self.conv.window.out_c - channel);
+        let mut usual = self.table.ties != Ties::Even;
+        let factors = core::array::from_fn(|block| {
+            let block = if block < N { block } else { 0 };
+            let factors = Rescale::of(&self.table, channel + block * LANES);
+            usual &= factors.shifts_right(channels - block * LANES);
+            Estimate::new(&factors, conv.byte, conv.output_zero_point)
+        });
+        // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
+        let away = self.table.ties == Ties::Away && conv.clamp.min < conv.output_zero_point;
+        let (bytes, close) = match away {
+            true => estimated_4x16::<true>(&self.finish, &factors, totals),
+            false => estimated_4x16::<false>(&self.finish, &factors, totals),
+        };
+        (usual && !close).then_some(bytes)
+    }
+
+    /// Any bytes in the order of packing.
+    #[cold]
+    #[inline(never)]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn exactly(&self, totals: &[__m512i; BLOCKS], channel: usize) -> __m512i {
+        let mut scaled = *totals;
+        for (block, total) in scaled.iter_mut().enumerate() {
             *total = self.rescale(*total, channel + block * LANES);
         }
-        store_64(output, self.finish.bytes_4x16(totals));
+        self.finish.packed_4x16(scaled)
     }
 
     /// What the sums of the block of channels from `channel` on begin with.
@@ -113,10 +169,10 @@ impl Vector<'_> {
         _mm512_sub_epi32(load_words(bias), self.correction)
     }
 
-    /// Adds the sums of `count` blocks.
+    /// Adds the sums of `N` blocks.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn blocks(&self, totals: &mut [__m512i; BLOCKS], count: usize, weights: &[[u8; 64]]) {
+    fn blocks<const N: usize>(&self, totals: &mut [__m512i; BLOCKS], weights: &[[u8; 64]]) {
         let depth = self.taps.len();
         let (near, rest) = self.taps.as_chunks::<NEAR>();
         for (index, near) in near.iter().enumerate() {
@@ -124,7 +180,7 @@ impl Vector<'_> {
             for (taps, &bytes) in taps.iter_mut().zip(near) {
                 *taps = self.broadcast(bytes);
             }
-            for (block, total) in totals.iter_mut().enumerate().take(count) {
+            for (block, total) in totals.iter_mut().enumerate().take(N) {
                 let weights = &weights[block * depth + index * NEAR..][..NEAR];
                 for (taps, weights) in taps.iter().zip(weights) {
                     *total = _mm512_dpbusd_epi32(*total, *taps, load(weights));
@@ -134,7 +190,7 @@ impl Vector<'_> {
         let done = depth - rest.len();
         for (index, &bytes) in (done..).zip(rest) {
             let taps = self.broadcast(bytes);
-            for (block, total) in totals.iter_mut().enumerate().take(count) {
+            for (block, total) in totals.iter_mut().enumerate().take(N) {
                 let weights = load(&weights[block * depth + index]);
                 *total = _mm512_dpbusd_epi32(*total, taps, weights);
             }

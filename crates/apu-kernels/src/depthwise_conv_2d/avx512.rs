@@ -30,28 +30,24 @@ pub(super) fn takes(conv: &DepthwiseConv2d, weights: &[u8]) -> bool {
         && matches!(conv.ties, Ties::Away | Ties::Even)
         && window.in_c == window.out_c
         && steps <= MAX_STEPS
-        && are_within(weights, -256, 254)
+        && are_wide(weights).is_some()
 }
 
-/// Whether all weights are signed bytes.
+/// Whether some weights aren't signed bytes; none if some aren't sums of two of those.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub(super) fn are_bytes(weights: &[u8]) -> bool {
-    are_within(weights, i8::MIN.into(), i8::MAX.into())
-}
-
-/// Whether all weights are in a range.
-#[inline]
-#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn are_within(weights: &[u8], min: i16, max: i16) -> bool {
+pub(super) fn are_wide(weights: &[u8]) -> Option<bool> {
     let (mut least, mut most) = (_mm512_setzero_si512(), _mm512_setzero_si512());
     for weights in weights.chunks(64) {
         let weights = load_64(weights, _mm512_setzero_si512());
         least = _mm512_min_epi16(least, weights);
         most = _mm512_max_epi16(most, weights);
     }
-    let below = _mm512_cmplt_epi16_mask(least, _mm512_set1_epi16(min));
-    let above = _mm512_cmpgt_epi16_mask(most, _mm512_set1_epi16(max));
-    below | above == 0
+    let are_within = |min, max| {
+        let below = _mm512_cmplt_epi16_mask(least, _mm512_set1_epi16(min));
+        let above = _mm512_cmpgt_epi16_mask(most, _mm512_set1_epi16(max));
+        below | above == 0
+    };
+    are_within(-256, 254).then(|| !are_within(i8::MIN.into(), i8::MAX.into()))
 }
 
 /// Computes the output of what [`takes`] says yes to.
@@ -70,7 +66,7 @@ pub(super) fn run(
         conv,
         grid,
         weights: weights.as_chunks().0,
-        is_wide: !are_bytes(weights),
+        is_wide: are_wide(weights) != Some(false),
         table,
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };

@@ -6,14 +6,13 @@ mod input;
 mod kernel;
 
 use self::{
-    input::{Column, Input, Row, shifted},
+    input::{Column, Input},
     kernel::{Exact, Kernel},
 };
 use super::DepthwiseConv2d;
 use crate::{
     channel_table::{ChannelTable, LANES},
     requant::Ties,
-    window::Pixel,
     x86::{
         avx512::{Finish, quarters, store_16, store_64},
         estimate::estimated_4x16,
@@ -30,7 +29,7 @@ const NARROW: usize = 16;
 /// Most positions between two looks at which of them were estimated badly.
 const SEGMENT: usize = u64::BITS as usize;
 
-/// Whether [`run`] takes a convolution whose weights are signed bytes.
+/// Whether [`run`] takes a convolution whose weights are sums of two signed bytes.
 pub(super) fn takes(conv: &DepthwiseConv2d) -> bool {
     let window = &conv.window;
     (window.kernel_h, window.kernel_w) == (SIDE, SIDE)
@@ -38,15 +37,17 @@ pub(super) fn takes(conv: &DepthwiseConv2d) -> bool {
         && window.stride_w <= 2
         && window.in_c == window.out_c
         && window.out_c.is_multiple_of(LANES)
+        // To bring short rows' pixels together isn't worth it.
+        && (window.out_c >= 3 * LANES || window.stride_w * window.out_w >= NARROW)
         && matches!(conv.ties, Ties::Away | Ties::Even)
 }
 
-/// Computes the output of what it [`takes`].
+/// Computes the output of what it [`takes`]. Weights come with whether some aren't signed bytes.
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub(super) fn run(
     conv: &DepthwiseConv2d,
     input: &[u8],
-    weights: &[u8],
+    weights: (&[u8], bool),
     table: ChannelTable<'_>,
     output: &mut [u8],
 ) {
@@ -89,6 +90,7 @@ struct Slide<'a> {
 
 impl Slide<'_> {
     /// The channels of a kernel, which with those of `P` pixels fill a vector, of windows `S` pixels apart.
+    #[inline(never)]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn block<const P: usize, const S: usize>(
         &self,
@@ -96,21 +98,12 @@ impl Slide<'_> {
         input: &[u8],
         output: &mut [u8],
     ) {
-        let (conv, window) = (self.conv, &self.conv.window);
+        let window = &self.conv.window;
         let positions = window.out_w.div_ceil(P);
-        let padding = [conv.input_zero_point as u8; VECTOR];
         let mut outputs = output.chunks_exact_mut(window.out_w * window.out_c);
         for batch in 0..window.batch {
             for (y, output) in outputs.by_ref().take(window.out_h).enumerate() {
-                let pixel = Pixel { batch, y, x: 0 };
-                let mut rows = [Row::padding(&padding); SIDE];
-                for (kernel_y, row) in rows.iter_mut().enumerate() {
-                    if let Some(y) = window.row(pixel, kernel_y) {
-                        let start = window.at(batch, y, 0) + kernel.channel;
-                        *row = Row::new(&input[start..], window.in_c);
-                    }
-                }
-                let input = Input::<P, S>::new(conv, rows);
+                let input = Input::<P, S>::new(self.conv, input, (batch, y), kernel.channel);
                 let output = &mut output[kernel.channel..];
                 for start in (0..positions).step_by(SEGMENT) {
                     let segment = start..positions.min(start + SEGMENT);
@@ -189,48 +182,35 @@ impl Slide<'_> {
         bytes: impl Fn([__m512i; 4]) -> (__m512i, bool),
     ) -> u64 {
         let mut close = 0;
-        let (weights, start) = (kernel.weights, positions.start);
-        // Columns are counted from the first of the padding on; `ahead` are those of the next position.
-        let mut first = input.column(start * P * S);
-        let mut second = input.column(start * P * S + 1);
-        for position in positions {
-            let at = position * P * S;
-            let (taps, ahead): ([Column; SIDE], _) = match (P, S) {
-                (1, 1) => {
-                    let third = input.column(at + 2);
-                    ([first, second, third], [second, third])
+        let (weights, start, end) = (kernel.weights, positions.start, positions.end);
+        let mut columns = input.first(start);
+        let inner = input.inner();
+        let mut position = start;
+        macro_rules! next {
+            ($edge:literal) => {
+                // SAFETY: the inner positions are those without an edge.
+                let (taps, ahead) = unsafe { input.next::<$edge>(position, columns) };
+                columns = ahead;
+                let mut sums = kernel.start;
+                add_products(&mut sums, &taps, &weights);
+                if let Some(rest) = &kernel.rest {
+                    add_products(&mut sums, &taps, rest);
                 }
-                (1, _) => {
-                    let (second, third) = (input.column(at + 1), input.column(at + 2));
-                    ([first, second, third], [third, second])
-                }
-                (_, 1) => {
-                    let next = input.column(at + P);
-                    let taps = [
-                        first,
-                        shifted::<P>(first, next, 1),
-                        shifted::<P>(first, next, 2),
-                    ];
-                    (taps, [next, second])
-                }
-                (_, _) => {
-                    let [next, between] = input.columns(at + 2 * P);
-                    (
-                        [first, second, shifted::<P>(first, next, 1)],
-                        [next, between],
-                    )
-                }
+                let (bytes, is_close) = bytes(sums);
+                close |= u64::from(is_close) << (position - start);
+                self.store::<P>(position, kernel.channels, bytes, output);
+                position += 1;
             };
-            let mut sums = kernel.start;
-            for (taps, weights) in taps.iter().zip(&weights) {
-                for (sum, (&taps, &weights)) in sums.iter_mut().zip(taps.iter().zip(weights)) {
-                    *sum = _mm512_dpbusd_epi32(*sum, taps, weights);
+        }
+        while position < end {
+            if inner.contains(&position) {
+                let end = end.min(inner.end);
+                while position < end {
+                    next!(false);
                 }
+            } else {
+                next!(true);
             }
-            let (bytes, is_close) = bytes(sums);
-            close |= u64::from(is_close) << (position - start);
-            self.store::<P>(position, kernel.channels, bytes, output);
-            [first, second] = ahead;
         }
         close
     }
@@ -258,6 +238,17 @@ impl Slide<'_> {
             for (output, &quarter) in output.chunks_exact_mut(LANES).zip(quarters) {
                 store_16(output, quarter);
             }
+        }
+    }
+}
+
+/// Adds the products of three columns and their weights.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn add_products(sums: &mut Column, taps: &[Column; SIDE], weights: &[Column; SIDE]) {
+    for (taps, weights) in taps.iter().zip(weights) {
+        for (sum, (&taps, &weights)) in sums.iter_mut().zip(taps.iter().zip(weights)) {
+            *sum = _mm512_dpbusd_epi32(*sum, taps, weights);
         }
     }
 }

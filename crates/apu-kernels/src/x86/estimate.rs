@@ -8,9 +8,9 @@ use core::arch::x86_64::*;
 /// Bits of an estimate below its point.
 const FRACTION: i32 = 16;
 /// How far an estimate may be from what it stands for, in its own units of 2⁻¹⁶. Of results that aren't clamped
-/// the product is less than 2⁸ + 2 steps, or 2²⁴ units and a few more: sum and factor are each wrong by 2⁻²⁴ of it
-/// at most, so by one unit; rounding the start, the result of the multiplication and the estimate, which are below 2²⁴,
-/// takes half a unit each. That is less than four.
+/// the product is within ±2⁸ steps, or 2²⁴ units: sum and factor are each wrong by 2⁻²⁴ of it at most, so by one unit.
+/// The start, the product with it and that without a step are about 2²³ at most, and rounded by less than half a unit
+/// each; so is what becomes an integer. That is less than four.
 const ERROR: i32 = 4;
 
 /// Sixteen factors that shift right, with the output's zero point. With a factor `m` and a shift `s`, a sum's

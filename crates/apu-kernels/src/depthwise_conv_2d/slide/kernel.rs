@@ -21,8 +21,10 @@ pub(super) struct Kernel<'a> {
     pub channels: usize,
     /// What sums begin with.
     pub start: Column,
-    /// Of each kernel column, one byte a row.
+    /// Of each kernel column, one byte a row: the nearest to the weights.
     pub weights: [Column; SIDE],
+    /// What weights are more than those, if any are.
+    pub rest: Option<[Column; SIDE]>,
     /// Factors that can be estimated, and whether ties go away from zero then; none if they can't.
     pub away: Option<bool>,
     pub estimates: [Estimate; 4],
@@ -40,22 +42,25 @@ impl<'a> Kernel<'a> {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     pub fn new(
         conv: &'a DepthwiseConv2d,
-        weights: &[u8],
+        weights: (&[u8], bool),
         table: ChannelTable<'a>,
         channel: usize,
         channels: usize,
     ) -> Self {
-        let mut packed = [[_mm512_setzero_si512(); 4]; SIDE];
-        let mut sums = [_mm512_setzero_si512(); 4];
-        for (kernel_x, packed) in packed.iter_mut().enumerate() {
-            let mut rows = [_mm512_setzero_si512(); SIDE];
-            for (kernel_y, row) in rows.iter_mut().enumerate() {
-                let tap = (kernel_y * SIDE + kernel_x) * table.bias.len() + channel;
-                *row = bytes(&weights[2 * tap..][..2 * channels]);
-            }
-            *packed = interleaved(rows);
-            for (sum, &weights) in sums.iter_mut().zip(&*packed) {
-                *sum = _mm512_dpbusd_epi32(*sum, _mm512_set1_epi8(1), weights);
+        let (weights, is_wide) = weights;
+        let (near, mut sums) = packed::<false>(weights, table.bias.len(), channel, channels);
+        let mut rest = None;
+        if is_wide {
+            let (more, more_sums) = packed::<true>(weights, table.bias.len(), channel, channels);
+            let any = more
+                .as_flattened()
+                .iter()
+                .fold(0, |any, &words| any | _mm512_test_epi32_mask(words, words));
+            if any != 0 {
+                rest = Some(more);
+                for (sum, more) in sums.iter_mut().zip(more_sums) {
+                    *sum = _mm512_add_epi32(*sum, more);
+                }
             }
         }
         // The zero point of the input is the same in every tap, so it goes into the bias.
@@ -65,6 +70,10 @@ impl<'a> Kernel<'a> {
             *start = _mm512_sub_epi32(*start, _mm512_mullo_epi32(sum, zero_point));
         }
         let factors = fixed(&table, channel, channels);
+        let mut estimates = [Estimate::new(&factors[0], conv.byte, conv.output_zero_point); 4];
+        for (estimate, factors) in estimates.iter_mut().zip(&factors).skip(1) {
+            *estimate = Estimate::new(factors, conv.byte, conv.output_zero_point);
+        }
         let usual = conv.ties == Ties::Away && factors.iter().all(|it| it.shifts_right(LANES));
         Self {
             conv,
@@ -72,10 +81,11 @@ impl<'a> Kernel<'a> {
             channel,
             channels,
             start,
-            weights: packed,
+            weights: near,
+            rest,
             // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
             away: usual.then_some(conv.clamp.min < conv.output_zero_point),
-            estimates: factors.map(|it| Estimate::new(&it, conv.byte, conv.output_zero_point)),
+            estimates,
         }
     }
 
@@ -92,12 +102,41 @@ impl<'a> Kernel<'a> {
     }
 }
 
+/// The weights of some channels as [`Kernel`] has them, or what is missing with `REST`, and their sums.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn packed<const REST: bool>(
+    weights: &[u8],
+    padded: usize,
+    channel: usize,
+    channels: usize,
+) -> ([Column; SIDE], Column) {
+    let mut packed = [[_mm512_setzero_si512(); 4]; SIDE];
+    let mut sums = [_mm512_setzero_si512(); 4];
+    for (kernel_x, packed) in packed.iter_mut().enumerate() {
+        let mut rows = [_mm512_setzero_si512(); SIDE];
+        for (kernel_y, row) in rows.iter_mut().enumerate() {
+            let tap = (kernel_y * SIDE + kernel_x) * padded + channel;
+            *row = bytes::<REST>(&weights[2 * tap..][..2 * channels]);
+        }
+        *packed = interleaved(rows);
+        for (sum, &weights) in sums.iter_mut().zip(&*packed) {
+            *sum = _mm512_dpbusd_epi32(*sum, _mm512_set1_epi8(1), weights);
+        }
+    }
+    (packed, sums)
+}
+
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 fn fixed(table: &ChannelTable<'_>, channel: usize, channels: usize) -> [Rescale; 4] {
     let words = |words: &[[u8; 4]]| ordered(&words[channel..][..channels]);
     let (multipliers, shifts) = (words(table.multiplier), words(table.shift));
-    core::array::from_fn(|index| Rescale::from_words(multipliers[index], shifts[index]))
+    let mut factors = [Rescale::from_words(multipliers[0], shifts[0]); 4];
+    for index in 1..4 {
+        factors[index] = Rescale::from_words(multipliers[index], shifts[index]);
+    }
+    factors
 }
 
 /// Which of `count` sixteens of channels a quarter of a vector is of; of three the last has no meaning.
@@ -108,15 +147,21 @@ const fn again(quarter: usize, count: usize) -> usize {
     }
 }
 
-/// Signed bytes of 16-bit words of some channels, again and again.
+/// The nearest signed bytes to 16-bit words of some channels, or those of what is missing with `REST`.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn bytes(words: &[u8]) -> __m512i {
+fn bytes<const REST: bool>(words: &[u8]) -> __m512i {
     let halves = words.as_chunks::<32>().0;
     let half = |index| load_32(&halves[again(index, halves.len())]);
     let both = |index| {
         let first = _mm512_castsi256_si512(half(index));
-        _mm512_inserti64x4::<1>(first, half(index + 1))
+        let words = _mm512_inserti64x4::<1>(first, half(index + 1));
+        if REST {
+            let least = _mm512_max_epi16(words, _mm512_set1_epi16(-128));
+            _mm512_sub_epi16(words, _mm512_min_epi16(least, _mm512_set1_epi16(127)))
+        } else {
+            words
+        }
     };
     let packed = _mm512_packs_epi16(both(0), both(2));
     _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), packed)
