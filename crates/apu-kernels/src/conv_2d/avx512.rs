@@ -11,9 +11,12 @@ use super::{
 use crate::{
     channel_table::{ChannelTable, LANES},
     requant::Ties,
-    x86::avx512::{
-        Even, Finish, Folded, Rescale, Rounds, load, load_words, quarters, store_16, store_64,
-        sums_of_8, sums_of_pairs,
+    x86::{
+        avx512::{
+            Even, Finish, Rescale, load, load_words, quarters, store_16, store_64, sums_of_8,
+            sums_of_pairs,
+        },
+        estimate::{Estimate, estimated_4x16},
     },
 };
 use core::{arch::x86_64::*, ops::Range};
@@ -91,7 +94,7 @@ pub(super) struct Column<'a, const B: usize> {
     pub bias: [__m512i; B],
     /// The outliers, if they have room there.
     extras: Option<Extras>,
-    pub store: Store<B>,
+    pub store: Store<'a, B>,
 }
 
 impl<const B: usize> Column<'_, B> {
@@ -260,11 +263,11 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
             _ => None,
         };
         match (&column.store.factors, &column.extras, tile) {
-            (Factors::Up(folded), Some(extras), Some(tile)) => {
-                self.tiles::<B, false>(run, tile, column, (folded, extras), output);
+            (Factors::Up(factors), Some(extras), Some(tile)) => {
+                self.tiles::<B, false>(run, tile, column, (factors, extras), output);
             }
-            (Factors::Away(folded), Some(extras), Some(tile)) => {
-                self.tiles::<B, true>(run, tile, column, (folded, extras), output);
+            (Factors::Away(factors), Some(extras), Some(tile)) => {
+                self.tiles::<B, true>(run, tile, column, (factors, extras), output);
             }
             _ => self.any_column::<R, B>(run, column, Room::of(room), output),
         }
@@ -599,12 +602,13 @@ fn store_8(words: __m256i) -> [i32; 8] {
 }
 
 /// Rescales sums of `B` blocks of channels and stores them as bytes.
-pub(super) struct Store<const B: usize> {
+pub(super) struct Store<'a, const B: usize> {
+    table: ChannelTable<'a>,
     pub channel: usize,
     /// Channels of the output.
     channels: usize,
     factors: Factors<B>,
-    finish: Finish,
+    pub finish: Finish,
 }
 
 /// How sums are rescaled, and what of it all blocks have in common.
@@ -614,9 +618,9 @@ pub(super) struct Store<const B: usize> {
 )]
 enum Factors<const B: usize> {
     /// The usual case, with ties up.
-    Up([Folded; B]),
+    Up([Estimate; B]),
     /// The usual case, with ties away from zero.
-    Away([Folded; B]),
+    Away([Estimate; B]),
     /// Anything in fixed point.
     Any([Rescale; B]),
     /// In f32.
@@ -641,32 +645,33 @@ impl<const B: usize> Factors<B> {
         for (block, any) in any.iter_mut().enumerate().skip(1) {
             *any = Rescale::of(table, channel_of(block));
         }
-        // Folding factors costs more than it spares a single window.
-        let mut foldable = conv.window.out_bytes() as usize > channels;
+        // Preparing estimates costs more than it spares a single window.
+        let mut usual = conv.window.out_bytes() as usize > channels;
         for (block, any) in any.iter().enumerate() {
-            foldable &= any.can_fold(channels - channel_of(block));
+            usual &= any.shifts_right(channels - channel_of(block));
         }
-        if !foldable {
+        if !usual {
             return Self::Any(any);
         }
-        let mut folded = [Folded::new(&any[0], conv.byte, conv.output_zero_point); B];
-        for (folded, any) in folded.iter_mut().zip(&any).skip(1) {
-            *folded = Folded::new(any, conv.byte, conv.output_zero_point);
+        let mut estimates = [Estimate::new(&any[0], conv.byte, conv.output_zero_point); B];
+        for (estimate, any) in estimates.iter_mut().zip(&any).skip(1) {
+            *estimate = Estimate::new(any, conv.byte, conv.output_zero_point);
         }
         // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
         if table.ties == Ties::Up || conv.clamp.min >= conv.output_zero_point {
-            Self::Up(folded)
+            Self::Up(estimates)
         } else {
-            Self::Away(folded)
+            Self::Away(estimates)
         }
     }
 }
 
-impl<const B: usize> Store<B> {
+impl<'a, const B: usize> Store<'a, B> {
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn new<const FLIP: bool>(product: &Product<'_, FLIP>, channel: usize) -> Self {
+    fn new<const FLIP: bool>(product: &Product<'a, FLIP>, channel: usize) -> Self {
         Self {
+            table: product.table,
             channel,
             channels: product.conv.window.out_c,
             factors: Factors::new(product, channel),
@@ -674,53 +679,62 @@ impl<const B: usize> Store<B> {
         }
     }
 
+    /// The bytes of as many sums as fill a vector, where estimates may be wrong.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn exactly(&self, [a, b, c, d]: [__m512i; MAX_BLOCKS]) -> __m512i {
+        // The sums get an address here alone: elsewhere they stay in registers.
+        self.exactly_of(&[a, b, c, d])
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn exactly_of(&self, sums: &[__m512i; MAX_BLOCKS]) -> __m512i {
+        let mut scaled = *sums;
+        for (index, sum) in scaled.iter_mut().enumerate() {
+            *sum = Rescale::of(&self.table, self.channel + index % B * LANES).apply(*sum);
+        }
+        self.finish.bytes_4x16(scaled)
+    }
+
     /// Stores the sums of windows `rows`; those of a window lie side by side.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn rows(&self, sums: &Sums, rows: Range<usize>, output: &mut [u8]) {
         let finish = self.finish;
         match &self.factors {
-            Factors::Up(folded) => {
-                let rounds = Rounds::<false>::new();
-                self.each(
-                    sums,
-                    rows,
-                    output,
-                    move |block, sum| rounds.apply(&folded[block], sum),
-                    move |scaled| finish.folded_4x16(scaled),
-                );
+            Factors::Up(factors) => {
+                self.each(sums, rows, output, move |sums| {
+                    match estimated_4x16::<false>(&finish, again(factors), sums) {
+                        (bytes, 0) => finish.in_rows(bytes),
+                        _ => self.exactly(sums),
+                    }
+                })
             }
-            Factors::Away(folded) => {
-                let rounds = Rounds::<true>::new();
-                self.each(
-                    sums,
-                    rows,
-                    output,
-                    move |block, sum| rounds.apply(&folded[block], sum),
-                    move |scaled| finish.folded_4x16(scaled),
-                );
+            Factors::Away(factors) => {
+                self.each(sums, rows, output, move |sums| {
+                    match estimated_4x16::<true>(&finish, again(factors), sums) {
+                        (bytes, 0) => finish.in_rows(bytes),
+                        _ => self.exactly(sums),
+                    }
+                })
             }
-            Factors::Any(factors) => {
-                self.each(
-                    sums,
-                    rows,
-                    output,
-                    move |block, sum| factors[block].apply(sum),
-                    move |scaled| finish.bytes_4x16(scaled),
-                );
-            }
-            Factors::Even(factors) => {
-                self.each(
-                    sums,
-                    rows,
-                    output,
-                    move |block, sum| factors[block].apply(sum),
-                    move |scaled| finish.bytes_4x16(scaled),
-                );
-            }
+            Factors::Any(factors) => self.each(sums, rows, output, move |mut sums| {
+                for (sum, factors) in sums.iter_mut().zip(again(factors)) {
+                    *sum = factors.apply(*sum);
+                }
+                finish.bytes_4x16(sums)
+            }),
+            Factors::Even(factors) => self.each(sums, rows, output, move |mut sums| {
+                for (sum, factors) in sums.iter_mut().zip(again(factors)) {
+                    *sum = factors.apply(*sum);
+                }
+                finish.bytes_4x16(sums)
+            }),
         }
     }
 
-    /// As [`Self::rows`], with what rescales the sums of a block and what makes bytes of them.
+    /// As [`Self::rows`], with what makes bytes of the sums of some rows.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn each(
@@ -728,7 +742,6 @@ impl<const B: usize> Store<B> {
         sums: &Sums,
         rows: Range<usize>,
         output: &mut [u8],
-        rescale: impl Fn(usize, __m512i) -> __m512i,
         bytes: impl Fn([__m512i; MAX_BLOCKS]) -> __m512i,
     ) {
         let width = (B * LANES).min(self.channels - self.channel);
@@ -744,11 +757,9 @@ impl<const B: usize> Store<B> {
         for (index, row) in (0..count).step_by(most).enumerate() {
             // What is there of rows behind the last is computed too, and not stored.
             let sums = &sums[index * most * B..][..most * B];
-            let mut scaled = [_mm512_setzero_si512(); MAX_BLOCKS];
-            for lane in 0..most * B {
-                scaled[lane] = rescale(lane % B, sums[lane]);
-            }
-            let bytes = bytes(scaled);
+            let mut some = [_mm512_setzero_si512(); MAX_BLOCKS];
+            some[..most * B].copy_from_slice(sums);
+            let bytes = bytes(some);
             let count = most.min(count - row);
             if is_dense {
                 store_64(
@@ -760,6 +771,12 @@ impl<const B: usize> Store<B> {
             }
         }
     }
+}
+
+/// The factors of as many sums as fill a vector of bytes.
+#[inline(always)]
+pub(super) fn again<T, const B: usize>(factors: &[T; B]) -> [&T; MAX_BLOCKS] {
+    core::array::from_fn(|index| &factors[index % B])
 }
 
 /// Where the bytes of a column's rows go.

@@ -3,13 +3,16 @@
 
 use super::{
     Conv2d,
-    avx512::{Column, MAX_BLOCKS, Product, Targets, load_4},
+    avx512::{Column, MAX_BLOCKS, Product, Store, Targets, again, load_4},
     extras::Extras,
     runs::Run,
 };
 use crate::{
     channel_table::LANES,
-    x86::avx512::{Folded, Rounds, load, store_64},
+    x86::{
+        avx512::{load, store_64},
+        estimate::{Estimate, estimated_4x16, now},
+    },
 };
 use core::arch::x86_64::*;
 
@@ -65,10 +68,10 @@ impl<const FLIP: bool> Product<'_, FLIP> {
         run: &Run<'_>,
         tile: Tile,
         column: &Column<'_, B>,
-        (folded, extras): (&[Folded; B], &Extras),
+        (estimates, extras): (&[Estimate; B], &Extras),
         output: &mut [u8],
     ) {
-        let factors = (folded, extras);
+        let factors = (estimates, extras);
         match tile {
             Tile::Sliding => {
                 self.in_registers::<SLIDING_SUMS, B, AWAY, true>(run, column, factors, output);
@@ -85,11 +88,11 @@ impl<const FLIP: bool> Product<'_, FLIP> {
         &self,
         run: &Run<'_>,
         column: &Column<'_, B>,
-        (folded, extras): (&[Folded; B], &Extras),
+        (estimates, extras): (&[Estimate; B], &Extras),
         output: &mut [u8],
     ) {
         let rows = const { if SLIDES { R / B } else { R } };
-        let (rounds, finish) = (Rounds::<AWAY>::new(), self.finish);
+        let finish = self.finish;
         let zero = _mm512_setzero_si512();
         let (count, groups) = (run.pixels.len(), self.conv.pitch / 4);
         assert!(count >= rows && column.weights.len() >= B * self.depth);
@@ -167,16 +170,19 @@ impl<const FLIP: bool> Product<'_, FLIP> {
                 step: channels,
             };
             let per = most * B;
+            let mut close = 0;
             // Each by itself, so that no sum needs an address.
             macro_rules! store {
                 ($index:literal) => {
                     if $index * per < rows * B {
-                        let mut scaled = [zero; MAX_BLOCKS];
-                        for (lane, scaled) in scaled.iter_mut().enumerate().take(per) {
-                            let sum = sums[($index * per + lane) / B][lane % B];
-                            *scaled = rounds.apply(&folded[lane % B], sum);
+                        let mut some = [zero; MAX_BLOCKS];
+                        for (lane, sum) in some.iter_mut().enumerate().take(per) {
+                            *sum = sums[($index * per + lane) / B][lane % B];
                         }
-                        let bytes = finish.folded_4x16(scaled);
+                        let (bytes, lanes) =
+                            estimated_4x16::<AWAY>(&finish, again(estimates), some);
+                        let bytes = finish.in_rows(bytes);
+                        close |= now(lanes);
                         let row = $index * most;
                         if is_dense {
                             store_64(&mut targets.bytes[row * channels..][..most * width], bytes);
@@ -191,6 +197,11 @@ impl<const FLIP: bool> Product<'_, FLIP> {
             store!(2);
             store!(3);
             store!(4);
+            if close != 0 {
+                let sums = sums;
+                let factors = again(estimates);
+                store_exactly::<B, AWAY>(&column.store, factors, &sums[..rows], &mut targets);
+            }
         }
     }
 
@@ -233,6 +244,27 @@ impl<const FLIP: bool> Product<'_, FLIP> {
     ) {
         for (sum, weights) in sums.iter_mut().zip(weights) {
             *sum = _mm512_dpbusd_epi32(*sum, taps, weights);
+        }
+    }
+}
+
+/// Stores rows of a tile some of whose estimates may be wrong.
+#[cold]
+#[inline(never)]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn store_exactly<const B: usize, const AWAY: bool>(
+    store: &Store<'_, B>,
+    factors: [&Estimate; MAX_BLOCKS],
+    rows: &[[__m512i; B]],
+    targets: &mut Targets<'_>,
+) {
+    let most = MAX_BLOCKS / B;
+    for (index, sums) in rows.chunks(most).enumerate() {
+        let mut some = [_mm512_setzero_si512(); MAX_BLOCKS];
+        some[..sums.len() * B].copy_from_slice(sums.as_flattened());
+        let (_, close) = estimated_4x16::<AWAY>(&store.finish, factors, some);
+        if close != 0 {
+            targets.store::<B>(store.exactly(some), index * most, sums.len());
         }
     }
 }

@@ -133,20 +133,24 @@ impl Vector<'_> {
         channel: usize,
     ) -> Option<__m512i> {
         let (conv, channels) = (self.conv, self.conv.window.out_c - channel);
-        let mut usual = self.table.ties != Ties::Even;
-        let factors = core::array::from_fn(|block| {
+        let factors = |block| {
             let block = if block < N { block } else { 0 };
             let factors = Rescale::of(&self.table, channel + block * LANES);
-            usual &= factors.shifts_right(channels - block * LANES);
-            Estimate::new(&factors, conv.byte, conv.output_zero_point)
-        });
+            let usual = factors.shifts_right(channels - block * LANES);
+            let estimate = Estimate::new(&factors, conv.byte, conv.output_zero_point);
+            (estimate, usual)
+        };
+        let [(a, a_usual), (b, b_usual)] = [factors(0), factors(1)];
+        let [(c, c_usual), (d, d_usual)] = [factors(2), factors(3)];
+        let usual = self.table.ties != Ties::Even && a_usual & b_usual & c_usual & d_usual;
+        let factors = [&a, &b, &c, &d];
         // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
         let away = self.table.ties == Ties::Away && conv.clamp.min < conv.output_zero_point;
         let (bytes, close) = match away {
-            true => estimated_4x16::<true>(&self.finish, &factors, totals),
-            false => estimated_4x16::<false>(&self.finish, &factors, totals),
+            true => estimated_4x16::<true>(&self.finish, factors, totals),
+            false => estimated_4x16::<false>(&self.finish, factors, totals),
         };
-        (usual && !close).then_some(bytes)
+        (usual && close == 0).then_some(bytes)
     }
 
     /// Any bytes in the order of packing.

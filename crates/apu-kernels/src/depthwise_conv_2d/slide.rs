@@ -123,7 +123,7 @@ impl Slide<'_> {
         segment: Range<usize>,
         output: &mut [u8],
     ) {
-        let (start, factors) = (segment.start, &kernel.estimates);
+        let (start, factors) = (segment.start, kernel.estimates.each_ref());
         let mut close = match kernel.away {
             Some(false) => self.positions(kernel, input, segment, output, |sums| {
                 estimated_4x16::<false>(&self.finish, factors, sums)
@@ -156,7 +156,7 @@ impl Slide<'_> {
                     for (sum, factors) in sums.iter_mut().zip(&factors) {
                         *sum = factors.apply(*sum);
                     }
-                    (self.finish.packed_4x16(sums), false)
+                    (self.finish.packed_4x16(sums), 0)
                 });
             }
             Exact::Even(factors) => {
@@ -164,7 +164,7 @@ impl Slide<'_> {
                     for (sum, factors) in sums.iter_mut().zip(&factors) {
                         *sum = factors.apply(*sum);
                     }
-                    (self.finish.packed_4x16(sums), false)
+                    (self.finish.packed_4x16(sums), 0)
                 });
             }
         }
@@ -179,7 +179,7 @@ impl Slide<'_> {
         input: &Input<'_, P, S>,
         positions: Range<usize>,
         output: &mut [u8],
-        bytes: impl Fn([__m512i; 4]) -> (__m512i, bool),
+        bytes: impl Fn([__m512i; 4]) -> (__m512i, __mmask16),
     ) -> u64 {
         let mut close = 0;
         let (weights, start, end) = (kernel.weights, positions.start, positions.end);
@@ -196,8 +196,8 @@ impl Slide<'_> {
                 if let Some(rest) = &kernel.rest {
                     add_products(&mut sums, &taps, rest);
                 }
-                let (bytes, is_close) = bytes(sums);
-                close |= u64::from(is_close) << (position - start);
+                let (bytes, lanes) = bytes(sums);
+                close |= u64::from(lanes != 0) << (position - start);
                 self.store::<P>(position, kernel.channels, bytes, output);
                 position += 1;
             };

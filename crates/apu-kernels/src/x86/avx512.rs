@@ -159,9 +159,16 @@ impl Rescale {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     pub fn of(table: &ChannelTable<'_>, channel: usize) -> Self {
         let words = |words: &[[u8; 4]]| load_words(words.get(channel..).unwrap_or_default());
+        Self::from_words(words(table.multiplier), words(table.shift)).with_ties(table.ties)
+    }
+
+    /// The same factors with ties away from zero or else up.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn with_ties(self, ties: Ties) -> Self {
         Self {
-            away: _mm512_set1_epi32(-i32::from(table.ties == Ties::Away)),
-            ..Self::from_words(words(table.multiplier), words(table.shift))
+            away: _mm512_set1_epi32(-i32::from(ties == Ties::Away)),
+            ..self
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::avx512::{Finish, Rescale};
 use crate::byte::Byte;
-use core::arch::x86_64::*;
+use core::arch::{asm, x86_64::*};
 
 /// Bits of an estimate below its point.
 const FRACTION: i32 = 16;
@@ -82,15 +82,15 @@ fn whole(a: __m512i, b: __m512i) -> __m512i {
     _mm512_permutex2var_epi16(a, order, b)
 }
 
-/// The bytes of sixteen sums times each of four factors, in the order of packing, and whether some may be
-/// wrong. `AWAY` is for ties away from zero; where results below zero are clamped, they may as well go up.
+/// The bytes of sixteen sums times each of four factors, in the order of packing, and lanes some of whose bytes may
+/// be wrong. `AWAY` is for ties away from zero; where results below zero are clamped, they may as well go up.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub fn estimated_4x16<const AWAY: bool>(
     finish: &Finish,
-    factors: &[Estimate; 4],
+    factors: [&Estimate; 4],
     sums: [__m512i; 4],
-) -> (__m512i, bool) {
+) -> (__m512i, __mmask16) {
     let mut estimates = sums;
     // Twice the error, but a power of two.
     let far = _mm512_set1_epi32((1 << FRACTION) - 2 * ERROR);
@@ -101,5 +101,15 @@ pub fn estimated_4x16<const AWAY: bool>(
     }
     let [a, b, c, d] = estimates;
     let bytes = finish.clamp(_mm512_packs_epi16(whole(a, b), whole(c, d)));
-    (bytes, close != 0)
+    (bytes, close)
+}
+
+/// A mask that is computed where this is called. The compiler would rather keep estimates until somebody asks whether
+/// they are close, in registers that there aren't enough of.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub fn now(mut mask: __mmask16) -> __mmask16 {
+    // SAFETY: no instruction does nothing.
+    unsafe { asm!("/* {0} */", inout(kreg) mask, options(nomem, nostack, preserves_flags)) };
+    mask
 }
