@@ -22,6 +22,8 @@ mod ring;
 mod rows;
 #[cfg(target_arch = "x86_64")]
 mod runs;
+#[cfg(target_arch = "x86_64")]
+mod store;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod unfold;
 #[cfg(target_arch = "x86_64")]

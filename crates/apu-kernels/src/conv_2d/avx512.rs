@@ -2,22 +2,16 @@
 
 use super::{
     Conv2d,
-    extras::{Extra, Extras, extras},
+    extras::{Extras, extras},
     few::Few,
-    outliers::{Outlier, Outliers},
+    outliers::Outliers,
     registers::Tile,
     runs::{MAX_RUN, Run, each_run},
+    store::{Factors, Store},
 };
 use crate::{
     channel_table::{ChannelTable, LANES},
-    requant::Ties,
-    x86::{
-        avx512::{
-            Even, Finish, Rescale, load, load_words, quarters, store_16, store_64, sums_of_8,
-            sums_of_pairs,
-        },
-        estimate::{Estimate, estimated_4x16},
-    },
+    x86::avx512::{Finish, load, load_words, sums_of_8, sums_of_pairs},
 };
 use core::{arch::x86_64::*, ops::Range};
 
@@ -27,7 +21,7 @@ pub(super) const MAX_BLOCKS: usize = 4;
 const MAX_SUMS: usize = 48;
 
 /// Sums of windows side by side, those of a window's blocks one after the other.
-type Sums = [__m512i; MAX_SUMS];
+pub(super) type Sums = [__m512i; MAX_SUMS];
 
 /// What goes through memory, which tiles in registers do without.
 struct Room {
@@ -81,8 +75,8 @@ pub(super) struct Product<'a, const FLIP: bool> {
     pub conv: &'a Conv2d,
     /// Groups of four taps.
     pub depth: usize,
-    table: ChannelTable<'a>,
-    outliers: Outliers<'a>,
+    pub table: ChannelTable<'a>,
+    pub outliers: Outliers<'a>,
     weights: Weights<'a>,
     pub flip: __m512i,
     pub finish: Finish,
@@ -93,7 +87,7 @@ pub(super) struct Column<'a, const B: usize> {
     pub weights: Weights<'a>,
     pub bias: [__m512i; B],
     /// The outliers, if they have room there.
-    extras: Option<Extras>,
+    pub extras: Option<Extras>,
     pub store: Store<'a, B>,
 }
 
@@ -351,77 +345,6 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
         }
     }
 
-    /// Adds the outliers to the sums of windows `rows`. Where there are none it is to be out of the way.
-    #[inline(never)]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn add_outliers<const B: usize>(
-        &self,
-        run: &Run<'_>,
-        rows: Range<usize>,
-        column: &Column<'_, B>,
-        sums: &mut Sums,
-    ) {
-        if let Some(extras) = &column.extras {
-            for extra in extras.iter().map_while(Option::as_ref) {
-                self.add_extra::<B>(run, rows.clone(), extra, sums);
-            }
-            return;
-        }
-        let channel = column.store.channel;
-        for outlier in self.outliers.of(channel..channel + B * LANES) {
-            self.add_outlier::<B>(run, rows.clone(), &outlier, sums);
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn add_extra<const B: usize>(
-        &self,
-        run: &Run<'_>,
-        rows: Range<usize>,
-        extra: &Extra,
-        sums: &mut Sums,
-    ) {
-        let (bytes, stride) = run.kernel_row(self.conv, extra.kernel_y);
-        let bytes = &bytes[rows.start * stride + extra.offset..];
-        assert!(bytes.len() >= (rows.len() - 1) * stride + 4);
-        for (index, sums) in sums
-            .as_chunks_mut::<B>()
-            .0
-            .iter_mut()
-            .take(rows.len())
-            .enumerate()
-        {
-            // SAFETY: the last row, `stride` apart from the one before, has four bytes.
-            let mut taps = _mm512_set1_epi32(unsafe { load_4(bytes, index * stride) });
-            if FLIP {
-                taps = _mm512_xor_si512(taps, self.flip);
-            }
-            let sum = &mut sums[extra.block];
-            *sum = _mm512_dpbusd_epi32(*sum, taps, extra.weights);
-        }
-    }
-
-    /// Adds an outlier to the sums of windows `rows`.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn add_outlier<const B: usize>(
-        &self,
-        run: &Run<'_>,
-        rows: Range<usize>,
-        outlier: &Outlier,
-        sums: &mut Sums,
-    ) {
-        let flip = if FLIP { self.conv.byte.flip() } else { 0 };
-        let (bytes, stride) = run.kernel_row(self.conv, outlier.kernel_y);
-        let lane = 1 << (outlier.lane % LANES);
-        for (sums, row) in sums.as_chunks_mut::<B>().0.iter_mut().zip(rows) {
-            let more = outlier.times(bytes[row * stride + outlier.offset] ^ flip);
-            let sum = &mut sums[outlier.lane / LANES];
-            *sum = _mm512_mask_add_epi32(*sum, lane, *sum, _mm512_set1_epi32(more));
-        }
-    }
-
     /// The sums of `R` windows times `B` blocks of channels, by what is fastest.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
@@ -599,207 +522,4 @@ fn store_8(words: __m256i) -> [i32; 8] {
     // SAFETY: the reference covers 32 writable bytes, and the store asks for no alignment.
     unsafe { _mm256_storeu_si256((&raw mut array).cast(), words) };
     array
-}
-
-/// Rescales sums of `B` blocks of channels and stores them as bytes.
-pub(super) struct Store<'a, const B: usize> {
-    table: ChannelTable<'a>,
-    pub channel: usize,
-    /// Channels of the output.
-    channels: usize,
-    factors: Factors<B>,
-    pub finish: Finish,
-}
-
-/// How sums are rescaled, and what of it all blocks have in common.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it lives on the stack of one call, where no heap is"
-)]
-enum Factors<const B: usize> {
-    /// The usual case, with ties up.
-    Up([Estimate; B]),
-    /// The usual case, with ties away from zero.
-    Away([Estimate; B]),
-    /// Anything in fixed point.
-    Any([Rescale; B]),
-    /// In f32.
-    Even([Even; B]),
-}
-
-impl<const B: usize> Factors<B> {
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn new<const FLIP: bool>(product: &Product<'_, FLIP>, channel: usize) -> Self {
-        let (conv, table) = (product.conv, &product.table);
-        let channels = conv.window.out_c;
-        let channel_of = |block| channel + block * LANES;
-        if table.ties == Ties::Even {
-            let mut even = [Even::of(table, channel); B];
-            for (block, even) in even.iter_mut().enumerate().skip(1) {
-                *even = Even::of(table, channel_of(block));
-            }
-            return Self::Even(even);
-        }
-        let mut any = [Rescale::of(table, channel); B];
-        for (block, any) in any.iter_mut().enumerate().skip(1) {
-            *any = Rescale::of(table, channel_of(block));
-        }
-        // Preparing estimates costs more than it spares a single window.
-        let mut usual = conv.window.out_bytes() as usize > channels;
-        for (block, any) in any.iter().enumerate() {
-            usual &= any.shifts_right(channels - channel_of(block));
-        }
-        if !usual {
-            return Self::Any(any);
-        }
-        let mut estimates = [Estimate::new(&any[0], conv.byte, conv.output_zero_point); B];
-        for (estimate, any) in estimates.iter_mut().zip(&any).skip(1) {
-            *estimate = Estimate::new(any, conv.byte, conv.output_zero_point);
-        }
-        // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
-        if table.ties == Ties::Up || conv.clamp.min >= conv.output_zero_point {
-            Self::Up(estimates)
-        } else {
-            Self::Away(estimates)
-        }
-    }
-}
-
-impl<'a, const B: usize> Store<'a, B> {
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn new<const FLIP: bool>(product: &Product<'a, FLIP>, channel: usize) -> Self {
-        Self {
-            table: product.table,
-            channel,
-            channels: product.conv.window.out_c,
-            factors: Factors::new(product, channel),
-            finish: product.finish,
-        }
-    }
-
-    /// The bytes of as many sums as fill a vector, where estimates may be wrong.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn exactly(&self, [a, b, c, d]: [__m512i; MAX_BLOCKS]) -> __m512i {
-        // The sums get an address here alone: elsewhere they stay in registers.
-        self.exactly_of(&[a, b, c, d])
-    }
-
-    #[cold]
-    #[inline(never)]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn exactly_of(&self, sums: &[__m512i; MAX_BLOCKS]) -> __m512i {
-        let mut scaled = *sums;
-        for (index, sum) in scaled.iter_mut().enumerate() {
-            *sum = Rescale::of(&self.table, self.channel + index % B * LANES).apply(*sum);
-        }
-        self.finish.bytes_4x16(scaled)
-    }
-
-    /// Stores the sums of windows `rows`; those of a window lie side by side.
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn rows(&self, sums: &Sums, rows: Range<usize>, output: &mut [u8]) {
-        let finish = self.finish;
-        match &self.factors {
-            Factors::Up(factors) => {
-                self.each(sums, rows, output, move |sums| {
-                    match estimated_4x16::<false>(&finish, again(factors), sums) {
-                        (bytes, 0) => finish.in_rows(bytes),
-                        _ => self.exactly(sums),
-                    }
-                })
-            }
-            Factors::Away(factors) => {
-                self.each(sums, rows, output, move |sums| {
-                    match estimated_4x16::<true>(&finish, again(factors), sums) {
-                        (bytes, 0) => finish.in_rows(bytes),
-                        _ => self.exactly(sums),
-                    }
-                })
-            }
-            Factors::Any(factors) => self.each(sums, rows, output, move |mut sums| {
-                for (sum, factors) in sums.iter_mut().zip(again(factors)) {
-                    *sum = factors.apply(*sum);
-                }
-                finish.bytes_4x16(sums)
-            }),
-            Factors::Even(factors) => self.each(sums, rows, output, move |mut sums| {
-                for (sum, factors) in sums.iter_mut().zip(again(factors)) {
-                    *sum = factors.apply(*sum);
-                }
-                finish.bytes_4x16(sums)
-            }),
-        }
-    }
-
-    /// As [`Self::rows`], with what makes bytes of the sums of some rows.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn each(
-        &self,
-        sums: &Sums,
-        rows: Range<usize>,
-        output: &mut [u8],
-        bytes: impl Fn([__m512i; MAX_BLOCKS]) -> __m512i,
-    ) {
-        let width = (B * LANES).min(self.channels - self.channel);
-        // As many rows as fit a vector of bytes.
-        let most = const { MAX_BLOCKS / B };
-        let is_dense = most == 1 || (width == B * LANES && width == self.channels);
-        let mut targets = Targets {
-            bytes: &mut output[rows.start * self.channels + self.channel..],
-            width,
-            step: self.channels,
-        };
-        let count = rows.len();
-        for (index, row) in (0..count).step_by(most).enumerate() {
-            // What is there of rows behind the last is computed too, and not stored.
-            let sums = &sums[index * most * B..][..most * B];
-            let mut some = [_mm512_setzero_si512(); MAX_BLOCKS];
-            some[..most * B].copy_from_slice(sums);
-            let bytes = bytes(some);
-            let count = most.min(count - row);
-            if is_dense {
-                store_64(
-                    &mut targets.bytes[row * self.channels..][..count * width],
-                    bytes,
-                );
-            } else {
-                targets.store::<B>(bytes, row, count);
-            }
-        }
-    }
-}
-
-/// The factors of as many sums as fill a vector of bytes.
-#[inline(always)]
-pub(super) fn again<T, const B: usize>(factors: &[T; B]) -> [&T; MAX_BLOCKS] {
-    core::array::from_fn(|index| &factors[index % B])
-}
-
-/// Where the bytes of a column's rows go.
-pub(super) struct Targets<'a> {
-    /// From the first byte of the first row on.
-    pub bytes: &'a mut [u8],
-    /// Bytes of a row.
-    pub width: usize,
-    /// From one row to the next.
-    pub step: usize,
-}
-
-impl Targets<'_> {
-    /// Stores `count` rows from `row` on, each of `B` blocks.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn store<const B: usize>(&mut self, bytes: __m512i, row: usize, count: usize) {
-        let quarters = quarters(bytes);
-        for (index, quarters) in quarters.chunks_exact(B).take(count).enumerate() {
-            let row = &mut self.bytes[(row + index) * self.step..][..self.width];
-            for (bytes, &quarter) in row.chunks_mut(LANES).zip(quarters) {
-                store_16(bytes, quarter);
-            }
-        }
-    }
 }

@@ -1,6 +1,10 @@
 //! Outliers as groups of taps that are multiplied once more (AVX-512).
 
-use super::outliers::Outliers;
+use super::{
+    avx512::{Column, Product, Sums, load_4},
+    outliers::{Outlier, Outliers},
+    runs::Run,
+};
 use crate::channel_table::LANES;
 use core::{arch::x86_64::*, ops::Range};
 
@@ -62,4 +66,77 @@ pub(super) fn extras(
         }
     }
     Some(extras)
+}
+
+impl<const FLIP: bool> Product<'_, FLIP> {
+    /// Adds the outliers to the sums of windows `rows`. Where there are none it is to be out of the way.
+    #[inline(never)]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub(super) fn add_outliers<const B: usize>(
+        &self,
+        run: &Run<'_>,
+        rows: Range<usize>,
+        column: &Column<'_, B>,
+        sums: &mut Sums,
+    ) {
+        if let Some(extras) = &column.extras {
+            for extra in extras.iter().map_while(Option::as_ref) {
+                self.add_extra::<B>(run, rows.clone(), extra, sums);
+            }
+            return;
+        }
+        let channel = column.store.channel;
+        for outlier in self.outliers.of(channel..channel + B * LANES) {
+            self.add_outlier::<B>(run, rows.clone(), &outlier, sums);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn add_extra<const B: usize>(
+        &self,
+        run: &Run<'_>,
+        rows: Range<usize>,
+        extra: &Extra,
+        sums: &mut Sums,
+    ) {
+        let (bytes, stride) = run.kernel_row(self.conv, extra.kernel_y);
+        let bytes = &bytes[rows.start * stride + extra.offset..];
+        assert!(bytes.len() >= (rows.len() - 1) * stride + 4);
+        for (index, sums) in sums
+            .as_chunks_mut::<B>()
+            .0
+            .iter_mut()
+            .take(rows.len())
+            .enumerate()
+        {
+            // SAFETY: the last row, `stride` apart from the one before, has four bytes.
+            let mut taps = _mm512_set1_epi32(unsafe { load_4(bytes, index * stride) });
+            if FLIP {
+                taps = _mm512_xor_si512(taps, self.flip);
+            }
+            let sum = &mut sums[extra.block];
+            *sum = _mm512_dpbusd_epi32(*sum, taps, extra.weights);
+        }
+    }
+
+    /// Adds an outlier to the sums of windows `rows`.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn add_outlier<const B: usize>(
+        &self,
+        run: &Run<'_>,
+        rows: Range<usize>,
+        outlier: &Outlier,
+        sums: &mut Sums,
+    ) {
+        let flip = if FLIP { self.conv.byte.flip() } else { 0 };
+        let (bytes, stride) = run.kernel_row(self.conv, outlier.kernel_y);
+        let lane = 1 << (outlier.lane % LANES);
+        for (sums, row) in sums.as_chunks_mut::<B>().0.iter_mut().zip(rows) {
+            let more = outlier.times(bytes[row * stride + outlier.offset] ^ flip);
+            let sum = &mut sums[outlier.lane / LANES];
+            *sum = _mm512_mask_add_epi32(*sum, lane, *sum, _mm512_set1_epi32(more));
+        }
+    }
 }

@@ -3,9 +3,10 @@
 
 use super::{
     Conv2d,
-    avx512::{Column, MAX_BLOCKS, Product, Store, Targets, again, load_4},
+    avx512::{Column, MAX_BLOCKS, Product, load_4},
     extras::Extras,
     runs::Run,
+    store::{Store, Targets, again},
 };
 use crate::{
     channel_table::LANES,

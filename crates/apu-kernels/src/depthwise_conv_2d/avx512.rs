@@ -1,5 +1,5 @@
 //! The depthwise convolution for sixteen channels of four pixels at once, four taps of a kernel column
-//! an instruction (AVX512-VNNI).
+//! an instruction (AVX512-VNNI), where windows don't [slide](super::slide).
 
 use super::{
     DepthwiseConv2d,

@@ -192,9 +192,15 @@ impl Slide<'_> {
                 let (taps, ahead) = unsafe { input.next::<$edge>(position, columns) };
                 columns = ahead;
                 let mut sums = kernel.start;
-                add_products(&mut sums, &taps, &weights);
-                if let Some(rest) = &kernel.rest {
-                    add_products(&mut sums, &taps, rest);
+                for (taps, weights) in taps.iter().zip(&weights) {
+                    add_products(&mut sums, taps, weights);
+                }
+                if kernel.is_wide {
+                    for (taps, rest) in taps.iter().zip(&kernel.rest) {
+                        if let Some(rest) = rest {
+                            add_products(&mut sums, taps, rest);
+                        }
+                    }
                 }
                 let (bytes, lanes) = bytes(sums);
                 close |= u64::from(lanes != 0) << (position - start);
@@ -242,13 +248,11 @@ impl Slide<'_> {
     }
 }
 
-/// Adds the products of three columns and their weights.
+/// Adds the products of a column and its weights.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn add_products(sums: &mut Column, taps: &[Column; SIDE], weights: &[Column; SIDE]) {
-    for (taps, weights) in taps.iter().zip(weights) {
-        for (sum, (&taps, &weights)) in sums.iter_mut().zip(taps.iter().zip(weights)) {
-            *sum = _mm512_dpbusd_epi32(*sum, taps, weights);
-        }
+fn add_products(sums: &mut Column, taps: &Column, weights: &Column) {
+    for (sum, (&taps, &weights)) in sums.iter_mut().zip(taps.iter().zip(weights)) {
+        *sum = _mm512_dpbusd_epi32(*sum, taps, weights);
     }
 }

@@ -109,7 +109,7 @@ pub fn estimated_4x16<const AWAY: bool>(
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub fn now(mut mask: __mmask16) -> __mmask16 {
-    // SAFETY: no instruction does nothing.
+    // SAFETY: there is no instruction between the mask's coming and its going.
     unsafe { asm!("/* {0} */", inout(kreg) mask, options(nomem, nostack, preserves_flags)) };
     mask
 }

@@ -23,14 +23,19 @@ pub(super) struct Kernel<'a> {
     pub start: Column,
     /// Of each kernel column, one byte a row: the nearest to the weights.
     pub weights: [Column; SIDE],
-    /// What weights are more than those, if any are.
-    pub rest: Option<[Column; SIDE]>,
+    /// Whether weights are more than those anywhere, and in which kernel columns.
+    pub is_wide: bool,
+    pub rest: [Option<Column>; SIDE],
     /// Factors that can be estimated, and whether ties go away from zero then; none if they can't.
     pub away: Option<bool>,
     pub estimates: [Estimate; 4],
 }
 
 /// Factors that are exact.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack of one call, where no heap is"
+)]
 pub(super) enum Exact {
     Fixed([Rescale; 4]),
     Even([Even; 4]),
@@ -49,18 +54,15 @@ impl<'a> Kernel<'a> {
     ) -> Self {
         let (weights, is_wide) = weights;
         let (near, mut sums) = packed::<false>(weights, table.bias.len(), channel, channels);
-        let mut rest = None;
+        let mut rest = [None; SIDE];
         if is_wide {
             let (more, more_sums) = packed::<true>(weights, table.bias.len(), channel, channels);
-            let any = more
-                .as_flattened()
-                .iter()
-                .fold(0, |any, &words| any | _mm512_test_epi32_mask(words, words));
-            if any != 0 {
-                rest = Some(more);
-                for (sum, more) in sums.iter_mut().zip(more_sums) {
-                    *sum = _mm512_add_epi32(*sum, more);
-                }
+            for (rest, more) in rest.iter_mut().zip(more) {
+                let lanes = more.map(|words| _mm512_test_epi32_mask(words, words));
+                *rest = (lanes != [0; 4]).then_some(more);
+            }
+            for (sum, more) in sums.iter_mut().zip(more_sums) {
+                *sum = _mm512_add_epi32(*sum, more);
             }
         }
         // The zero point of the input is the same in every tap, so it goes into the bias.
@@ -82,6 +84,7 @@ impl<'a> Kernel<'a> {
             channels,
             start,
             weights: near,
+            is_wide: rest.iter().any(Option::is_some),
             rest,
             // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
             away: usual.then_some(conv.clamp.min < conv.output_zero_point),
