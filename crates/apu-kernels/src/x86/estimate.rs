@@ -113,3 +113,79 @@ pub fn now(mut mask: __mmask16) -> __mmask16 {
     unsafe { asm!("/* {0} */", inout(kreg) mask, options(nomem, nostack, preserves_flags)) };
     mask
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        byte::Clamp,
+        isa::{Isa, Level},
+        requant::{self, Ties},
+        x86::avx512::store_64,
+    };
+
+    /// What estimates say of sixteen sums from `first` on, with a multiplier and a shift to the right.
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn estimated<const AWAY: bool>(
+        multiplier: i32,
+        right: i32,
+        zero_point: i32,
+        first: i32,
+    ) -> Option<[u8; 64]> {
+        let ascending = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        let sums = _mm512_add_epi32(_mm512_set1_epi32(first), ascending);
+        let (multiplier, shift) = (_mm512_set1_epi32(multiplier), _mm512_set1_epi32(-right));
+        let factors = Rescale::from_words(multiplier, shift);
+        let estimate = Estimate::new(&factors, Byte::UInt8, zero_point);
+        let finish = Finish::new(Byte::UInt8, zero_point, Clamp { min: 0, max: 255 });
+        let (bytes, close) = estimated_4x16::<AWAY>(&finish, [&estimate; 4], [sums; 4]);
+        let mut stored = [0; 64];
+        store_64(&mut stored, finish.in_rows(bytes));
+        (close == 0).then_some(stored)
+    }
+
+    #[test]
+    fn what_is_not_close_is_right() {
+        if Isa::detect().level() != Level::Avx512Vnni {
+            return;
+        }
+        let mut state = 1u64;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as i32
+        };
+        let (mut right, mut far) = (0, 0);
+        const ROUNDS: u32 = 300_000;
+        for _ in 0..ROUNDS {
+            right = right % 31 + 1;
+            let multiplier = 1 << 30 | random() >> 2 & 0x3fff_ffff;
+            let zero_point = random() & 0xff;
+            // Most results are between the ends of a byte, some beyond.
+            let first = random() >> (22 - right.min(22));
+            for ties in [Ties::Up, Ties::Away] {
+                // SAFETY: the level is a proof that the processor has these instructions.
+                let bytes = unsafe {
+                    match ties {
+                        Ties::Up => estimated::<false>(multiplier, right, zero_point, first),
+                        _ => estimated::<true>(multiplier, right, zero_point, first),
+                    }
+                };
+                let Some(bytes) = bytes else { continue };
+                far += 1;
+                let exact = requant::Rescale::from_words(multiplier, -right);
+                for (lane, &byte) in bytes.iter().enumerate() {
+                    let sum = first.wrapping_add(lane as i32 % 16);
+                    let scaled = match ties {
+                        Ties::Up => exact.apply_up(sum),
+                        _ => exact.apply(sum),
+                    };
+                    let want = (i64::from(scaled) + i64::from(zero_point)).clamp(0, 255);
+                    assert_eq!(i64::from(byte), want, "{sum} {multiplier} {right} {ties:?}");
+                }
+            }
+        }
+        assert!(far > ROUNDS, "most of them are certain");
+    }
+}
