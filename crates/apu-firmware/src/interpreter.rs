@@ -25,9 +25,9 @@ pub fn run(
     Ok(())
 }
 
-/// Work between two times that [`run_operators`] asks whether to stop, by [`Operator::work`]: some
+/// Work between two times that [`run_operators`] asks whether to stop, by [`Operator::work`]: tens of
 /// microseconds of the fastest kernels, milliseconds of the plain ones.
-const WORK_BETWEEN_ASKING: u64 = 1 << 20;
+const WORK_BETWEEN_ASKING: u64 = 1 << 23;
 
 /// As [`run`], of [`Program::operators`] that were kept, which spares checking them again, and on all
 /// cores of `workers`. As they may be small, and reading a clock isn't nothing, `cancelled` is only

@@ -2,10 +2,14 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{read, write};
+
+/// Rounds between two looks at the clock.
+const ROUNDS: u32 = 32;
 
 /// The other process, which answers each event.
 pub struct Floor {
@@ -34,6 +38,20 @@ impl Floor {
         write(&self.there, &1_u64.to_ne_bytes())?;
         read(&self.back, &mut [0; 8])?;
         Ok(())
+    }
+
+    /// How often it goes there and back within `time`.
+    pub fn during(&self, time: Duration) -> Result<u32> {
+        let (begin, mut rounds) = (Instant::now(), 0);
+        loop {
+            for _ in 0..ROUNDS {
+                self.round()?;
+            }
+            if begin.elapsed() >= time {
+                return Ok(rounds);
+            }
+            rounds += ROUNDS;
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! A job that does nothing: there and back one by one, and with many under way.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use apu_conformance::bench::{PATIENCE, Work, address};
 use apu_conformance::node::Deadline;
@@ -105,6 +107,28 @@ pub fn many(bench: &Bench, syncobjs: &[u32], work: &Work, batches: u32) -> Kept 
     turns()
         .last()
         .map_or(Ok(()), |last| end(bench, *last, deadline))
+}
+
+/// Keeps a batch of [`BATCH`] jobs under way for each of `syncobjs`; how many jobs have ended within `time`.
+pub fn during(bench: &Bench, syncobjs: &[u32], work: &Work, time: Duration) -> Kept<u32> {
+    let deadline = deadline()?;
+    let begin = Instant::now();
+    for ended in syncobjs {
+        submit(bench, *ended, work, BATCH)?;
+    }
+    let mut batches = 0;
+    for ended in syncobjs.iter().cycle() {
+        end(bench, *ended, deadline)?;
+        if begin.elapsed() >= time {
+            break;
+        }
+        batches += 1;
+        submit(bench, *ended, work, BATCH)?;
+    }
+    for ended in syncobjs {
+        end(bench, *ended, deadline)?;
+    }
+    Ok(batches * BATCH)
 }
 
 /// Syncobjs for the ends of `count` jobs.

@@ -40,6 +40,8 @@ enum Role {
     },
     /// Measures null jobs alone, which is what to take a profile of
     Jobs,
+    /// Measures binds alone, likewise
+    Mappings,
     /// Measures several clients with null jobs alone, likewise
     Clients {
         /// How many
@@ -75,6 +77,7 @@ fn main() -> Result<()> {
             print(&transport::measure(transport, &model)?)
         }
         Some(Role::Clients { numbers }) => print(&clients::measure(&device, &numbers, 0)?),
+        Some(Role::Mappings) => print(&mappings::measure(&bench(&device)?, &bench(&device)?)?),
         Some(Role::Jobs) => print(&jobs::measure(&bench(&device)?)?),
         None => {
             let report = Report {
@@ -82,7 +85,7 @@ fn main() -> Result<()> {
                 priority: priority::measure(&bench(&device)?)?,
                 clients: clients::measure(&device, &clients::NUMBERS, 0)?,
                 working_clients: clients::measure(&device, &clients::NUMBERS, 1)?,
-                mappings: mappings::measure(&bench(&device)?)?,
+                mappings: mappings::measure(&bench(&device)?, &bench(&device)?)?,
             };
             print(&report)
         }

@@ -21,7 +21,9 @@ pub struct Mappings {
     few: u64,
     /// In the large VM.
     many: u64,
-    /// A bind and an unbind in the small one, in microseconds.
+    /// A bind and an unbind in the small one before there is a large one, in microseconds.
+    alone_us: f64,
+    /// The same beside the large one.
     few_us: f64,
     /// In the large one.
     many_us: f64,
@@ -29,30 +31,32 @@ pub struct Mappings {
     many_to_few: f64,
 }
 
-/// Measures the same VM, before and after it has become large: two such VMs would not fit the machine.
-pub fn measure(bench: &Bench) -> Result<Mappings> {
+/// Measures a small VM and a large one in turns.
+pub fn measure(small: &Bench, large: &Bench) -> Result<Mappings> {
     // The simulated device is a process, and has one mapping of its own for each.
     let _ = std::fs::write("/proc/sys/vm/max_map_count", "1000000");
-    fill(bench, 0..FEW)?;
-    let few_us = median(
-        (0..ROUNDS)
-            .map(|_| one_more(bench))
-            .collect::<Result<_>>()?,
-    );
-    fill(bench, FEW..MANY)?;
-    let many_us = median(
-        (0..ROUNDS)
-            .map(|_| one_more(bench))
-            .collect::<Result<_>>()?,
-    );
+    fill(small, FEW)?;
+    let mut alone = Vec::new();
+    for _ in 0..ROUNDS {
+        alone.push(one_more(small)?);
+    }
+    fill(large, MANY)?;
+    let (mut few, mut many, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (small, large) = (one_more(small)?, one_more(large)?);
+        few.push(small);
+        many.push(large);
+        ratios.push(large / small);
+    }
     // Hardware that was lost would have been fast.
-    bench.works(1)?;
+    large.works(1)?;
     Ok(Mappings {
         few: FEW,
         many: MANY,
-        few_us,
-        many_us,
-        many_to_few: many_us / few_us,
+        alone_us: median(alone),
+        few_us: median(few),
+        many_us: median(many),
+        many_to_few: median(ratios),
     })
 }
 
@@ -66,8 +70,8 @@ fn op(bench: &Bench, index: u64) -> VmBindOp {
     }
 }
 
-fn fill(bench: &Bench, indices: std::ops::Range<u64>) -> Result<()> {
-    let ops: Vec<VmBindOp> = indices.map(|index| op(bench, index)).collect();
+fn fill(bench: &Bench, count: u64) -> Result<()> {
+    let ops: Vec<VmBindOp> = (0..count).map(|index| op(bench, index)).collect();
     for ops in ops.chunks(bench.device.max_bind_ops as usize) {
         bind(bench, ops)?;
     }

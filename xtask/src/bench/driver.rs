@@ -128,9 +128,10 @@ fn clients(report: &Value, what: &str) -> impl Iterator<Item = String> {
     rows.map(move |row| {
         let number = |name: &str| row[name].as_f64().unwrap_or(f64::NAN);
         format!(
-            "{:>2} clients          {:>7.2} x the jobs of one, fairness {:.3} ({:.0} jobs/s that {what})",
+            "{:>2} clients          {:>7.2} x the jobs of one, floor {:.2} x, fairness {:.3} ({:.0} jobs/s that {what})",
             number("clients"),
             number("to_one"),
+            number("floor_to_one"),
             number("fairness"),
             number("jobs_per_second")
         )
