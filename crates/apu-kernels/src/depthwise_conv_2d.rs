@@ -13,6 +13,8 @@ mod places;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod slide;
+#[cfg(target_arch = "x86_64")]
+mod small;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod strips;
 
@@ -41,6 +43,9 @@ pub struct DepthwiseConv2d {
     /// None if the lines of this window don't fit.
     #[cfg(target_arch = "x86_64")]
     grid: Option<lines::Grid>,
+    /// None if the images aren't small.
+    #[cfg(target_arch = "x86_64")]
+    small: Option<small::Places>,
     sizes: Sizes,
 }
 
@@ -75,6 +80,8 @@ impl DepthwiseConv2d {
             ties: Ties::new("rounding", p.rounding)?,
             #[cfg(target_arch = "x86_64")]
             grid: lines::Grid::new(window),
+            #[cfg(target_arch = "x86_64")]
+            small: small::Places::new(&window),
             sizes: Sizes::new([
                 window.in_bytes(),
                 bytes("packed weights", &[w.kernel_h, w.kernel_w, padded, 2])?,
@@ -108,6 +115,8 @@ impl DepthwiseConv2d {
                 window,
                 #[cfg(target_arch = "x86_64")]
                 grid: lines::Grid::new(window),
+                #[cfg(target_arch = "x86_64")]
+                small: small::Places::new(&window),
                 sizes: Sizes::new(sizes),
                 ..*self
             },
@@ -156,6 +165,15 @@ impl DepthwiseConv2d {
         {
             // SAFETY: as above.
             unsafe { slide::run(self, input, (weights, is_wide), table, output) };
+            return Ok(());
+        }
+        #[cfg(target_arch = "x86_64")]
+        if isa.level() == Level::Avx512Vnni
+            && let Some(places) = &self.small
+            && matches!(self.ties, Ties::Away | Ties::Even)
+        {
+            // SAFETY: as above.
+            unsafe { small::run(self, places, input, weights, table, output) };
             return Ok(());
         }
         match isa.level() {
