@@ -184,7 +184,7 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
     /// The column of `B` blocks from `block` on.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn prepare<const B: usize>(&self, block: usize) -> Column<'a, B> {
+    fn prepare<const B: usize>(&self, block: usize) -> Column<'_, B> {
         let channel = block * LANES;
         let mut bias = [_mm512_setzero_si512(); B];
         for (bias, channel) in bias.iter_mut().zip((channel..).step_by(LANES)) {

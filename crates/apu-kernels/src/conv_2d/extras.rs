@@ -22,27 +22,34 @@ pub(super) struct Extra {
     pub offset: usize,
     /// Of these sixteen lanes.
     pub block: usize,
-    /// Zeros but for one lane.
-    pub weights: __m512i,
+    /// The one of them that the weights are for, as a mask, and those.
+    lane: __mmask16,
+    taps: i32,
 }
 
 impl Extra {
+    /// The weights: zeros but for one lane.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn weights(&self) -> __m512i {
+        _mm512_maskz_set1_epi32(self.lane, self.taps)
+    }
+
     /// The weights of each of `B` blocks.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     pub fn weights_of_blocks<const B: usize>(&self) -> [__m512i; B] {
         let mut weights = [_mm512_setzero_si512(); B];
         for (block, weights) in weights.iter_mut().enumerate() {
-            let lanes = if block == self.block { !0 } else { 0 };
-            *weights = _mm512_maskz_mov_epi32(lanes, self.weights);
+            if block == self.block {
+                *weights = self.weights();
+            }
         }
         weights
     }
 }
 
 /// The outliers of some channels, each of which has `lanes` lanes; none if there are more than have room.
-#[inline]
-#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub(super) fn extras(
     outliers: Outliers<'_>,
     channels: Range<usize>,
@@ -56,12 +63,12 @@ pub(super) fn extras(
         while rest != 0 {
             let part = rest.clamp(i8::MIN.into(), i8::MAX.into());
             rest -= part;
-            let word = i32::from(part as u8) << (8 * (outlier.offset % 4));
             *free.next()? = Some(Extra {
                 kernel_y: outlier.kernel_y,
                 offset: outlier.offset / 4 * 4,
                 block: lane / LANES,
-                weights: _mm512_maskz_mov_epi32(1 << (lane % LANES), _mm512_set1_epi32(word)),
+                lane: 1 << (lane % LANES),
+                taps: i32::from(part as u8) << (8 * (outlier.offset % 4)),
             });
         }
     }
@@ -116,7 +123,7 @@ impl<const FLIP: bool> Product<'_, FLIP> {
                 taps = _mm512_xor_si512(taps, self.flip);
             }
             let sum = &mut sums[extra.block];
-            *sum = _mm512_dpbusd_epi32(*sum, taps, extra.weights);
+            *sum = _mm512_dpbusd_epi32(*sum, taps, extra.weights());
         }
     }
 

@@ -189,9 +189,10 @@ impl<'a> Few<'a> {
                 }
             }
             for extra in self.extras.iter().map_while(Option::as_ref) {
+                let weights = extra.weights();
                 for (row, sum) in sums.iter_mut().enumerate() {
                     let taps = windows.taps(step, row, extra.kernel_y, extra.offset);
-                    *sum = _mm512_dpbusd_epi32(*sum, taps, extra.weights);
+                    *sum = _mm512_dpbusd_epi32(*sum, taps, weights);
                 }
             }
             let mut scaled = [zero; SUMS];

@@ -18,21 +18,17 @@ pub(super) struct Store<'a, const B: usize> {
     /// Channels of the output.
     channels: usize,
     pub factors: Factors<B>,
-    pub finish: Finish,
+    pub finish: &'a Finish,
 }
 
 /// How sums are rescaled, and what of it all blocks have in common.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it lives on the stack of one call, where no heap is"
-)]
 pub(super) enum Factors<const B: usize> {
     /// The usual case, with ties up.
     Up([Estimate; B]),
     /// The usual case, with ties away from zero.
     Away([Estimate; B]),
-    /// Anything in fixed point.
-    Any([Rescale; B]),
+    /// Anything in fixed point, as the table has it.
+    Any,
     /// In f32.
     Even([Even; B]),
 }
@@ -51,17 +47,14 @@ impl<const B: usize> Factors<B> {
             }
             return Self::Even(even);
         }
-        let mut any = [Rescale::of(table, channel); B];
-        for (block, any) in any.iter_mut().enumerate().skip(1) {
-            *any = Rescale::of(table, channel_of(block));
-        }
+        let any = rescales::<B>(table, channel);
         // Preparing estimates costs more than it spares a single window.
         let mut usual = conv.window.out_bytes() as usize > channels;
         for (block, any) in any.iter().enumerate() {
             usual &= any.shifts_right(channels - channel_of(block));
         }
         if !usual {
-            return Self::Any(any);
+            return Self::Any;
         }
         let mut estimates = [Estimate::new(&any[0], conv.byte, conv.output_zero_point); B];
         for (estimate, any) in estimates.iter_mut().zip(&any).skip(1) {
@@ -79,13 +72,13 @@ impl<const B: usize> Factors<B> {
 impl<'a, const B: usize> Store<'a, B> {
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn new<const FLIP: bool>(product: &Product<'a, FLIP>, channel: usize) -> Self {
+    pub fn new<const FLIP: bool>(product: &'a Product<'_, FLIP>, channel: usize) -> Self {
         Self {
             table: product.table,
             channel,
             channels: product.conv.window.out_c,
             factors: Factors::new(product, channel),
-            finish: product.finish,
+            finish: &product.finish,
         }
     }
 
@@ -101,9 +94,10 @@ impl<'a, const B: usize> Store<'a, B> {
     #[inline(never)]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn exactly_of(&self, sums: &[__m512i; MAX_BLOCKS]) -> __m512i {
+        let factors = rescales::<B>(&self.table, self.channel);
         let mut scaled = *sums;
-        for (index, sum) in scaled.iter_mut().enumerate() {
-            *sum = Rescale::of(&self.table, self.channel + index % B * LANES).apply(*sum);
+        for (sum, factors) in scaled.iter_mut().zip(again(&factors)) {
+            *sum = factors.apply(*sum);
         }
         self.finish.bytes_4x16(scaled)
     }
@@ -111,7 +105,7 @@ impl<'a, const B: usize> Store<'a, B> {
     /// Stores the sums of windows `rows`; those of a window lie side by side.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     pub fn rows(&self, sums: &Sums, rows: Range<usize>, output: &mut [u8]) {
-        let finish = self.finish;
+        let finish = *self.finish;
         match &self.factors {
             Factors::Up(factors) => {
                 self.each(sums, rows, output, move |sums| {
@@ -129,12 +123,15 @@ impl<'a, const B: usize> Store<'a, B> {
                     }
                 })
             }
-            Factors::Any(factors) => self.each(sums, rows, output, move |mut sums| {
-                for (sum, factors) in sums.iter_mut().zip(again(factors)) {
-                    *sum = factors.apply(*sum);
-                }
-                finish.bytes_4x16(sums)
-            }),
+            Factors::Any => {
+                let factors = rescales::<B>(&self.table, self.channel);
+                self.each(sums, rows, output, move |mut sums| {
+                    for (sum, factors) in sums.iter_mut().zip(again(&factors)) {
+                        *sum = factors.apply(*sum);
+                    }
+                    finish.bytes_4x16(sums)
+                })
+            }
             Factors::Even(factors) => self.each(sums, rows, output, move |mut sums| {
                 for (sum, factors) in sums.iter_mut().zip(again(factors)) {
                     *sum = factors.apply(*sum);
@@ -181,6 +178,17 @@ impl<'a, const B: usize> Store<'a, B> {
             }
         }
     }
+}
+
+/// The factors of `B` blocks of channels.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn rescales<const B: usize>(table: &ChannelTable<'_>, channel: usize) -> [Rescale; B] {
+    let mut factors = [Rescale::of(table, channel); B];
+    for (block, factors) in factors.iter_mut().enumerate().skip(1) {
+        *factors = Rescale::of(table, channel + block * LANES);
+    }
+    factors
 }
 
 /// The factors of as many sums as fill a vector of bytes.

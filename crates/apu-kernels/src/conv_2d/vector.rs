@@ -18,6 +18,8 @@ const SUMS: usize = 4;
 /// Groups of taps that stay in registers while blocks are multiplied: a load for each would halve the rate
 /// at which weights come from the second cache.
 const NEAR: usize = 16;
+/// Vectors of weights that are on their way while the sums before become bytes.
+const SOON: usize = 24;
 /// Blocks whose bytes fill a vector.
 const BLOCKS: usize = 4;
 
@@ -46,10 +48,12 @@ pub(super) fn run(
         outliers,
         finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
     };
-    let columns = weights.as_chunks().0.chunks(BLOCKS * product.taps.len());
+    let mut rest: &[[u8; 64]] = weights.as_chunks().0;
     let channels = (0..).step_by(BLOCKS * LANES);
-    for ((channel, output), weights) in channels.zip(output.chunks_mut(BLOCKS * LANES)).zip(columns)
-    {
+    for (channel, output) in channels.zip(output.chunks_mut(BLOCKS * LANES)) {
+        let weights;
+        (weights, rest) = rest.split_at(rest.len().min(BLOCKS * product.taps.len()));
+        let weights = (weights, rest);
         match output.len().div_ceil(LANES) {
             4 => product.column::<4>(channel, weights, output),
             3 => product.column::<3>(channel, weights, output),
@@ -75,6 +79,15 @@ fn correction(conv: &Conv2d, input: &[u8], flip: __m512i) -> i32 {
         .wrapping_mul(_mm512_reduce_add_epi64(sum) as i32)
 }
 
+/// Has lines come to the nearest cache.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn prefetch(lines: &[[u8; 64]]) {
+    for line in lines {
+        _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+    }
+}
+
 /// What is the same for all channels.
 struct Vector<'a> {
     conv: &'a Conv2d,
@@ -90,7 +103,12 @@ impl Vector<'_> {
     /// As many channels from `channel` on as `output` has bytes, those of `N` blocks, with their weights.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn column<const N: usize>(&self, channel: usize, weights: &[[u8; 64]], output: &mut [u8]) {
+    fn column<const N: usize>(
+        &self,
+        channel: usize,
+        (weights, next): (&[[u8; 64]], &[[u8; 64]]),
+        output: &mut [u8],
+    ) {
         let mut totals = [_mm512_setzero_si512(); BLOCKS];
         for (block, total) in totals.iter_mut().enumerate().take(N) {
             *total = self.start(channel + block * LANES);
@@ -100,6 +118,7 @@ impl Vector<'_> {
         } else {
             self.blocks::<N>(&mut totals, weights);
         }
+        prefetch(&next[..next.len().min(SOON)]);
         for outlier in self.outliers.of(channel..channel + N * LANES) {
             let tap = self.taps.as_flattened()[outlier.tap] ^ self.conv.byte.flip();
             let more = _mm512_set1_epi32(outlier.times(tap));
