@@ -198,17 +198,24 @@ impl Vector<'_> {
     fn blocks<const N: usize>(&self, totals: &mut [__m512i; BLOCKS], weights: &[[u8; 64]]) {
         let depth = self.taps.len();
         let (near, rest) = self.taps.as_chunks::<NEAR>();
+        // Sums of every other group of taps: one after the other they would take longer than their weights to come.
+        let mut others = [_mm512_setzero_si512(); BLOCKS];
         for (index, near) in near.iter().enumerate() {
             let mut taps = [_mm512_setzero_si512(); NEAR];
             for (taps, &bytes) in taps.iter_mut().zip(near) {
                 *taps = self.broadcast(bytes);
             }
-            for (block, total) in totals.iter_mut().enumerate().take(N) {
+            for (block, (total, other)) in totals.iter_mut().zip(&mut others).enumerate().take(N) {
                 let weights = &weights[block * depth + index * NEAR..][..NEAR];
-                for (taps, weights) in taps.iter().zip(weights) {
-                    *total = _mm512_dpbusd_epi32(*total, *taps, load(weights));
+                let pairs = taps.as_chunks::<2>().0.iter();
+                for (&[a, b], [first, second]) in pairs.zip(weights.as_chunks::<2>().0) {
+                    *total = _mm512_dpbusd_epi32(*total, a, load(first));
+                    *other = _mm512_dpbusd_epi32(*other, b, load(second));
                 }
             }
+        }
+        for (total, other) in totals.iter_mut().zip(others) {
+            *total = _mm512_add_epi32(*total, other);
         }
         let done = depth - rest.len();
         for (index, &bytes) in (done..).zip(rest) {
