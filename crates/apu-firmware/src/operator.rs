@@ -25,6 +25,10 @@ pub const MAX_READS: usize = 3;
 
 /// What an operator computes: its parameters, checked to be used often where they are many.
 #[derive(Clone, Copy, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is no heap for what is large"
+)]
 pub(crate) enum Kernel {
     Conv2d(Conv2d),
     DepthwiseConv2d(DepthwiseConv2d),

@@ -263,7 +263,7 @@ fn store_exactly<const B: usize, const AWAY: bool>(
     for (index, sums) in rows.chunks(most).enumerate() {
         let mut some = [_mm512_setzero_si512(); MAX_BLOCKS];
         some[..sums.len() * B].copy_from_slice(sums.as_flattened());
-        let (_, close) = estimated_4x16::<AWAY>(&store.finish, factors, some);
+        let (_, close) = estimated_4x16::<AWAY>(store.finish, factors, some);
         if close != 0 {
             targets.store::<B>(store.exactly(some), index * most, sums.len());
         }
