@@ -14,6 +14,7 @@ TYPES = {
     np.dtype(np.int32): schema.TensorType.INT32,
     np.dtype(np.int64): schema.TensorType.INT64,
     np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.void): schema.TensorType.RESOURCE,
 }
 
 
@@ -77,20 +78,31 @@ def build(operator, inputs, outputs):
     return build_graph([(operator, inputs, outputs)], given, outputs, "one operator")
 
 
-def build_graph(steps, inputs, outputs, description="several operators"):
-    """Bytes of a model. A step is an operator, its inputs and its outputs."""
-    model, graph = schema.ModelT(), schema.SubGraphT()
+def build_graph(steps, inputs, outputs, description="several operators", once=()):
+    """Bytes of a model. A step is an operator, its inputs and its outputs; those of `once` are in a subgraph that a
+    CALL_ONCE before the others names."""
+    model = schema.ModelT()
     model.version, model.description = 3, description
-    model.operatorCodes, model.buffers, model.subgraphs = [], [schema.BufferT()], [graph]
+    model.operatorCodes, model.buffers = [], [schema.BufferT()]
+    if once:
+        call = schema.CallOnceOptionsT()
+        call.initSubgraphIndex = 1
+        steps = [(Operator("CALL_ONCE", options=call), [], []), *steps]
+    model.subgraphs = [_subgraph(model, steps, inputs, outputs)] + ([_subgraph(model, once, [], [])] if once else [])
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _subgraph(model, steps, inputs, outputs):
+    graph = schema.SubGraphT()
     operands = [t for op, read, made in steps for t in (*read, *made, *op.intermediates) if t is not None]
     tensors = list(dict.fromkeys(operands))
     index = {t: i for i, t in enumerate(tensors)} | {None: -1}
     graph.tensors = [t.table(_buffer(model, t.data)) for t in tensors]
     graph.operators = [_operator(model, index, *step) for step in steps]
     graph.inputs, graph.outputs = [index[t] for t in inputs], [index[t] for t in outputs]
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return graph
 
 
 def _code(model, operator):

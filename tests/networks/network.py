@@ -55,10 +55,10 @@ class Network:
     def __init__(self, name, seed, dtype="int8"):
         self.name, self.dtype = name, dtype
         self.rng = np.random.default_rng(seed)
-        self.steps, self.inputs, self.count = [], [], 0
+        self.steps, self.once, self.inputs, self.count = [], [], [], 0
 
     def build(self, *outputs):
-        return build_graph(self.steps, self.inputs, list(outputs), self.name)
+        return build_graph(self.steps, self.inputs, list(outputs), self.name, self.once)
 
     # Tensors.
 

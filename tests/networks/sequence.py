@@ -3,7 +3,7 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from network import Network, limits, options, spread
+from network import Network, Operator, limits, options, spread
 
 
 def lstm_keywords():
@@ -59,6 +59,38 @@ def svdf(net, x, units, memory):
     table = options(schema.SVDFOptionsT(), rank=1, fusedActivationFunction=schema.ActivationFunctionType.RELU)
     made = net.activation([1, units], "RELU")
     return net.add_step("SVDF", [x, feature, time, bias, state], made, table, 3)
+
+
+def streaming_keywords():
+    """Convolutions over time that keep what they have seen in variables, three steps a run, as wake words have them."""
+    net = Network("streaming_keywords", 46)
+    x = net.reshape(net.input([1, 3, 40], scale=1 / 32), [1, 3, 1, 40])
+    x = net.conv(recalled(net, x, 2), 32, [5, 1], [3, 1], "RELU", "VALID")
+    for steps in (5, 9, 13):
+        x = net.depthwise(recalled(net, x, steps - 1), [steps, 1], activation="NONE", padding="VALID")
+        x = net.conv(x, 48, activation="RELU")
+    x = recalled(net, x, 4)
+    return net.build(net.requantize(net.logistic(net.dense(net.reshape(x, [1, 240]), 1)), net.tensor([1, 1], "uint8", 1 / 256, 0)))
+
+
+def recalled(net, x, steps):
+    """What a variable has of earlier runs, and behind it what is new; the last steps of that are kept."""
+    past = net.like(x, [1, steps, 1, x.shape[3]])
+
+    def handle(where):
+        made = net.tensor([], "V")
+        table = options(schema.VarHandleOptionsT(), container="", sharedName=f"{past.name}/states")
+        where.append((Operator("VAR_HANDLE", options=table), [], [made]))
+        return made
+
+    nothing = net.constant(np.full(past.shape, x.zero_point, np.int8), scales=x.scales, zero_point=x.zero_point)
+    net.once.append((Operator("ASSIGN_VARIABLE"), [handle(net.once), nothing], []))
+    variable = handle(net.steps)
+    net.add_step("READ_VARIABLE", [variable], past)
+    seen = net.concat([past, x], axis=1)
+    kept = net.strided_slice(seen, [0, x.shape[1], 0, 0], [0, 0, 0, 0], begin_mask=13, end_mask=15)
+    net.steps.append((Operator("ASSIGN_VARIABLE"), [variable, kept], []))
+    return seen
 
 
 def gru():
@@ -144,4 +176,4 @@ def temporal():
     return net.build(scores, net.dense(y, 5))
 
 
-NETWORKS = [lstm_keywords, svdf_keywords, gru, transformer, temporal]
+NETWORKS = [lstm_keywords, svdf_keywords, streaming_keywords, gru, transformer, temporal]

@@ -8,6 +8,7 @@ mod quantisation;
 mod recurrent;
 mod shapes;
 mod support;
+mod variables;
 
 pub(crate) use site::Site;
 pub use support::{Kind, SUPPORTED};
@@ -166,12 +167,14 @@ const MOVING: &[Opcode] = &[
 const AS_STORED: &[Opcode] = &[
     Opcode::ARG_MAX,
     Opcode::ARG_MIN,
+    Opcode::ASSIGN_VARIABLE,
     Opcode::CAST,
     Opcode::FLOOR_DIV,
     Opcode::FLOOR_MOD,
     Opcode::MAXIMUM,
     Opcode::MINIMUM,
     Opcode::NEG,
+    Opcode::READ_VARIABLE,
     Opcode::REDUCE_MAX,
     Opcode::REDUCE_MIN,
     Opcode::SELECT,
@@ -198,6 +201,13 @@ const MOVING_BY_ARGUMENTS: &[Opcode] = &[
 ];
 /// Kinds that only give the same elements another shape.
 const RESHAPING: &[Opcode] = &[Opcode::RESHAPE, Opcode::SQUEEZE, Opcode::EXPAND_DIMS];
+/// Kinds that use variables.
+const OF_VARIABLES: &[Opcode] = &[
+    Opcode::ASSIGN_VARIABLE,
+    Opcode::CALL_ONCE,
+    Opcode::READ_VARIABLE,
+    Opcode::VAR_HANDLE,
+];
 /// Kinds that fill the edges.
 const PADDING: &[Opcode] = &[Opcode::PAD, Opcode::PADV2];
 /// Kinds with a fused activation.
@@ -245,6 +255,13 @@ pub const CONSTRAINTS: &[Constraint] = &[
         operators: &[],
         needed: "the inputs and outputs that TFLite defines for it",
         broken: operands::count,
+    },
+    Constraint {
+        name: "variable",
+        operators: OF_VARIABLES,
+        needed: "variables that CALL_ONCE's subgraph fills with constants, each of one repeated byte, and nothing else, \
+                 and values of their type and shape",
+        broken: variables::unknown,
     },
     Constraint {
         name: "storage",

@@ -181,6 +181,9 @@ impl Parts {
                     plan.temporary((record.source, *index)) + part.start,
                     part.end - part.start,
                 )?,
+                Operand::Variable { tensor, size } => {
+                    located(SEGMENT_ARENA, plan.tensor(*tensor), *size)?
+                }
                 Operand::Scratch(0) => program::Operand::default(),
                 Operand::Scratch(size) | Operand::State(size) => {
                     located(SEGMENT_ARENA, plan.scratch(now), (*size).into())?

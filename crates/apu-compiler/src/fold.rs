@@ -41,7 +41,7 @@ fn reads_constants(graph: &Graph, record: &Record) -> bool {
     record.operands.iter().all(|operand| match operand {
         Operand::Read(id) => graph.tensors[*id].data.is_some(),
         // What it computes depends on the runs before.
-        Operand::State(_) => false,
+        Operand::State(_) | Operand::Variable { .. } => false,
         _ => true,
     })
 }

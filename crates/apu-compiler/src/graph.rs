@@ -301,6 +301,11 @@ pub enum Options {
         projection_clip: f32,
         time_major: bool,
     },
+    /// Of the operators of variables, when the variable is known.
+    Variable {
+        /// What each of its bytes is before the first run.
+        initial: u8,
+    },
 }
 
 /// Attributes of TFLite_Detection_PostProcess.

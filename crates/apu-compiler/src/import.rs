@@ -3,6 +3,7 @@
 
 mod detection;
 mod flexmap;
+mod variables;
 
 use std::borrow::Cow;
 
@@ -32,7 +33,7 @@ pub fn import(file: &[u8]) -> Result<Graph<'_>, Error> {
         .enumerate()
         .map(|(id, tensor)| import_tensor(id, tensor, model.buffers()))
         .collect::<Result<Vec<_>, _>>()?;
-    let operators = each(main.operators())
+    let mut operators = each(main.operators())
         .enumerate()
         .map(|(index, operator)| {
             import_operator(index, operator, model.operator_codes(), tensors.len())
@@ -41,6 +42,7 @@ pub fn import(file: &[u8]) -> Result<Graph<'_>, Error> {
     for operator in &operators {
         detection::complete(operator, &mut tensors);
     }
+    variables::resolve(model, main, &mut tensors, &mut operators);
     let graph = Graph {
         name: main.name().unwrap_or_default().into(),
         description: model.description().unwrap_or_default().into(),
@@ -327,6 +329,8 @@ fn import_options(options: OperatorOptions) -> Options {
             rank: o.rank(),
             activation: Activation(o.activation()),
         },
+        // These say which variables; what is to be known of them is more than that.
+        OperatorOptions::CallOnce(_) | OperatorOptions::VarHandle(_) => Options::None,
         OperatorOptions::Lstm(o) => Options::Lstm {
             activation: Activation(o.activation()),
             cell_clip: o.cell_clip(),

@@ -24,6 +24,7 @@ mod slices;
 mod states;
 mod strided;
 mod transpose_conv;
+mod variables;
 pub(crate) mod wide_functions;
 pub(crate) mod xnnpack;
 
@@ -42,7 +43,7 @@ use crate::{
 pub(crate) enum Step {
     /// Records of the program, in the order in which they run.
     Run(Vec<Record>),
-    /// Nothing to do: the outputs are known before the run.
+    /// Nothing to do: the outputs are known before the run, or are of no use in it.
     Folded,
     /// Nothing to do: the output is the input's elements in another shape.
     View {
@@ -114,6 +115,13 @@ pub(crate) enum Operand {
     Scratch(u32),
     /// Memory of its own that is kept from run to run, in bytes.
     State(u32),
+    /// All of a variable, which several operators share and which is kept from run to run.
+    Variable {
+        /// The tensor that stands for it.
+        tensor: TensorId,
+        /// Bytes.
+        size: u64,
+    },
     /// Memory for the time that the records of one operator run.
     Temporary {
         /// Which of the operator's.
@@ -150,6 +158,9 @@ pub(crate) fn lower(site: &Site) -> Result<Step, Refusal> {
         Opcode::SOFTMAX => rows::softmax(site).map(one),
         Opcode::LOG_SOFTMAX => rows::log_softmax(site).map(one),
         Opcode::ADD_N => elementwise::sum(site),
+        Opcode::CALL_ONCE | Opcode::VAR_HANDLE => return Ok(Step::Folded),
+        Opcode::READ_VARIABLE => variables::read(site).map(one),
+        Opcode::ASSIGN_VARIABLE => variables::assign(site).map(one),
         Opcode::SVDF => recurrent::svdf(site),
         Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM => recurrent::lstm(site),
         Opcode::MEAN if unscaled(site) => chain::mean(site),
@@ -242,7 +253,7 @@ fn record(
             Operand::Packed(bytes) => bytes.len() as u64,
             Operand::Shared(bytes) => bytes.len() as u64,
             Operand::Scratch(bytes) | Operand::State(bytes) => u64::from(*bytes),
-            Operand::Temporary { size, .. } => *size,
+            Operand::Temporary { size, .. } | Operand::Variable { size, .. } => *size,
         };
         if got != u64::from(needed) {
             return Err(LIMITS.refuse(format!(
@@ -260,7 +271,8 @@ fn record(
         params: padded,
         operands,
         source: site.operator.index,
-        output: site.output_id()?,
+        // What has no output is named after what it changes.
+        output: site.output_id().or_else(|_| site.input_id(0))?,
         macs,
     })
 }

@@ -120,6 +120,7 @@ pub(crate) fn blocks(graph: &Graph, storage: &Storage) -> Vec<(Owner, Block)> {
                 Operand::Scratch(size) | Operand::State(size) => {
                     (Owner::Scratch(now), u64::from(*size))
                 }
+                Operand::Variable { tensor, size } => (Owner::Tensor(*tensor), *size),
                 Operand::Temporary { index, size } | Operand::Within { index, size, .. } => {
                     (Owner::Temporary((record.source, *index)), *size)
                 }
@@ -127,7 +128,7 @@ pub(crate) fn blocks(graph: &Graph, storage: &Storage) -> Vec<(Owner, Block)> {
             };
             // Nobody else may write what is kept.
             let (first, last) = match operand {
-                Operand::State(_) => (0, storage.records.len()),
+                Operand::State(_) | Operand::Variable { .. } => (0, storage.records.len()),
                 _ => (now, now),
             };
             let block = Block {
@@ -137,7 +138,7 @@ pub(crate) fn blocks(graph: &Graph, storage: &Storage) -> Vec<(Owner, Block)> {
             };
             let index = *known.entry(owner).or_insert(blocks.len());
             match blocks.get_mut(index) {
-                Some((_, block)) => block.last = now,
+                Some((_, block)) => block.last = block.last.max(now),
                 None => blocks.push((owner, block)),
             }
         }

@@ -234,6 +234,13 @@ tables! {
         rank: i32 = 0, 0;
         activation: i8 = 1, 0;
     }
+    CallOnceOptions {
+        init_subgraph_index: i32 = 0, 0;
+    }
+    VarHandleOptions {
+        @ container: &'a str = 0;
+        @ shared_name: &'a str = 1;
+    }
     LstmOptions {
         activation: i8 = 0, 0;
         cell_clip: f32 = 1, 0.0;
@@ -269,6 +276,8 @@ pub(crate) enum OperatorOptions<'a> {
     MirrorPad(MirrorPadOptions<'a>),
     DepthToSpace(BlockOptions<'a>),
     BatchMatMul(BatchMatMulOptions<'a>),
+    CallOnce(CallOnceOptions<'a>),
+    VarHandle(VarHandleOptions<'a>),
     Gelu(GeluOptions<'a>),
 }
 
@@ -334,5 +343,7 @@ options! {
     77 => MirrorPad(MirrorPadOptions),
     94 => DepthToSpace(BlockOptions),
     101 => BatchMatMul(BatchMatMulOptions),
+    103 => CallOnce(CallOnceOptions),
+    111 => VarHandle(VarHandleOptions),
     116 => Gelu(GeluOptions),
 }

@@ -14,10 +14,13 @@ const ROWS: &[(Opcode, Read)] = &[
     (Opcode::ADD_N, nothing),
     (Opcode::ARG_MAX, nothing),
     (Opcode::ARG_MIN, nothing),
+    // The runtime keeps variables to itself, so nothing is known of them here.
+    (Opcode::ASSIGN_VARIABLE, nothing),
     (Opcode::AVERAGE_POOL_2D, |node| node.params().map(pool_2d)),
     (Opcode::BATCH_MATMUL, |node| node.params().map(batch_matmul)),
     (Opcode::BATCH_TO_SPACE_ND, nothing),
     (Opcode::BROADCAST_TO, nothing),
+    (Opcode::CALL_ONCE, nothing),
     (Opcode::CAST, nothing),
     (Opcode::CEIL, nothing),
     (Opcode::CONCATENATION, |node| {
@@ -71,6 +74,7 @@ const ROWS: &[(Opcode, Read)] = &[
     (Opcode::PRELU, nothing),
     (Opcode::QUANTIZE, nothing),
     (Opcode::RANK, nothing),
+    (Opcode::READ_VARIABLE, nothing),
     (Opcode::REDUCE_MAX, nothing),
     (Opcode::REDUCE_MIN, nothing),
     (Opcode::RELU, nothing),
@@ -112,6 +116,7 @@ const ROWS: &[(Opcode, Read)] = &[
         node.params().map(transpose_conv)
     }),
     (Opcode::UNPACK, |node| node.params().map(stack)),
+    (Opcode::VAR_HANDLE, nothing),
     (Opcode::ZEROS_LIKE, nothing),
 ];
 

@@ -94,10 +94,20 @@ pub const SUPPORTED: &[Kind] = &[
     },
     with_arguments(Opcode::ARG_MAX, 2, 2),
     with_arguments(Opcode::ARG_MIN, 2, 2),
+    Kind {
+        outputs: (0, 0),
+        data: (1, 2),
+        state: (0, 1),
+        ..with_arguments(Opcode::ASSIGN_VARIABLE, 2, 2)
+    },
     unary(Opcode::AVERAGE_POOL_2D),
     binary(Opcode::BATCH_MATMUL),
     with_arguments(Opcode::BATCH_TO_SPACE_ND, 3, 3),
     with_arguments(Opcode::BROADCAST_TO, 2, 2),
+    Kind {
+        outputs: (0, 0),
+        ..with_arguments(Opcode::CALL_ONCE, 0, 0)
+    },
     unary(Opcode::CAST),
     unary(Opcode::CEIL),
     gathering(Opcode::CONCATENATION),
@@ -148,6 +158,10 @@ pub const SUPPORTED: &[Kind] = &[
     binary(Opcode::PRELU),
     unary(Opcode::QUANTIZE),
     unary(Opcode::RANK),
+    Kind {
+        state: (0, 1),
+        ..unary(Opcode::READ_VARIABLE)
+    },
     with_arguments(Opcode::REDUCE_MAX, 2, 2),
     with_arguments(Opcode::REDUCE_MIN, 2, 2),
     unary(Opcode::RELU),
@@ -196,6 +210,7 @@ pub const SUPPORTED: &[Kind] = &[
         ..with_arguments(Opcode::UNIDIRECTIONAL_SEQUENCE_LSTM, 20, 24)
     },
     splitting(Opcode::UNPACK, 1, 0),
+    with_arguments(Opcode::VAR_HANDLE, 0, 0),
     unary(Opcode::ZEROS_LIKE),
 ];
 

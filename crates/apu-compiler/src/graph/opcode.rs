@@ -13,10 +13,12 @@ impl Opcode {
     pub const ADD_N: Self = Self(106);
     pub const ARG_MAX: Self = Self(56);
     pub const ARG_MIN: Self = Self(79);
+    pub const ASSIGN_VARIABLE: Self = Self(144);
     pub const AVERAGE_POOL_2D: Self = Self(1);
     pub const BATCH_MATMUL: Self = Self(126);
     pub const BATCH_TO_SPACE_ND: Self = Self(37);
     pub const BROADCAST_TO: Self = Self(130);
+    pub const CALL_ONCE: Self = Self(129);
     pub const CAST: Self = Self(53);
     pub const CEIL: Self = Self(104);
     pub const CONCATENATION: Self = Self(2);
@@ -67,6 +69,7 @@ impl Opcode {
     pub const PRELU: Self = Self(54);
     pub const QUANTIZE: Self = Self(114);
     pub const RANK: Self = Self(110);
+    pub const READ_VARIABLE: Self = Self(143);
     pub const REDUCE_MAX: Self = Self(82);
     pub const REDUCE_MIN: Self = Self(89);
     pub const RELU: Self = Self(19);
@@ -102,6 +105,7 @@ impl Opcode {
     pub const TRANSPOSE_CONV: Self = Self(67);
     pub const UNIDIRECTIONAL_SEQUENCE_LSTM: Self = Self(44);
     pub const UNPACK: Self = Self(88);
+    pub const VAR_HANDLE: Self = Self(142);
     pub const ZEROS_LIKE: Self = Self(93);
 }
 

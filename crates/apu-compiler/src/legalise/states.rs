@@ -26,6 +26,12 @@ struct State {
     part: Range<u64>,
 }
 
+impl State {
+    fn bytes(&self) -> u64 {
+        self.part.end - self.part.start
+    }
+}
+
 impl<'s> States<'s> {
     /// Those at some of the operator's inputs, with their zero points.
     pub fn new(site: &'s Site<'s>, at: &[(usize, i32)]) -> Result<Self, Refusal> {
@@ -68,7 +74,13 @@ impl<'s> States<'s> {
         let states = self.states.iter().filter(|_| self.given);
         let taken = states.map(|state| {
             let from = Operand::Read(state.tensor);
-            self.moved(state, from, self.within(state), -state.zero_point)
+            moved(
+                self.site,
+                state.bytes(),
+                from,
+                self.within(state),
+                -state.zero_point,
+            )
         });
         taken.collect()
     }
@@ -82,7 +94,13 @@ impl<'s> States<'s> {
         });
         let handed = wanted.map(|(index, state)| {
             let to = Operand::Output(index);
-            self.moved(state, self.within(state), to, state.zero_point)
+            moved(
+                self.site,
+                state.bytes(),
+                self.within(state),
+                to,
+                state.zero_point,
+            )
         });
         handed.collect()
     }
@@ -98,23 +116,6 @@ impl<'s> States<'s> {
             part: state.part.clone(),
         }
     }
-
-    /// Copies a state, and adds so much to each of its bytes.
-    fn moved(
-        &self,
-        state: &State,
-        from: Operand,
-        to: Operand,
-        added: i32,
-    ) -> Result<Record, Refusal> {
-        let count = state.part.end - state.part.start;
-        if added == 0 {
-            let sizes = Ok(copy::sizes(size("bytes of a state", count)?));
-            return record(self.site, opcode::COPY, &(), sizes, [from, to], 0);
-        }
-        let table = (0..=u8::MAX).map(|byte| byte.wrapping_add(added as u8));
-        lookup::of_bytes(self.site, count, from, table.collect(), to)
-    }
 }
 
 /// A state that two operators share isn't kept for either.
@@ -128,4 +129,20 @@ fn only_user(site: &Site, states: &[State]) -> Result<(), Refusal> {
         Some(user) => Err(ARGUMENTS.refuse(format!("a state that operator {} shares", user.index))),
         None => Ok(()),
     }
+}
+
+/// Copies a state of so many bytes, and adds so much to each of them.
+pub(super) fn moved(
+    site: &Site,
+    count: u64,
+    from: Operand,
+    to: Operand,
+    added: i32,
+) -> Result<Record, Refusal> {
+    if added == 0 {
+        let sizes = Ok(copy::sizes(size("bytes of a state", count)?));
+        return record(site, opcode::COPY, &(), sizes, [from, to], 0);
+    }
+    let table = (0..=u8::MAX).map(|byte| byte.wrapping_add(added as u8));
+    lookup::of_bytes(site, count, from, table.collect(), to)
 }

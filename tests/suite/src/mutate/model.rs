@@ -314,6 +314,7 @@ fn options(graph: &mut Graph<'_>, random: &mut Rng) {
             _ => it.regular ^= true,
         },
         Options::Svdf { rank, .. } => integer(rank, random),
+        Options::Variable { initial } => *initial = random.u8(..),
     }
 }
 

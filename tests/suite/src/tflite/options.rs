@@ -34,7 +34,8 @@ fn fields(operator: &Operator) -> Option<(u8, Vec<(u16, Field)>)> {
     let opcode = operator.opcode;
     let fused = |activation: Activation| Byte(activation.0);
     Some(match operator.options {
-        Options::None | Options::Detection(_) => return None,
+        // What is known of a variable stands in another subgraph.
+        Options::None | Options::Detection(_) | Options::Variable { .. } => return None,
         Options::Conv2d {
             sliding,
             activation,

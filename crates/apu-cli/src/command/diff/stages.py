@@ -8,8 +8,8 @@ index in the model.
 
 Kernels for `tflite`: the plain ones (`BUILTIN_REF`), but for FULLY_CONNECTED of int8 and SUM of int8 and int16 the
 optimised ones, because the plain kernel of the first requantises in float, and that of the second takes them for uint8.
-Where a model has both, it is cut into stages and each runs in an interpreter of its own. For `xnnpack`: what LiteRT takes
-by default.
+Where a model has both, it is cut into stages and each runs in an interpreter of its own, which has its own variables. For
+`xnnpack`: what LiteRT takes by default.
 
 Where LiteRT refuses the model, what it says is the only line on standard error, and the exit code 3.
 """
@@ -34,6 +34,8 @@ UNSOUND = {
     (schema.BuiltinOperator.SUM, schema.TensorType.INT8),
     (schema.BuiltinOperator.SUM, schema.TensorType.INT16),
 }
+# What makes variables known, and computes nothing.
+DECLARING = {schema.BuiltinOperator.CALL_ONCE, schema.BuiltinOperator.VAR_HANDLE}
 PLAIN_KNOWN = {}  # whether there is a plain kernel, by kind of operator
 
 
@@ -46,12 +48,14 @@ class Stage:
         read = {t for op in operators for t in op.inputs if t >= 0}
         later = graph.operators[graph.operators.index(operators[-1]) + 1 :]
         wanted = {t for op in later for t in op.inputs} | set(graph.outputs)
-        self.inputs = [t for t in sorted(read - made) if is_fed(model, graph.tensors[t])]
+        declared = declarations(model, read)
+        handles = {t for op in declared for t in op.outputs}
+        self.inputs = [t for t in sorted(read - made - handles) if is_fed(model, graph.tensors[t])]
         # XNNPACK keeps what is between its operators to itself, unless the model's outputs are all that there is.
         self.outputs = sorted(made) if every and kernels == DEFAULT else sorted(made & wanted)
         self.made = self.outputs if kernels == DEFAULT else sorted(made)
         self.interpreter = Interpreter(
-            model_content=pack(model, operators, self.inputs, self.outputs),
+            model_content=pack(model, [*declared, *operators], self.inputs, self.outputs),
             experimental_op_resolver_type=kernels,
             experimental_preserve_all_tensors=kernels != DEFAULT,
         )
@@ -64,6 +68,13 @@ class Stage:
         self.interpreter.invoke()
         for index in self.made:
             tensors[index] = self.interpreter.get_tensor(index)
+
+
+def declarations(model, read):
+    """The operators without which these tensors are handles of no variables."""
+    operators = [op for op in model.subgraphs[0].operators if builtin(model, op) in DECLARING]
+    handles = [op for op in operators if any(t in read for t in op.outputs)]
+    return [op for op in operators if len(op.outputs) == 0 or op in handles] if handles else []
 
 
 def is_fed(model, tensor):
@@ -79,24 +90,29 @@ def pack(model, operators, inputs, outputs):
     graph.tensors, graph.operators, graph.inputs, graph.outputs = whole.tensors, operators, inputs, outputs
     part = schema.ModelT()
     part.version, part.buffers = model.version, model.buffers
-    used = {op.opcodeIndex for op in operators}
+    others = model.subgraphs[1:] if any(builtin(model, op) in DECLARING for op in operators) else []
+    used = {op.opcodeIndex for op in [*operators, *(op for other in others for op in other.operators)]}
     known = model.operatorCodes[min(used)]  # LiteRT wants kernels for all codes, used or not
     part.operatorCodes = [code if index in used else known for index, code in enumerate(model.operatorCodes)]
-    part.subgraphs = [graph]
+    part.subgraphs = [graph, *others]
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(part.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
 
-def kernels(model, operator):
+def builtin(model, operator):
     code = model.operatorCodes[operator.opcodeIndex]
-    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
+
+
+def kernels(model, operator):
+    kind = builtin(model, operator)
     dtype = model.subgraphs[0].tensors[operator.inputs[0]].type
-    if (builtin, dtype) in UNSOUND:
+    if (kind, dtype) in UNSOUND:
         return OPTIMISED
-    if builtin not in PLAIN_KNOWN:
-        PLAIN_KNOWN[builtin] = has_plain(model, operator)
-    return PLAIN if PLAIN_KNOWN[builtin] else OPTIMISED
+    if kind not in PLAIN_KNOWN:
+        PLAIN_KNOWN[kind] = has_plain(model, operator)
+    return PLAIN if PLAIN_KNOWN[kind] else OPTIMISED
 
 
 def has_plain(model, operator):
@@ -113,7 +129,7 @@ def has_plain(model, operator):
 
 def stages(model, numerics="tflite", every=False):
     """The parts of a model. With `every` one gets every tensor on the way, with XNNPACK as well."""
-    operators = model.subgraphs[0].operators
+    operators = [op for op in model.subgraphs[0].operators if builtin(model, op) not in DECLARING]
     if numerics == "xnnpack":
         return [Stage(model, operators, DEFAULT, every)]
     return [Stage(model, list(run), kind) for kind, run in groupby(operators, lambda op: kernels(model, op))]
