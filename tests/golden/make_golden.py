@@ -57,7 +57,8 @@ OPERATORS = {
     | {"float32": (glue.float_rows, "SOFTMAX", [])},
     "quantize": {f"float32_to_{k}": (elementwise.quantize, k, []) for k in QUANTISED}
     | {f"{a}_to_{b}": (elementwise.requantize, (a, b), []) for a, b in REQUANTIZE}
-    | {f"{a}_to_{b}": (elementwise.requantize_wide, (a, b), []) for a, b in WIDER},
+    | {f"{a}_to_{b}": (elementwise.requantize_wide, (a, b), []) for a, b in WIDER}
+    | {f"int16_off_centre_to_{k}": (elementwise.requantize_off_centre, ("int16", k), []) for k in ("int8", "int32")},
     "dequantize": {k: (elementwise.dequantize, k, []) for k in QUANTISED},
     "pad": {k: (layout.pad, k, layout.PAD) for k in [*BYTES, "float32"]}
     | {f"v2_{k}": (layout.padv2, k, layout.PAD) for k in [*BYTES, "float32"]},

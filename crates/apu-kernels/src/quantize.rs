@@ -42,8 +42,9 @@ enum Source {
         zero_point: i32,
         rescale: Rescale,
     },
-    /// int16, which has no zero point.
+    /// int16.
     Words {
+        zero_point: i32,
         rescale: Rescale,
     },
     /// int32.
@@ -81,9 +82,20 @@ impl Quantize {
             };
             (source, 4)
         } else if DType::from_raw(p.input_dtype) == Some(DType::Int16) {
-            within("input_zero_point", p.input_zero_point, 0, 0)?;
+            let (least, largest) = match target {
+                Target::Word => (0, 0),
+                _ => (i16::MIN.into(), i16::MAX.into()),
+            };
+            within("input_zero_point", p.input_zero_point, least, largest)?;
             let rescale = Rescale::new(["multiplier", "shift"], p.multiplier, p.shift)?;
-            (Source::Words { rescale }, 2)
+            let zero_point = p.input_zero_point;
+            (
+                Source::Words {
+                    zero_point,
+                    rescale,
+                },
+                2,
+            )
         } else if DType::from_raw(p.input_dtype) == Some(DType::Int32) {
             let rescale = Rescale::new(["multiplier", "shift"], p.multiplier, p.shift)?;
             let zero_point = p.input_zero_point;
@@ -236,9 +248,13 @@ impl Kernel for Elements<'_> {
                     .map(|&x| rescale.apply(byte.widen(x) - zero_point));
                 quantize.store(values.map(shifted), output);
             }
-            Source::Words { rescale } => {
+            Source::Words {
+                zero_point,
+                rescale,
+            } => {
                 let words = input.as_chunks().0.iter();
-                let values = words.map(|&x| rescale.apply(i16::from_le_bytes(x).into()));
+                let words = words.map(|&x| i32::from(i16::from_le_bytes(x)));
+                let values = words.map(|x| rescale.apply(x - zero_point));
                 quantize.store(values.map(shifted), output);
             }
             Source::Longs {

@@ -121,6 +121,17 @@ def requantize_wide(rng, types, fixed):
     return Case(p | dict(zero_points=zero_points), build(Operator("QUANTIZE", 2), [source], [result]), [drawn])
 
 
+def requantize_off_centre(rng, types, fixed):
+    """QUANTIZE from int16 whose zero point isn't 0, as the shares of a SOFTMAX at times have."""
+    source_type, result_type = types
+    step, zero = log_uniform(rng, 1e-6, 1e-4), pick(rng, [-32768, -32768, 32767, int(rng.integers(-32768, 32768))])
+    coarser = 256 if result_type == "int8" else 1
+    p = dict(shape=broadcast(rng), ratio=pick(rng, [1.0, 2.0, 0.5, 2 ** rng.uniform(-3, 3)])) | fixed
+    source = Tensor("input", p["shape"], source_type, step, zero)
+    result = Tensor("output", p["shape"], result_type, step * p["ratio"] * coarser, zero // 256 if coarser > 1 else 0)
+    return case(rng, Operator("QUANTIZE", 2), [source], [result], **p, zero_points=[zero, result.zero_point])
+
+
 def quantize(rng, dtype, fixed):
     """QUANTIZE from float32, with values in the middle between two steps among the inputs."""
     p = dict(shape=broadcast(rng), scale=log_uniform(rng, 1e-4, 10.0)) | fixed

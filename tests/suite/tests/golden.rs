@@ -40,6 +40,7 @@ operators! {
         int8_to_int8, int8_to_uint8, uint8_to_int8, uint8_to_uint8,
         int16_to_int16, int16_to_int8, int8_to_int16, uint8_to_int16,
         int32_to_int8, int32_to_int16, int16_to_int32,
+        int16_off_centre_to_int8, int16_off_centre_to_int32,
     }
     dequantize { int8, uint8, int16 }
     pad { int8, uint8, float32, v2_int8, v2_uint8, v2_float32 }
