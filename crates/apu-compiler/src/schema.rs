@@ -5,8 +5,8 @@
 //! Tables and fields that aren't listed are neither read nor verified.
 
 use flatbuffers::{
-    Follow, ForwardsUOffset, InvalidFlatbuffer, Table, VOffsetT, Vector, Verifiable, Verifier,
-    VerifierOptions,
+    Follow, ForwardsUOffset, InvalidFlatbuffer, SimpleToVerifyInSlice, Table, VOffsetT, Vector,
+    Verifiable, Verifier, VerifierOptions, read_scalar_at,
 };
 
 use crate::Error;
@@ -37,6 +37,23 @@ pub(crate) fn open(file: &[u8]) -> Result<Model<'_>, Error> {
 
 /// A vector of tables.
 pub(crate) type Tables<'a, T> = Vector<'a, ForwardsUOffset<T>>;
+
+/// An i64 in a vector. Some writers align these like the vector's length, to four bytes, and TFLite reads
+/// them all the same.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(crate) struct Long([u8; 8]);
+
+impl SimpleToVerifyInSlice for Long {}
+
+impl<'a> Follow<'a> for Long {
+    type Inner = i64;
+    unsafe fn follow(buf: &'a [u8], loc: usize) -> i64 {
+        // SAFETY: the caller passes the place of verified bytes of this size, as `Follow` asks; a scalar is
+        // read from bytes of any alignment.
+        unsafe { read_scalar_at::<i64>(buf, loc) }
+    }
+}
 
 /// Place of field number `id` in a table's vtable.
 const fn slot(id: VOffsetT) -> VOffsetT {
@@ -124,7 +141,7 @@ tables! {
         details_type: u8 = 4, 0;
         quantized_dimension: i32 = 6, 0;
         @ scale: Vector<'a, f32> = 2;
-        @ zero_point: Vector<'a, i64> = 3;
+        @ zero_point: Vector<'a, Long> = 3;
     }
     #[expect(dead_code, reason = "only the presence of the table matters")]
     Opaque {}

@@ -127,6 +127,26 @@ fn a_model_may_do_nothing() {
 }
 
 #[test]
+fn zero_points_may_lie_at_any_word() {
+    for displaced in 0..3 {
+        let model = Model {
+            displaced,
+            ..sum_and_view(&[0, 1], &[3])
+        };
+        assert_eq!(run(&model, &[A, B]), [SUM], "{displaced}");
+    }
+}
+
+#[test]
+fn a_custom_operator_that_reads_memory_of_its_own_is_refused_for_what_it_is() {
+    let mut model = sum_and_view(&[0], &[2]);
+    model.operators = vec![(CUSTOM, vec![0, 1], vec![2])];
+    let error = compile(&model.build(), &Options::default()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("needs one of the operators"), "{text}");
+}
+
+#[test]
 fn bytes_behind_the_flatbuffer_are_left_alone() {
     let mut file = sum_and_view(&[0, 1], &[2]).build();
     let without = compile(&file, &Options::default()).unwrap();

@@ -222,9 +222,19 @@ pub(crate) fn kind(opcode: Opcode) -> Option<&'static Kind> {
 pub(super) fn operator(site: &Site) -> Option<String> {
     let opcode = site.operator.opcode;
     kind(opcode).is_none().then(|| match &site.operator.custom {
-        Some(name) if opcode == Opcode::CUSTOM => format!("CUSTOM \"{name}\""),
+        Some(name) if opcode == Opcode::CUSTOM => format!("CUSTOM \"{name}\"{}", origin(name)),
         _ => opcode.to_string(),
     })
+}
+
+/// What is known of whoever makes operators of this name.
+fn origin(name: &str) -> &'static str {
+    match name {
+        "ethos-u" | "edgetpu-custom-op" | "NeutronGraph" => {
+            ", which a compiler for another accelerator made; take the model as it was before that"
+        }
+        _ => "",
+    }
 }
 
 pub(super) fn detection(site: &Site) -> Option<String> {

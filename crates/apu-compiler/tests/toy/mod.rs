@@ -58,6 +58,8 @@ pub struct Model {
     pub operators: Vec<(i32, Vec<i32>, Vec<i32>)>,
     pub inputs: Vec<i32>,
     pub outputs: Vec<i32>,
+    /// By how many words the zero points of tensors are displaced within a vector of words; 0 if they have one of their own.
+    pub displaced: usize,
     /// `offset` field of all buffers.
     pub buffer_offset: u64,
 }
@@ -85,7 +87,7 @@ impl Model {
         let codes = fbb.create_vector(&codes);
         let tensors: Vec<Table> = (0..)
             .zip(&self.tensors)
-            .map(|(i, t)| tensor(fbb, t, i + 1))
+            .map(|(i, t)| tensor(fbb, t, i + 1, self.displaced))
             .collect();
         let tensors = fbb.create_vector(&tensors);
         let operators: Vec<Table> = (0..)
@@ -128,10 +130,20 @@ fn code(fbb: &mut FlatBufferBuilder, code: i32) -> Table {
     })
 }
 
-fn tensor(fbb: &mut FlatBufferBuilder, t: &Tensor, buffer: u32) -> Table {
+/// A vector of one i64, which is 0.
+fn long(fbb: &mut FlatBufferBuilder, displaced: usize) -> WIPOffset<()> {
+    if displaced == 0 {
+        return WIPOffset::new(fbb.create_vector(&[0i64]).value());
+    }
+    let words = [vec![0u32; displaced - 1], vec![1, 0, 0]].concat();
+    let all = fbb.create_vector(&words);
+    WIPOffset::new(all.value() - 4 * displaced as UOffsetT)
+}
+
+fn tensor(fbb: &mut FlatBufferBuilder, t: &Tensor, buffer: u32, displaced: usize) -> Table {
     let shape = fbb.create_vector(&t.shape);
     let name = fbb.create_string(t.name);
-    let (scale, zero_point) = (fbb.create_vector(&[0.5f32]), fbb.create_vector(&[0i64]));
+    let (scale, zero_point) = (fbb.create_vector(&[0.5f32]), long(fbb, displaced));
     let quantization = table(fbb, |fbb| {
         offset(fbb, 2, scale);
         offset(fbb, 3, zero_point);
