@@ -172,7 +172,16 @@ pub(crate) fn is_even(raw: u32) -> Result<bool, Error> {
 /// To the nearest integer, ties to even; what doesn't fit goes to the nearest end of the range and NaN to 0.
 #[inline(always)]
 pub fn round_even(x: f32) -> i32 {
-    libm::rintf(x) as i32
+    // From here on a float has no fraction, so adding this rounds what is below. Unlike a call of
+    // `rintf`, that vectorises.
+    const WHOLE: f32 = (1 << 23) as f32;
+    let whole = WHOLE.copysign(x);
+    let rounded = if x.abs() < WHOLE {
+        (x + whole) - whole
+    } else {
+        x
+    };
+    rounded as i32
 }
 
 /// To the nearest integer, ties away from zero. What doesn't fit goes to the nearest end of the
@@ -206,6 +215,25 @@ mod tests {
         ];
         for (x, want) in cases {
             assert_eq!(round_away(x), want, "{x}");
+        }
+    }
+
+    #[test]
+    fn floats_round_half_to_even() {
+        let near = |x: f32| [x.next_down(), x, x.next_up()];
+        let halves = (-40..40).map(|half| half as f32 / 2.0);
+        let edges = [
+            0.0,
+            1.0,
+            8388607.5,
+            8388609.0,
+            2147483648.0,
+            1e20,
+            f32::INFINITY,
+        ];
+        let all = halves.chain(edges).chain(edges.map(|x| -x)).flat_map(near);
+        for x in all.chain([f32::NAN]) {
+            assert_eq!(round_even(x), libm::rintf(x) as i32, "{x}");
         }
     }
 
