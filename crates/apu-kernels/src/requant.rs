@@ -184,6 +184,18 @@ pub fn round_even(x: f32) -> i32 {
     rounded as i32
 }
 
+/// As [`round_even`] of what lies within 2²¹ of 0; what is beyond, and NaN, goes to one of these ends. A
+/// conversion that saturates isn't vectorised; this has none.
+#[inline(always)]
+pub fn round_even_near(x: f32) -> i32 {
+    const END: f32 = (1 << 21) as f32;
+    // The last bit of floats around this one is 1, so their bits count integers.
+    const MIDDLE: f32 = (3 << 22) as f32;
+    let x = if x > -END { x } else { -END };
+    let x = if x < END { x } else { END };
+    (x + MIDDLE).to_bits() as i32 - MIDDLE.to_bits() as i32
+}
+
 /// To the nearest integer, ties away from zero. What doesn't fit goes to the nearest end of the
 /// range and NaN to 0; the reference leaves both undefined.
 #[inline(always)]
@@ -234,6 +246,9 @@ mod tests {
         let all = halves.chain(edges).chain(edges.map(|x| -x)).flat_map(near);
         for x in all.chain([f32::NAN]) {
             assert_eq!(round_even(x), libm::rintf(x) as i32, "{x}");
+            let near = (libm::rintf(x) as i32).clamp(-1 << 21, 1 << 21);
+            let near = if x.is_nan() { -1 << 21 } else { near };
+            assert_eq!(round_even_near(x), near, "{x}");
         }
     }
 

@@ -5,7 +5,7 @@ use crate::{
     Error,
     byte::{Byte, Clamp},
     limits::within,
-    requant::round_even,
+    requant::round_even_near,
 };
 use apu_proto::program::{self, Function};
 
@@ -65,7 +65,7 @@ impl Even {
                 (sum + (1 << (s.right_shift - 1))) >> s.right_shift
             })),
             _ => operands.apply(Bytes(self, |s: &Self, a, b| {
-                round_even((a * b) as f32 * s.scale)
+                round_even_near((a * b) as f32 * s.scale)
             })),
         }
     }
