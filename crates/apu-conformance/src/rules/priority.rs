@@ -13,6 +13,25 @@ use crate::unproven::{Kept, Succeeds, Unproven, holds, same};
 /// Jobs of the lesser queue that wait when the better one gets its job.
 const JOBS: u64 = 12;
 
+/// Jobs of the lesser queue that may end before: those that the core has begun, and one more.
+const MOST: u64 = 3;
+/// How often to try: on a machine that is busy jobs end between two calls.
+const ATTEMPTS: u32 = 4;
+
+/// A job of a queue of priority `more` ends before those of one of priority `less` that came before it,
+/// but for a few.
+fn overtakes(t: &Bench, less: u32, more: u32) -> Kept {
+    let mut fewest = JOBS;
+    for _ in 0..ATTEMPTS {
+        fewest = fewest.min(overtaken(t, less, more)?);
+        if fewest <= MOST {
+            return Ok(());
+        }
+    }
+    let seen = format!("{fewest} of {JOBS} jobs of the lesser queue ended before");
+    Err(Unproven::broken(seen))
+}
+
 /// Jobs of a queue of priority `less` that end before the one job of a queue of priority `more`, which
 /// came after them all.
 fn overtaken(t: &Bench, less: u32, more: u32) -> Kept<u64> {
@@ -53,12 +72,7 @@ pub(super) const RULES: &[Rule] = &[
         "normal_overtakes_low",
         "drm_apu_priority.DRM_APU_PRIORITY_LOW",
         "a job of a normal queue runs before those that wait in a low one",
-        |t| {
-            let done = overtaken(t, PRIORITY_LOW, PRIORITY_NORMAL)?;
-            holds(done <= 3, || {
-                format!("{done} of {JOBS} jobs of the low queue ended before")
-            })
-        },
+        |t| overtakes(t, PRIORITY_LOW, PRIORITY_NORMAL),
     ),
     Rule::kept(
         AREA,
@@ -67,10 +81,7 @@ pub(super) const RULES: &[Rule] = &[
         "a job of a high queue runs before those that wait in a normal one",
         |t| {
             may_be_urgent(t)?;
-            let done = overtaken(t, PRIORITY_NORMAL, PRIORITY_HIGH)?;
-            holds(done <= 3, || {
-                format!("{done} of {JOBS} jobs of the normal queue ended before")
-            })
+            overtakes(t, PRIORITY_NORMAL, PRIORITY_HIGH)
         },
     ),
     Rule::kept(
@@ -80,10 +91,7 @@ pub(super) const RULES: &[Rule] = &[
         "a job of a realtime queue runs before those that wait in a high one",
         |t| {
             may_be_urgent(t)?;
-            let done = overtaken(t, PRIORITY_HIGH, PRIORITY_REALTIME)?;
-            holds(done <= 3, || {
-                format!("{done} of {JOBS} jobs of the high queue ended before")
-            })
+            overtakes(t, PRIORITY_HIGH, PRIORITY_REALTIME)
         },
     ),
     Rule::kept(

@@ -2,8 +2,8 @@
 
 //! Messages on their way to the firmware.
 //!
-//! What is sent from the fence signalling path is allocated beforehand as a [`Blank`] of its size and
-//! filled when its time comes.
+//! What is sent from the fence signalling path is allocated beforehand as a [`Blank`] of its size,
+//! and filled when its time comes.
 
 use crate::message::{
     kind,
