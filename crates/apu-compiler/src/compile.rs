@@ -1,7 +1,7 @@
 //! The stages in a row.
 
 use crate::{
-    Error, Numerics, Options, UnplacedOperator, bands,
+    Error, Numerics, Options, UnplacedOperator, bands, byte_functions,
     constraints::{Refusal, Site},
     emit::{self, Emitted},
     fold, fuse,
@@ -132,6 +132,7 @@ fn lower(
         }
         steps.push(step);
     }
+    byte_functions::fuse(graph, numerics, &mut steps);
     Ok(steps)
 }
 

@@ -8,7 +8,7 @@ mod detection;
 mod elementwise;
 mod functions;
 mod gather;
-mod lookup;
+pub(crate) mod lookup;
 mod matmul;
 mod moves;
 mod pad;

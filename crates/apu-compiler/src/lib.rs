@@ -33,6 +33,7 @@ mod prune;
 pub mod report;
 pub mod supported;
 
+mod byte_functions;
 mod compile;
 mod fold;
 

@@ -77,7 +77,7 @@ pub(super) fn rescaled(site: &Site, index: usize) -> Result<(Record, Operand), R
 }
 
 /// A table of 256 bytes, looked up for so many of them.
-pub(super) fn of_bytes(
+pub(crate) fn of_bytes(
     site: &Site,
     count: u64,
     from: Operand,
