@@ -50,7 +50,9 @@ fn peak(isa: &str) -> Option<f64> {
     // SAFETY: `Isa::detect()` names only what the processor has.
     unsafe {
         match isa {
-            "avx512-vnni" => Some(best(x86::SUMS * 64, |rounds| x86::avx512_vnni(rounds))),
+            "avx512-vnni" | "avx512-vbmi" => {
+                Some(best(x86::SUMS * 64, |rounds| x86::avx512_vnni(rounds)))
+            }
             "avx2-vnni" => Some(best(x86::SUMS * 32, |rounds| x86::avx2_vnni(rounds))),
             "avx2" => Some(best(x86::SUMS * 16, |rounds| x86::avx2(rounds))),
             _ => None,

@@ -3,7 +3,11 @@
 /// Permission to use a set of instructions. Apart from the plain one, a value exists only if the
 /// processor that it was made on has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Isa(Level);
+pub struct Isa {
+    level: Level,
+    /// Whether bytes may be looked up among those of two registers (AVX-512 VBMI).
+    permutes_bytes: bool,
+}
 
 /// What an [`Isa`] permits; each level contains those before it, but for AVX2-VNNI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +36,16 @@ pub(crate) enum Products {
 }
 
 impl Isa {
+    const fn of(level: Level) -> Self {
+        Self {
+            level,
+            permutes_bytes: false,
+        }
+    }
+
     /// What every processor has.
     pub const fn plain() -> Self {
-        Self(Level::Plain)
+        Self::of(Level::Plain)
     }
 
     /// The best of this processor. Asking the processor can take microseconds under a hypervisor,
@@ -50,12 +61,14 @@ impl Isa {
 
     /// A short name for people.
     pub const fn name(self) -> &'static str {
-        match self.0 {
+        match self.level {
             Level::Plain => "plain",
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Level::Avx2Vnni => "avx2-vnni",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Vnni if self.permutes_bytes => "avx512-vbmi",
             #[cfg(target_arch = "x86_64")]
             Level::Avx512Vnni => "avx512-vnni",
             #[cfg(target_arch = "aarch64")]
@@ -68,12 +81,18 @@ impl Isa {
     }
 
     pub(crate) const fn level(self) -> Level {
-        self.0
+        self.level
+    }
+
+    /// Whether the processor has AVX-512 VBMI, and what [`Level::Avx512Vnni`] says.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) const fn permutes_bytes(self) -> bool {
+        self.permutes_bytes
     }
 
     /// Runs `kernel`, compiled for the instructions that this permits.
     pub(crate) fn run(self, kernel: impl Kernel) {
-        match self.0 {
+        match self.level {
             Level::Plain => kernel.run(),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is a proof that the processor has AVX2.
@@ -115,9 +134,13 @@ fn fast() -> impl Iterator<Item = Isa> {
 fn fast() -> impl Iterator<Item = Isa> {
     let features = cpuid::Features::read();
     [
-        features.avx2.then_some(Isa(Level::Avx2)),
-        features.avx2_vnni.then_some(Isa(Level::Avx2Vnni)),
-        features.avx512_vnni.then_some(Isa(Level::Avx512Vnni)),
+        features.avx2.then_some(Isa::of(Level::Avx2)),
+        features.avx2_vnni.then_some(Isa::of(Level::Avx2Vnni)),
+        features.avx512_vnni.then_some(Isa::of(Level::Avx512Vnni)),
+        features.avx512_vbmi.then_some(Isa {
+            level: Level::Avx512Vnni,
+            permutes_bytes: true,
+        }),
     ]
     .into_iter()
     .flatten()
@@ -133,7 +156,7 @@ fn fast() -> impl Iterator<Item = Isa> {
     ]
     .into_iter()
     .flatten()
-    .map(|products| Isa(Level::Neon(products)))
+    .map(|products| Isa::of(Level::Neon(products)))
 }
 
 /// The feature bits of aarch64: Arm Architecture Reference Manual, ID_AA64ISAR0_EL1 and
@@ -196,6 +219,7 @@ mod cpuid {
         pub avx2: bool,
         pub avx2_vnni: bool,
         pub avx512_vnni: bool,
+        pub avx512_vbmi: bool,
     }
 
     impl Features {
@@ -215,11 +239,13 @@ mod cpuid {
             };
             let has = |word: u32, bits: &[u32]| bits.iter().all(|bit| word >> bit & 1 == 1);
             let avx2 = ymm && has(leaf7.ebx, &[5]);
+            // F, BW, VL in ebx; VBMI, VNNI in ecx.
+            let avx512 = avx2 && zmm && has(leaf7.ebx, &[16, 30, 31]);
             Self {
                 avx2,
                 avx2_vnni: avx2 && has(leaf7_1, &[4]),
-                // F, BW, VL in ebx; VNNI in ecx.
-                avx512_vnni: avx2 && zmm && has(leaf7.ebx, &[16, 30, 31]) && has(leaf7.ecx, &[11]),
+                avx512_vnni: avx512 && has(leaf7.ecx, &[11]),
+                avx512_vbmi: avx512 && has(leaf7.ecx, &[1, 11]),
             }
         }
 
@@ -228,6 +254,7 @@ mod cpuid {
                 avx2: false,
                 avx2_vnni: false,
                 avx512_vnni: false,
+                avx512_vbmi: false,
             }
         }
     }
@@ -264,7 +291,10 @@ mod tests {
             && std::is_x86_feature_detected!("avx512vl")
             && std::is_x86_feature_detected!("avx512vnni");
         assert_eq!(has("avx512-vnni"), avx512);
+        let vbmi = avx512 && std::is_x86_feature_detected!("avx512vbmi");
+        assert_eq!(has("avx512-vbmi"), vbmi);
     }
+
     #[cfg(target_arch = "aarch64")]
     #[test]
     fn agrees_with_the_standard_library() {

@@ -1,5 +1,7 @@
 //! LOOKUP: any function of one or two bytes, as a table of all its values.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
@@ -63,7 +65,16 @@ fn replace_bytes(isa: Isa, input: &[u8], table: &[u8], output: &mut [u8]) {
     }
 }
 
-#[cfg(not(target_arch = "aarch64"))]
+#[cfg(target_arch = "x86_64")]
+fn replace_bytes(isa: Isa, input: &[u8], table: &[u8], output: &mut [u8]) {
+    match table.try_into() {
+        // SAFETY: the permission is a proof that the processor has these parts of AVX-512.
+        Ok(table) if isa.permutes_bytes() => unsafe { avx512::replace(input, table, output) },
+        _ => replace::<1>(input, table, output),
+    }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn replace_bytes(_isa: Isa, input: &[u8], table: &[u8], output: &mut [u8]) {
     replace::<1>(input, table, output);
 }
