@@ -201,11 +201,9 @@ impl Pool2d {
                 .for_each(|(sum, &x)| *sum += byte.widen(x));
             count += 1;
         });
-        // Several times faster than dividing each; half a step away from every whole number, the
-        // product is on the right side of it.
-        let (half, part) = (count / 2, 1.0 / f64::from(count));
+        let divisor = Divisor::new(count as u32);
         for (out, sum) in output.iter_mut().zip(sums) {
-            let mean = ((f64::from(sum.abs() + half) + 0.5) * part) as i32;
+            let mean = divisor.divide(sum.unsigned_abs() + count as u32 / 2) as i32;
             *out = self.clamp.store(if sum < 0 { -mean } else { mean });
         }
     }
@@ -236,6 +234,31 @@ impl Pool2d {
                 tap(self.window.at(pixel.batch, y + row, x + column));
             }
         }
+    }
+}
+
+/// Divides numbers below 2³¹ by a multiplication (Granlund and Montgomery, Division by Invariant Integers using
+/// Multiplication, 1994, theorem 4.2), which vectors have an instruction for.
+#[derive(Clone, Copy)]
+struct Divisor {
+    /// 2^shift / divisor, rounded up: below 2³².
+    multiplier: u32,
+    shift: u32,
+}
+
+impl Divisor {
+    /// Of 1 to 2³¹.
+    fn new(divisor: u32) -> Self {
+        let shift = 31 + divisor.next_power_of_two().trailing_zeros();
+        Self {
+            multiplier: (1u64 << shift).div_ceil(u64::from(divisor)) as u32,
+            shift,
+        }
+    }
+
+    #[inline(always)]
+    fn divide(self, number: u32) -> u32 {
+        (u64::from(number) * u64::from(self.multiplier) >> self.shift) as u32
     }
 }
 
@@ -306,4 +329,30 @@ pub fn run(
     output: &mut [u8],
 ) -> Result<(), Error> {
     Pool2d::new(pooling, params)?.run(isa, input, output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn division_by_multiplication_is_exact() {
+        for divisor in (1..2000).chain([MAX_TAPS as u32 - 1, MAX_TAPS as u32]) {
+            let divide = |number| Divisor::new(divisor).divide(number);
+            let most = i32::MAX as u32 / divisor * divisor;
+            for multiple in [divisor, 2 * divisor, 255 * divisor, most] {
+                assert_eq!(
+                    divide(multiple),
+                    multiple / divisor,
+                    "{multiple} / {divisor}"
+                );
+                assert_eq!(
+                    divide(multiple - 1),
+                    (multiple - 1) / divisor,
+                    "{multiple} - 1 / {divisor}"
+                );
+            }
+            assert_eq!(divide(i32::MAX as u32), i32::MAX as u32 / divisor);
+        }
+    }
 }
