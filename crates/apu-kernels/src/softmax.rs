@@ -105,20 +105,24 @@ impl Exps {
     /// Of the rows of `input`, or all if they are many.
     pub fn new(softmax: &Softmax, input: &[u8]) -> Self {
         let mut exps = Self([0; 256]);
-        if input.len() >= 256 {
-            for (exp, diff) in exps.0.iter_mut().zip(0..) {
+        exps.fill(softmax, input);
+        exps
+    }
+
+    fn fill(&mut self, softmax: &Softmax, input: &[u8]) {
+        if input.len() >= self.0.len() {
+            for (exp, diff) in self.0.iter_mut().zip(0..) {
                 *exp = softmax.exp(-diff);
             }
-            return exps;
+            return;
         }
         for row in input.chunks_exact(softmax.columns) {
             let max = softmax.max(row);
             for &x in row {
                 let diff = softmax.byte.widen(x) - max;
-                exps.0[(-diff & 255) as usize] = softmax.exp(diff);
+                self.0[(-diff & 255) as usize] = softmax.exp(diff);
             }
         }
-        exps
     }
 
     /// The exponential of a difference of the rows, −255…0.
