@@ -12,7 +12,7 @@ use crate::{
     channel_table::LANES,
     x86::{
         avx512::{load, store_64},
-        estimate::{Estimate, estimated_4x16, now},
+        estimate::{Estimate, Margin, estimated_4x16},
     },
 };
 use core::arch::x86_64::*;
@@ -171,7 +171,7 @@ impl<const FLIP: bool> Product<'_, FLIP> {
                 step: channels,
             };
             let per = most * B;
-            let mut close = 0;
+            let mut margin = Margin::certain();
             // Each by itself, so that no sum needs an address.
             macro_rules! store {
                 ($index:literal) => {
@@ -180,10 +180,10 @@ impl<const FLIP: bool> Product<'_, FLIP> {
                         for (lane, sum) in some.iter_mut().enumerate().take(per) {
                             *sum = sums[($index * per + lane) / B][lane % B];
                         }
-                        let (bytes, lanes) =
+                        let (bytes, close) =
                             estimated_4x16::<AWAY>(&finish, again(estimates), some);
                         let bytes = finish.in_rows(bytes);
-                        close |= now(lanes);
+                        margin = margin.or(close).now();
                         let row = $index * most;
                         if is_dense {
                             store_64(&mut targets.bytes[row * channels..][..most * width], bytes);
@@ -198,7 +198,7 @@ impl<const FLIP: bool> Product<'_, FLIP> {
             store!(2);
             store!(3);
             store!(4);
-            if close != 0 {
+            if margin.is_close() {
                 let sums = sums;
                 let factors = again(estimates);
                 store_exactly::<B, AWAY>(&column.store, factors, &sums[..rows], &mut targets);
@@ -263,8 +263,8 @@ fn store_exactly<const B: usize, const AWAY: bool>(
     for (index, sums) in rows.chunks(most).enumerate() {
         let mut some = [_mm512_setzero_si512(); MAX_BLOCKS];
         some[..sums.len() * B].copy_from_slice(sums.as_flattened());
-        let (_, close) = estimated_4x16::<AWAY>(store.finish, factors, some);
-        if close != 0 {
+        let (_, margin) = estimated_4x16::<AWAY>(store.finish, factors, some);
+        if margin.is_close() {
             targets.store::<B>(store.exactly(some), index * most, sums.len());
         }
     }

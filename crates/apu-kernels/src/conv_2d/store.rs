@@ -110,7 +110,7 @@ impl<'a, const B: usize> Store<'a, B> {
             Factors::Up(factors) => {
                 self.each(sums, rows, output, move |sums| {
                     match estimated_4x16::<false>(&finish, again(factors), sums) {
-                        (bytes, 0) => finish.in_rows(bytes),
+                        (bytes, margin) if !margin.is_close() => finish.in_rows(bytes),
                         _ => self.exactly(sums),
                     }
                 })
@@ -118,7 +118,7 @@ impl<'a, const B: usize> Store<'a, B> {
             Factors::Away(factors) => {
                 self.each(sums, rows, output, move |sums| {
                     match estimated_4x16::<true>(&finish, again(factors), sums) {
-                        (bytes, 0) => finish.in_rows(bytes),
+                        (bytes, margin) if !margin.is_close() => finish.in_rows(bytes),
                         _ => self.exactly(sums),
                     }
                 })

@@ -165,11 +165,11 @@ impl Vector<'_> {
         let factors = [&a, &b, &c, &d];
         // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
         let away = self.table.ties == Ties::Away && conv.clamp.min < conv.output_zero_point;
-        let (bytes, close) = match away {
+        let (bytes, margin) = match away {
             true => estimated_4x16::<true>(&self.finish, factors, totals),
             false => estimated_4x16::<false>(&self.finish, factors, totals),
         };
-        (usual && close == 0).then_some(bytes)
+        (usual && !margin.is_close()).then_some(bytes)
     }
 
     /// Any bytes in the order of packing.

@@ -15,7 +15,7 @@ use crate::{
     requant::Ties,
     x86::{
         avx512::{Finish, quarters, store_16, store_64},
-        estimate::estimated_4x16,
+        estimate::{Margin, estimated_4x16},
     },
 };
 use core::{arch::x86_64::*, ops::Range};
@@ -156,7 +156,7 @@ impl Slide<'_> {
                     for (sum, factors) in sums.iter_mut().zip(&factors) {
                         *sum = factors.apply(*sum);
                     }
-                    (self.finish.packed_4x16(sums), 0)
+                    (self.finish.packed_4x16(sums), Margin::certain())
                 });
             }
             Exact::Even(factors) => {
@@ -164,7 +164,7 @@ impl Slide<'_> {
                     for (sum, factors) in sums.iter_mut().zip(&factors) {
                         *sum = factors.apply(*sum);
                     }
-                    (self.finish.packed_4x16(sums), 0)
+                    (self.finish.packed_4x16(sums), Margin::certain())
                 });
             }
         }
@@ -179,7 +179,7 @@ impl Slide<'_> {
         input: &Input<'_, P, S>,
         positions: Range<usize>,
         output: &mut [u8],
-        bytes: impl Fn([__m512i; 4]) -> (__m512i, __mmask16),
+        bytes: impl Fn([__m512i; 4]) -> (__m512i, Margin),
     ) -> u64 {
         let mut close = 0;
         let (weights, start, end) = (kernel.weights, positions.start, positions.end);
@@ -202,8 +202,8 @@ impl Slide<'_> {
                         }
                     }
                 }
-                let (bytes, lanes) = bytes(sums);
-                close |= u64::from(lanes != 0) << (position - start);
+                let (bytes, margin) = bytes(sums);
+                close |= u64::from(margin.is_close()) << (position - start);
                 self.store::<P>(position, kernel.channels, bytes, output);
                 position += 1;
             };

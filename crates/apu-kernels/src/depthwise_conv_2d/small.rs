@@ -226,14 +226,15 @@ impl Small<'_> {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn bytes(&self, block: &Block, sums: [__m512i; AT_ONCE]) -> __m512i {
         let factors = [&block.estimate; AT_ONCE];
-        let (bytes, close) = match block.away {
+        let (bytes, margin) = match block.away {
             Some(false) => estimated_4x16::<false>(&self.finish, factors, sums),
             Some(true) => estimated_4x16::<true>(&self.finish, factors, sums),
             None => return self.exactly(block.channel, sums),
         };
-        match close {
-            0 => self.finish.in_rows(bytes),
-            _ => self.exactly(block.channel, sums),
+        if margin.is_close() {
+            self.exactly(block.channel, sums)
+        } else {
+            self.finish.in_rows(bytes)
         }
     }
 

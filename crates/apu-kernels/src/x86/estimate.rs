@@ -82,36 +82,64 @@ fn whole(a: __m512i, b: __m512i) -> __m512i {
     _mm512_permutex2var_epi16(a, order, b)
 }
 
-/// The bytes of sixteen sums times each of four factors, in the order of packing, and lanes some of whose bytes may
-/// be wrong. `AWAY` is for ties away from zero; where results below zero are clamped, they may as well go up.
+/// The bytes of sixteen sums times each of four factors, in the order of packing, and how close they are to others.
+/// `AWAY` is for ties away from zero; where results below zero are clamped, they may as well go up.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
 pub fn estimated_4x16<const AWAY: bool>(
     finish: &Finish,
     factors: [&Estimate; 4],
     sums: [__m512i; 4],
-) -> (__m512i, __mmask16) {
+) -> (__m512i, Margin) {
     let mut estimates = sums;
-    // Twice the error, but a power of two.
-    let far = _mm512_set1_epi32((1 << FRACTION) - 2 * ERROR);
-    let mut close = 0;
     for (estimate, factors) in estimates.iter_mut().zip(factors) {
         *estimate = factors.of::<AWAY>(*estimate);
-        close |= _mm512_testn_epi32_mask(*estimate, far);
     }
     let [a, b, c, d] = estimates;
     let bytes = finish.clamp(_mm512_packs_epi16(whole(a, b), whole(c, d)));
-    (bytes, close)
+    (bytes, Margin(a).or(Margin(b)).or(Margin(c).or(Margin(d))))
 }
 
-/// A mask that is computed where this is called. The compiler would rather keep estimates until somebody asks whether
-/// they are close, in registers that there aren't enough of.
-#[inline]
-#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-pub fn now(mut mask: __mmask16) -> __mmask16 {
-    // SAFETY: there is no instruction between the mask's coming and its going.
-    unsafe { asm!("/* {0} */", inout(kreg) mask, options(nomem, nostack, preserves_flags)) };
-    mask
+/// How close estimates are to where others begin: in each lane the least of what they have below their points, with
+/// something above that has no meaning.
+#[derive(Clone, Copy)]
+pub struct Margin(__m512i);
+
+impl Margin {
+    /// That of results without a doubt.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn certain() -> Self {
+        Self(_mm512_set1_epi32(-1))
+    }
+
+    /// That of both.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn or(self, other: Self) -> Self {
+        Self(_mm512_min_epu16(self.0, other.0))
+    }
+
+    /// Whether one of the results may be wrong.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn is_close(self) -> bool {
+        // Twice the error, but a power of two.
+        let far = _mm512_set1_epi32((1 << FRACTION) - 2 * ERROR);
+        _mm512_testn_epi32_mask(self.0, far) != 0
+    }
+
+    /// The same, computed where this is called. The compiler would rather keep estimates until somebody asks whether
+    /// they are close, in registers that there aren't enough of.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn now(mut self) -> Self {
+        // SAFETY: there is no instruction between the vector's coming and its going.
+        unsafe {
+            asm!("/* {0} */", inout(zmm_reg) self.0, options(nomem, nostack, preserves_flags))
+        };
+        self
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +169,7 @@ mod tests {
         let (bytes, close) = estimated_4x16::<AWAY>(&finish, [&estimate; 4], [sums; 4]);
         let mut stored = [0; 64];
         store_64(&mut stored, finish.in_rows(bytes));
-        (close == 0).then_some(stored)
+        (!close.is_close()).then_some(stored)
     }
 
     #[test]
