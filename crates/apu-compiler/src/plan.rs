@@ -157,12 +157,18 @@ fn place(blocks: &[Block]) -> Vec<u64> {
     let mut by_size = by_use.clone();
     by_size.sort_by_key(|&i| (std::cmp::Reverse(blocks[i].size), blocks[i].first));
     let enough = most_at_once(blocks);
-    let [by_size, by_use] = [by_size, by_use].map(|order| improved(order, blocks));
-    let best = std::cmp::min_by_key(by_size, by_use, |offsets| end(blocks, offsets));
+    let mut known = [by_size, by_use].map(|order| improved(order, blocks));
+    known.sort_by_key(|offsets| end(blocks, offsets));
+    let [best, second] = known;
     if end(blocks, &best) == enough {
         return best;
     }
-    shuffled(best, blocks, enough)
+    let best = shuffled(best, blocks, enough);
+    if end(blocks, &best) == enough {
+        return best;
+    }
+    let second = shuffled(second, blocks, enough);
+    std::cmp::min_by_key(best, second, |offsets| end(blocks, offsets))
 }
 
 /// The best that comes of exchanging blocks in the order of their offsets, as long as that makes nothing worse.

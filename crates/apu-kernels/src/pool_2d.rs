@@ -258,7 +258,7 @@ impl Divisor {
 
     #[inline(always)]
     fn divide(self, number: u32) -> u32 {
-        (u64::from(number) * u64::from(self.multiplier) >> self.shift) as u32
+        ((u64::from(number) * u64::from(self.multiplier)) >> self.shift) as u32
     }
 }
 

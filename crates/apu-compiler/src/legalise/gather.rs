@@ -124,6 +124,8 @@ fn nearest(site: &Site) -> Result<Record, Refusal> {
     };
     let [rows, columns] = [size("rows", rows)?, size("columns", columns)?];
     expect(output, &[batch, rows, columns, channels])?;
+    // With that, the number of any pixel fits.
+    let pixels = product(&[h, w])?;
     let [ys, xs] = [(h, rows), (w, columns)].map(|(input, output)| nearest_of(site, input, output));
     let xs = xs.collect::<Vec<u32>>();
     let indices = ys.flat_map(|y| xs.iter().map(move |x| y * w + x));
@@ -135,7 +137,7 @@ fn nearest(site: &Site) -> Result<Record, Refusal> {
         depth: 1,
         inner: slice_bytes(input, &[channels])?,
         index_dtype: DType::Int32 as u32,
-        dims: [product(&[h, w])?, 1, 1, 1, 1, 1],
+        dims: [pixels, 1, 1, 1, 1, 1],
     };
     gathered(site, &params, Operand::Packed(indices))
 }
