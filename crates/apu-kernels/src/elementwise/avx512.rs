@@ -119,11 +119,15 @@ const FRACTION: u32 = 21;
 /// that is 2.5 · 2⁻¹⁵: one for each input and a half for the product, before the last shift.
 const ERROR: i32 = 512;
 
+/// Bits of the lower part of a factor. Both parts are positive words, as factors have [`FRACTION`] + 2 bits.
+const LOW: u32 = 12;
+
 /// The sum by one factor for each input, which needs no more than 32 bits and is right but close to
 /// a tie.
 struct Near {
-    a: __m512i,
-    b: __m512i,
+    /// The factors of both inputs as pairs of words: what is above their lower [`LOW`] bits, and those.
+    high: __m512i,
+    low: __m512i,
     /// Zero points, and what rounds: a half and [`ERROR`].
     start: __m512i,
 }
@@ -157,24 +161,33 @@ impl Near {
         let output_zero_point = scalars.output_zero_point - byte.min() - 128;
         let start = (output_zero_point << FRACTION) + (1 << (FRACTION - 1)) + ERROR;
         let start = start - a * zero_point(&scalars.a) - b * zero_point(&scalars.b);
+        let pair = |a: i32, b: i32| _mm512_set1_epi32(b << 16 | a);
+        let low = |factor| factor & ((1 << LOW) - 1);
         Some(Self {
-            a: _mm512_set1_epi32(a),
-            b: _mm512_set1_epi32(b),
+            high: pair(a >> LOW, b >> LOW),
+            low: pair(low(a), low(b)),
             start: _mm512_set1_epi32(start),
         })
     }
 
-    /// The rounded sums, with the zero point; none if one may be wrong.
+    /// The rounded sums of unsigned bytes, with the zero point, in the order that packing ends; none if one may be wrong.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn sums(&self, a: [__m128i; 4], b: [__m128i; 4]) -> Option<[__m512i; 4]> {
+    fn sums(&self, a: __m512i, b: __m512i) -> Option<[__m512i; 4]> {
+        let zero = _mm512_setzero_si512();
+        let (low, high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
         let fraction = _mm512_set1_epi32((1 << FRACTION) - 2 * ERROR);
-        let mut sums = [self.start; 4];
+        // Pairs of words.
+        let mut sums = [
+            _mm512_unpacklo_epi8(low, zero),
+            _mm512_unpackhi_epi8(low, zero),
+            _mm512_unpacklo_epi8(high, zero),
+            _mm512_unpackhi_epi8(high, zero),
+        ];
         let mut close = 0;
-        for (sum, (a, b)) in sums.iter_mut().zip(a.into_iter().zip(b)) {
-            let a = _mm512_mullo_epi32(_mm512_cvtepu8_epi32(a), self.a);
-            let b = _mm512_mullo_epi32(_mm512_cvtepu8_epi32(b), self.b);
-            *sum = _mm512_add_epi32(*sum, _mm512_add_epi32(a, b));
+        for sum in &mut sums {
+            let high = _mm512_slli_epi32::<LOW>(_mm512_madd_epi16(*sum, self.high));
+            *sum = _mm512_add_epi32(high, _mm512_dpwssd_epi32(self.start, *sum, self.low));
             // Where the fraction is less than twice the error, a tie is near.
             close |= _mm512_testn_epi32_mask(*sum, fraction);
             *sum = _mm512_srai_epi32::<FRACTION>(*sum);
@@ -200,14 +213,15 @@ impl Sum {
         let [a, b] = inputs.map(|input| &input[..output.len()]);
         let inputs = a.chunks(AT_ONCE).zip(b.chunks(AT_ONCE));
         for (output, (a, b)) in output.chunks_mut(AT_ONCE).zip(inputs) {
-            let a = quarters(_mm512_xor_si512(load_64(a, self.flip), self.flip));
-            let b = quarters(_mm512_xor_si512(load_64(b, self.flip), self.flip));
+            let a = _mm512_xor_si512(load_64(a, self.flip), self.flip);
+            let b = _mm512_xor_si512(load_64(b, self.flip), self.flip);
             if let Some(sums) = self.near.as_ref().and_then(|near| near.sums(a, b)) {
-                store_64(output, self.finish.folded_4x16(sums));
+                store_64(output, self.finish.folded(sums));
                 continue;
             }
             let mut sums = [_mm512_setzero_si512(); 4];
-            for (sum, (a, b)) in sums.iter_mut().zip(a.into_iter().zip(b)) {
+            let rows = quarters(a).into_iter().zip(quarters(b));
+            for (sum, (a, b)) in sums.iter_mut().zip(rows) {
                 let (a, b) = (terms[0].of::<HALVES>(a), terms[1].of::<false>(b));
                 *sum = rounds.apply(&self.factor, _mm512_add_epi32(a, b));
             }

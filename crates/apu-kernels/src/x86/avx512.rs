@@ -416,9 +416,16 @@ impl Finish {
     /// As [`Self::bytes_4x16`], of results that have the zero point already.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn folded_4x16(&self, [a, b, c, d]: [__m512i; 4]) -> __m512i {
+    pub fn folded_4x16(&self, rows: [__m512i; 4]) -> __m512i {
+        self.in_rows(self.folded(rows))
+    }
+
+    /// The same in the order of packing.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn folded(&self, [a, b, c, d]: [__m512i; 4]) -> __m512i {
         let packed = _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
-        _mm512_permutexvar_epi32(self.rows, self.clamp(packed))
+        self.clamp(packed)
     }
 
     #[inline]
