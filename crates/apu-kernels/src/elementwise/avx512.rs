@@ -161,7 +161,7 @@ impl Near {
         let output_zero_point = scalars.output_zero_point - byte.min() - 128;
         let start = (output_zero_point << FRACTION) + (1 << (FRACTION - 1)) + ERROR;
         let start = start - a * zero_point(&scalars.a) - b * zero_point(&scalars.b);
-        let pair = |a: i32, b: i32| _mm512_set1_epi32(b << 16 | a);
+        let pair = |a: i32, b: i32| _mm512_set1_epi32((b << 16) | a);
         let low = |factor| factor & ((1 << LOW) - 1);
         Some(Self {
             high: pair(a >> LOW, b >> LOW),
