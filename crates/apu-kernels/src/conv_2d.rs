@@ -244,8 +244,6 @@ impl Conv2d {
         let level = match self.ties {
             Ties::AwayFloat => Level::Plain,
             _ if !self.is_padded_with_zeros(weights) => Level::Plain,
-            #[cfg(target_arch = "x86_64")]
-            Ties::Even if isa.level() != Level::Avx512Vnni => Level::Plain,
             Ties::Away | Ties::Up | Ties::Even => isa.level(),
         };
         match level {

@@ -210,12 +210,9 @@ impl DepthwiseConv2d {
             kernel_w,
             ..
         } = self.window;
-        let knows = match self.ties {
-            Ties::Away => true,
-            Ties::Even => cfg!(target_arch = "aarch64"),
-            Ties::Up | Ties::AwayFloat => false,
-        };
-        knows && in_c == out_c && kernel_h * kernel_w <= strips::MAX_TAPS
+        matches!(self.ties, Ties::Away | Ties::Even)
+            && in_c == out_c
+            && kernel_h * kernel_w <= strips::MAX_TAPS
     }
 }
 

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     channel_table::{ChannelTable, LANES},
-    x86::avx2::{Finish, Rescale, interleave, load, load_words, store_16},
+    requant::Ties,
+    x86::avx2::{Even, Finish, Rescale, interleave, load, load_words, store_16},
 };
 use core::arch::x86_64::*;
 
@@ -186,22 +187,47 @@ impl<'a> Product<'a> {
             load_words(&self.table.bias[channel..]),
             load_words(&self.table.bias[channel + 8..]),
         ];
-        let rescale_low = Rescale::of(&self.table, channel);
-        let rescale_high = Rescale::of(&self.table, channel + 8);
-        let mut results = [_mm_setzero_si128(); R];
-        // Without a branch, so that it is unrolled and its multiplications stay 32 bits wide.
-        for ((result, [low, high]), correction) in
-            results.iter_mut().zip(sums).zip(tile.corrections)
-        {
+        for ([low, high], correction) in sums.iter_mut().zip(tile.corrections) {
             let correction = _mm256_set1_epi32(correction);
-            let low = _mm256_add_epi32(low, _mm256_sub_epi32(bias_low, correction));
-            let high = _mm256_add_epi32(high, _mm256_sub_epi32(bias_high, correction));
-            let (first, second) = interleave(rescale_low.apply(low), rescale_high.apply(high));
-            *result = self.finish.bytes(first, second);
+            *low = _mm256_add_epi32(*low, _mm256_sub_epi32(bias_low, correction));
+            *high = _mm256_add_epi32(*high, _mm256_sub_epi32(bias_high, correction));
         }
+        let results = match self.table.ties {
+            Ties::Even => self.rounded_to_even(sums, channel),
+            _ => self.rescaled(sums, channel),
+        };
         let end = self.conv.window.out_c.min(channel + LANES);
         let rows = tile.output.chunks_exact_mut(self.conv.window.out_c);
         rows.zip(results)
             .for_each(|(row, result)| store_16(&mut row[channel..end], result));
+    }
+
+    /// Sums times their factors, as bytes.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn rescaled<const R: usize>(&self, sums: [Sums; R], channel: usize) -> [__m128i; R] {
+        let low_factors = Rescale::of(&self.table, channel);
+        let high_factors = Rescale::of(&self.table, channel + 8);
+        let mut results = [_mm_setzero_si128(); R];
+        // Without a branch, so that it is unrolled and its multiplications stay 32 bits wide.
+        for (result, [low, high]) in results.iter_mut().zip(sums) {
+            let (first, second) = interleave(low_factors.apply(low), high_factors.apply(high));
+            *result = self.finish.bytes(first, second);
+        }
+        results
+    }
+
+    /// The same with factors in f32.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn rounded_to_even<const R: usize>(&self, sums: [Sums; R], channel: usize) -> [__m128i; R] {
+        let low_factors = Even::of(&self.table, channel);
+        let high_factors = Even::of(&self.table, channel + 8);
+        let mut results = [_mm_setzero_si128(); R];
+        for (result, [low, high]) in results.iter_mut().zip(sums) {
+            let (first, second) = interleave(low_factors.apply(low), high_factors.apply(high));
+            *result = self.finish.bytes(first, second);
+        }
+        results
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     channel_table::{ChannelTable, LANES},
-    x86::avx2::{Finish, Rescale, interleave, load, load_16, load_words, store_16},
+    x86::avx2::{Finish, Scale, interleave, load, load_16, load_words, store_16},
 };
 use core::arch::x86_64::*;
 
@@ -57,8 +57,8 @@ pub(super) fn run(
 struct Block {
     weights: [(__m256i, __m256i); MAX_PAIRS],
     start: (__m256i, __m256i),
-    low: Rescale,
-    high: Rescale,
+    low: Scale,
+    high: Scale,
 }
 
 impl Block {
@@ -105,8 +105,8 @@ impl Block {
         Self {
             weights: pairs,
             start: bias,
-            low: Rescale::from_words(multiplier.0, shift.0),
-            high: Rescale::from_words(multiplier.1, shift.1),
+            low: Scale::from_words(conv.ties, multiplier.0, shift.0),
+            high: Scale::from_words(conv.ties, multiplier.1, shift.1),
         }
     }
 }

@@ -122,6 +122,72 @@ impl Rescale {
     }
 }
 
+/// Eight factors in f32, with ties to even; see [`crate::requant::round_even`].
+#[derive(Clone, Copy)]
+pub struct Even {
+    scale: __m256,
+}
+
+impl Even {
+    /// Of the bits of eight scales.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn from_words(scale: __m256i) -> Self {
+        Self {
+            scale: _mm256_castsi256_ps(scale),
+        }
+    }
+
+    /// The factors of the eight channels from `channel` on.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn of(table: &ChannelTable<'_>, channel: usize) -> Self {
+        Self::from_words(load_words(&table.multiplier[channel..]))
+    }
+
+    /// Each lane times its factor; what is beyond 2²⁰ has no meaning but that.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn apply(&self, x: __m256i) -> __m256i {
+        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(x), self.scale);
+        let numbers = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_ORD_Q>(scaled, scaled));
+        // What is too small becomes the least number anyway.
+        let scaled = _mm256_min_ps(scaled, _mm256_set1_ps(1048576.0));
+        _mm256_and_si256(_mm256_cvtps_epi32(scaled), numbers)
+    }
+}
+
+/// Eight factors of either kind.
+#[derive(Clone, Copy)]
+pub enum Scale {
+    /// Of fixed point.
+    Fixed(Rescale),
+    /// In f32.
+    Even(Even),
+}
+
+impl Scale {
+    /// The factors that eight pairs of words from a program's constants stand for.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn from_words(ties: Ties, multiplier: __m256i, shift: __m256i) -> Self {
+        match ties {
+            Ties::Even => Self::Even(Even::from_words(multiplier)),
+            _ => Self::Fixed(Rescale::from_words(multiplier, shift)),
+        }
+    }
+
+    /// Each lane times its factor.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub fn apply(&self, x: __m256i) -> __m256i {
+        match self {
+            Self::Fixed(factors) => factors.apply(x),
+            Self::Even(factors) => factors.apply(x),
+        }
+    }
+}
+
 /// What follows the rescaling of sums: zero point and clamp. The clamp comes first, less the zero point,
 /// so that no sum is too large for it.
 #[derive(Clone, Copy)]
