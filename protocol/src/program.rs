@@ -35,7 +35,8 @@
 //! for int8, `za` the input zero point in that same domain, `zw` the weight zero point, `b` the
 //! model's bias and sums over the whole unpadded K,
 //! `acc = Σ a·w − zw·Σ a + folded`, `folded = b − za·Σ w + K·za·zw` (all modulo 2³²);
-//! a tap in the padding counts with `a = za`. For [`DepthwiseConv2d`] the bias is the model's.
+//! a tap in the padding counts with `a = za`. For [`DepthwiseConv2d`] the bias is the model's. Both may have
+//! [`Ramps`] behind the shifts, which say the same in another way.
 //!
 //! *Outliers* ([`Outlier`], used by [`Conv2d`]) follow the channel table's arrays: what few weights have
 //! beyond a signed byte. Weights less their zero point mostly are signed bytes; then `zw` is 0, and
@@ -48,7 +49,7 @@ pub const MAGIC: [u8; 8] = *b"TINYAPU\0";
 /// Format version; a firmware runs programs with its own major version and a minor not above its own.
 pub const VERSION_MAJOR: u16 = 2;
 /// See [`VERSION_MAJOR`].
-pub const VERSION_MINOR: u16 = 3;
+pub const VERSION_MINOR: u16 = 4;
 /// Each part of the file, each segment and each tensor in the arena begins at a multiple of this.
 pub const ALIGN: usize = 64;
 /// The layout of packed constants described above.
@@ -348,6 +349,24 @@ pub struct Conv2d {
     pub rounding: u32,
     /// Records of [`Outlier`], at most [`MAX_OUTLIERS`].
     pub outliers: u32,
+    /// Arrays of [`Ramps`] in the channel table. Since 2.4.
+    pub ramps: u32,
+}
+
+/// How many more arrays of f32 a channel table has behind its shifts. With them the result of a sum, before the
+/// zero point and the clamp, is `floor(slope · sum + start)`, where the sum has been rounded to f32 and nothing else
+/// is but `rest · sum + start`, down to f32; of a sum that the channel can't have it may be anything. They say the
+/// same as multiplier and shift do, so that a kernel uses what suits its processor.
+pub struct Ramps;
+#[allow(missing_docs)]
+impl Ramps {
+    pub const NONE: u32 = 0;
+    /// Slopes, starts.
+    pub const STRAIGHT: u32 = 2;
+    /// Slopes, starts, and starts for sums below zero.
+    pub const BENT: u32 = 3;
+    /// The same and rests, what slopes have beyond an f32.
+    pub const FINE: u32 = 4;
 }
 
 /// Most [`Conv2d::outliers`].
@@ -386,6 +405,8 @@ pub struct DepthwiseConv2d {
     pub clamp_max: i32,
     /// One of [`Rounding`].
     pub rounding: u32,
+    /// Arrays of [`Ramps`] in the channel table. Since 2.4.
+    pub ramps: u32,
 }
 
 /// Values of [`Elementwise::function`]. In the 8- and 16-bit types, with `a'` and `b'` the inputs

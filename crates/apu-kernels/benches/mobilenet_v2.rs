@@ -39,6 +39,7 @@ impl Layer {
             clamp_max: 255,
             rounding: Rounding::AWAY,
             outliers: 1,
+            ramps: 0,
         };
         let name = format!("conv {kernel}x{kernel} {side}x{side}x{in_c} to {out_c}");
         let macs = u64::from(side / stride).pow(2) * u64::from(kernel * kernel * in_c * out_c);
@@ -60,6 +61,7 @@ impl Layer {
             clamp_min: 0,
             clamp_max: 255,
             rounding: 0,
+            ramps: 0,
         };
         let name = format!("depthwise {side}x{side}x{channels} stride {stride}");
         let macs = u64::from(side / stride).pow(2) * u64::from(9 * channels);

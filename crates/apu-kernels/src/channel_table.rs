@@ -1,53 +1,105 @@
-//! The channel table: bias, multiplier and shift of every output channel.
+//! The channel table: bias, multiplier and shift of every output channel, and perhaps ramps.
 
 use crate::{
     Error,
-    limits::bytes,
-    requant::{Rescale, Ties, rescale_float, round_even},
+    limits::{bytes, within},
+    requant::{Factor, Ties},
 };
+use apu_proto::program;
 
 /// Channels are padded to a multiple of this.
 pub(crate) const LANES: usize = 16;
+/// Arrays of every table.
+const ARRAYS: usize = 3;
 
-/// A channel table, three arrays of little-endian words one after the other.
+/// One word a channel.
+pub(crate) type Words<'a> = &'a [[u8; 4]];
+
+/// A channel table, three arrays or more of little-endian words one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChannelTable<'a> {
-    pub bias: &'a [[u8; 4]],
-    pub multiplier: &'a [[u8; 4]],
-    pub shift: &'a [[u8; 4]],
+    pub bias: Words<'a>,
+    pub multiplier: Words<'a>,
+    pub shift: Words<'a>,
     pub ties: Ties,
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "other processors have no use for them")
+    )]
+    pub ramps: Option<Ramps<'a>>,
+}
+
+/// The ramps of channels; see [`program::Ramps`].
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "other processors have no use for them")
+)]
+pub(crate) struct Ramps<'a> {
+    pub slope: Words<'a>,
+    pub start: Words<'a>,
+    /// If they are bent.
+    pub start_below: Option<Words<'a>>,
+    /// If they are fine.
+    pub rest: Option<Words<'a>>,
+}
+
+/// The arrays of a channel table behind the first three.
+pub(crate) fn ramp_arrays(raw: u32) -> Result<u32, Error> {
+    within("ramps", raw, 0, program::Ramps::FINE.into())?;
+    match raw {
+        1 => Err(Error::Contradiction {
+            field: "ramps",
+            got: 1,
+            other: "none (0), straight (2), bent (3) or fine (4)",
+            needed: 0,
+        }),
+        arrays => Ok(arrays),
+    }
 }
 
 impl<'a> ChannelTable<'a> {
-    /// The size in bytes of the table of `channels` channels.
-    pub fn bytes(channels: u32) -> Result<u32, Error> {
-        bytes(
-            "channel table",
-            &[channels.next_multiple_of(LANES as u32), 3, 4],
-        )
+    /// The size in bytes of the table of `channels` channels, with so many arrays of ramps.
+    pub fn bytes(channels: u32, ramps: u32) -> Result<u32, Error> {
+        let arrays = ARRAYS as u32 + ramp_arrays(ramps)?;
+        let padded = channels.next_multiple_of(LANES as u32);
+        bytes("channel table", &[padded, arrays, 4])
     }
 
     /// The table in `bytes`, which has the size of a whole table.
-    pub fn new(bytes: &'a [u8], ties: Ties) -> Self {
+    pub fn new(bytes: &'a [u8], ties: Ties, ramps: u32) -> Self {
         let words = bytes.as_chunks().0;
-        let (bias, rest) = words.split_at(words.len() / 3);
-        let (multiplier, shift) = rest.split_at(rest.len() / 2);
+        let channels = words.len() / (ARRAYS + ramps as usize);
+        let mut arrays = words.chunks_exact(channels.max(1));
+        let mut next = || arrays.next().unwrap_or_default();
         Self {
-            bias,
-            multiplier,
-            shift,
+            bias: next(),
+            multiplier: next(),
+            shift: next(),
             ties,
+            ramps: (ramps != program::Ramps::NONE).then(|| Ramps {
+                slope: next(),
+                start: next(),
+                start_below: (ramps >= program::Ramps::BENT).then(&mut next),
+                rest: (ramps >= program::Ramps::FINE).then(&mut next),
+            }),
         }
     }
 
     /// The table from a channel on.
     pub fn from(self, channel: usize) -> Self {
-        let rest = |words: &'a [[u8; 4]]| words.get(channel..).unwrap_or_default();
+        let rest = |words: Words<'a>| words.get(channel..).unwrap_or_default();
         Self {
             bias: rest(self.bias),
             multiplier: rest(self.multiplier),
             shift: rest(self.shift),
             ties: self.ties,
+            ramps: self.ramps.map(|ramps| Ramps {
+                slope: rest(ramps.slope),
+                start: rest(ramps.start),
+                start_below: ramps.start_below.map(rest),
+                rest: ramps.rest.map(rest),
+            }),
         }
     }
 
@@ -58,19 +110,7 @@ impl<'a> ChannelTable<'a> {
 
     /// A channel's sum in steps of the output.
     pub fn rescale(&self, channel: usize, sum: i32) -> i32 {
-        let (low, high) = (self.multiplier[channel], self.shift[channel]);
-        let fixed = Rescale::from_words(i32::from_le_bytes(low), i32::from_le_bytes(high));
-        match self.ties {
-            Ties::Away => fixed.apply(sum),
-            Ties::Up => fixed.apply_up(sum),
-            Ties::Even => round_even(sum as f32 * f32::from_bits(u32::from_le_bytes(low))),
-            Ties::AwayFloat => {
-                let bits = u64::from(u32::from_le_bytes(high)) << 32;
-                rescale_float(
-                    f64::from_bits(bits | u64::from(u32::from_le_bytes(low))),
-                    sum,
-                )
-            }
-        }
+        let words = [self.multiplier[channel], self.shift[channel]].map(i32::from_le_bytes);
+        Factor::from_words(self.ties, words).rescale(sum)
     }
 }

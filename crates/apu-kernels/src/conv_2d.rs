@@ -33,7 +33,7 @@ use self::outliers::Outliers;
 use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
-    channel_table::{ChannelTable, LANES},
+    channel_table::{ChannelTable, LANES, ramp_arrays},
     isa::Level,
     limits::{at_least, bytes, exactly, sum, within},
     requant::Ties,
@@ -69,6 +69,8 @@ pub struct Conv2d {
     first_channel: usize,
     /// Bytes of the outliers.
     outliers: usize,
+    /// Arrays of ramps.
+    ramps: u32,
     sizes: Sizes,
 }
 
@@ -114,13 +116,17 @@ impl Conv2d {
             tile: CONV_TILE,
             first_channel: 0,
             outliers: outliers as usize,
+            ramps: ramp_arrays(p.ramps)?,
             sizes: Sizes::new([
                 window.in_bytes(),
                 bytes(
                     "packed weights",
                     &[w.out_c.next_multiple_of(LANES as u32), k],
                 )?,
-                sum("channel table", &[ChannelTable::bytes(w.out_c)?, outliers])?,
+                sum(
+                    "channel table",
+                    &[ChannelTable::bytes(w.out_c, p.ramps)?, outliers],
+                )?,
                 window.out_bytes(),
                 scratch,
             ]),
@@ -239,12 +245,12 @@ impl Conv2d {
         exactly("output", output, output_size)?;
         at_least("scratch", scratch, scratch_size)?;
         let (table, outliers) = table.split_at(table.len() - self.outliers);
-        let table = ChannelTable::new(table, self.ties).from(self.first_channel);
+        let table = ChannelTable::new(table, self.ties, self.ramps).from(self.first_channel);
         let outliers = Outliers::new(self, outliers);
         let level = match self.ties {
-            Ties::AwayFloat => Level::Plain,
+            Ties::AwayFloat if !takes_ramps(isa, self.ramps) => Level::Plain,
             _ if !self.is_padded_with_zeros(weights) => Level::Plain,
-            Ties::Away | Ties::Up | Ties::Even => isa.level(),
+            _ => isa.level(),
         };
         match level {
             Level::Plain => plain::run(self, input, weights, table, outliers, output),
@@ -282,6 +288,15 @@ impl Conv2d {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the kernels of an instruction set follow ramps, and there are some.
+fn takes_ramps(isa: Isa, ramps: u32) -> bool {
+    match isa.level() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512Vnni => ramps != program::Ramps::NONE,
+        _ => false,
     }
 }
 

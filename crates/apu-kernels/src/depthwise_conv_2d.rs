@@ -23,7 +23,7 @@ use crate::isa::Level;
 use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
-    channel_table::{ChannelTable, LANES},
+    channel_table::{ChannelTable, LANES, ramp_arrays},
     limits::{agree, bytes, exactly},
     requant::Ties,
     share::{MAX_SHARES, Part, Share},
@@ -40,6 +40,8 @@ pub struct DepthwiseConv2d {
     output_zero_point: i32,
     clamp: Clamp,
     ties: Ties,
+    /// Arrays of ramps.
+    ramps: u32,
     /// None if the lines of this window don't fit.
     #[cfg(target_arch = "x86_64")]
     grid: Option<lines::Grid>,
@@ -78,6 +80,7 @@ impl DepthwiseConv2d {
             output_zero_point: p.output_zero_point,
             clamp: Clamp::new(byte, p.clamp_min, p.clamp_max)?,
             ties: Ties::new("rounding", p.rounding)?,
+            ramps: ramp_arrays(p.ramps)?,
             #[cfg(target_arch = "x86_64")]
             grid: lines::Grid::new(window),
             #[cfg(target_arch = "x86_64")]
@@ -85,7 +88,7 @@ impl DepthwiseConv2d {
             sizes: Sizes::new([
                 window.in_bytes(),
                 bytes("packed weights", &[w.kernel_h, w.kernel_w, padded, 2])?,
-                ChannelTable::bytes(w.out_c)?,
+                ChannelTable::bytes(w.out_c, p.ramps)?,
                 window.out_bytes(),
             ]),
         })
@@ -156,7 +159,7 @@ impl DepthwiseConv2d {
         exactly("packed weights", weights, weights_size)?;
         exactly("channel table", table, table_size)?;
         exactly("output", output, output_size)?;
-        let table = ChannelTable::new(table, self.ties);
+        let table = ChannelTable::new(table, self.ties, self.ramps);
         #[cfg(target_arch = "x86_64")]
         if isa.level() == Level::Avx512Vnni
             && slide::takes(self)
@@ -170,7 +173,7 @@ impl DepthwiseConv2d {
         #[cfg(target_arch = "x86_64")]
         if isa.level() == Level::Avx512Vnni
             && let Some(places) = &self.small
-            && matches!(self.ties, Ties::Away | Ties::Even)
+            && self.is_rounded_by_vectors()
         {
             // SAFETY: as above.
             unsafe { small::run(self, places, input, weights, table, output) };
@@ -195,6 +198,14 @@ impl DepthwiseConv2d {
             _ => plain::run(self, input, weights, table, output),
         }
         Ok(())
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl DepthwiseConv2d {
+    /// Whether kernels for AVX-512 can round: they follow ramps, and know some of the roundings.
+    fn is_rounded_by_vectors(&self) -> bool {
+        self.ramps != program::Ramps::NONE || matches!(self.ties, Ties::Away | Ties::Even)
     }
 }
 

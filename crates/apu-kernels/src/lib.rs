@@ -33,6 +33,7 @@ pub mod mean;
 pub mod pad;
 pub mod pool_2d;
 pub mod quantize;
+pub mod ramp;
 pub mod reduce;
 pub mod requant;
 pub mod resize_bilinear;

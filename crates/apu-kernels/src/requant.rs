@@ -33,7 +33,12 @@ pub enum Ties {
 }
 
 impl Ties {
-    pub(crate) fn new(field: &'static str, raw: u32) -> Result<Self, Error> {
+    /// What one of [`Rounding`] stands for.
+    ///
+    /// # Errors
+    ///
+    /// There is none with this number.
+    pub fn new(field: &'static str, raw: u32) -> Result<Self, Error> {
         within(field, raw, Rounding::AWAY.into(), Rounding::EVEN.into())?;
         Ok(match raw {
             Rounding::UP => Self::Up,
@@ -140,6 +145,68 @@ impl Rescale {
     #[inline(always)]
     const fn high_mul(self, x: i32) -> i32 {
         doubling_high_mul(x.wrapping_shl(self.left), self.multiplier)
+    }
+}
+
+/// What a channel's sums are multiplied by, and how the products are rounded.
+#[derive(Clone, Copy, Debug)]
+pub enum Factor {
+    /// In fixed point, with ties away from zero.
+    Away(Rescale),
+    /// In fixed point, with ties up.
+    Up(Rescale),
+    /// In f64, with ties away from zero.
+    AwayFloat(f64),
+    /// In f32, with ties to even.
+    Even(f32),
+}
+
+impl Factor {
+    /// The factor that two words of a channel table stand for.
+    #[inline(always)]
+    pub const fn from_words(ties: Ties, [low, high]: [i32; 2]) -> Self {
+        let bits = (high as u32 as u64) << 32 | low as u32 as u64;
+        match ties {
+            Ties::Away => Self::Away(Rescale::from_words(low, high)),
+            Ties::Up => Self::Up(Rescale::from_words(low, high)),
+            Ties::AwayFloat => Self::AwayFloat(f64::from_bits(bits)),
+            Ties::Even => Self::Even(f32::from_bits(low as u32)),
+        }
+    }
+
+    /// A sum in steps of the output.
+    #[inline(always)]
+    pub fn rescale(self, sum: i32) -> i32 {
+        match self {
+            Self::Away(factor) => factor.apply(sum),
+            Self::Up(factor) => factor.apply_up(sum),
+            Self::AwayFloat(factor) => rescale_float(factor, sum),
+            Self::Even(factor) => round_even(sum as f32 * factor),
+        }
+    }
+
+    /// Steps for a sum of 1, before they are rounded.
+    pub fn slope(self) -> f64 {
+        match self {
+            Self::Away(factor) | Self::Up(factor) => {
+                let power = f64::from(factor.left as i32 - factor.right as i32 - 31);
+                f64::from(factor.multiplier) * libm::exp2(power)
+            }
+            Self::AwayFloat(factor) => factor,
+            Self::Even(factor) => factor.into(),
+        }
+    }
+
+    /// Whether a greater sum never makes less, as long as sums are no further from zero than this.
+    pub fn ascends(self, furthest: u32) -> bool {
+        match self {
+            // Bits that are shifted out would be missing.
+            Self::Away(factor) | Self::Up(factor) => {
+                u64::from(furthest) << factor.left <= i32::MAX as u64
+            }
+            Self::AwayFloat(factor) => factor >= 0.0,
+            Self::Even(factor) => factor >= 0.0,
+        }
     }
 }
 

@@ -5,4 +5,4 @@
 
 pub(crate) mod avx2;
 pub(crate) mod avx512;
-pub(crate) mod estimate;
+pub(crate) mod ramp;

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+use core::ops::RangeInclusive;
+
 use apu_kernels::{
     Isa, Share, conv_2d, depthwise_conv_2d, elementwise, lookup, mean, pool_2d, quantize,
+    ramp::{Finder, Ramp},
+    requant::{Factor, Ties},
 };
-use apu_proto::program::{self, DType, OP_RANK, Rounding, Window};
+use apu_proto::program::{self, DType, OP_RANK, Ramps, Rounding, Window};
 use proptest::prelude::*;
 
 /// Runs `kernel` with every instruction set, on an output of `size` bytes, and compares.
@@ -85,6 +89,7 @@ fn channel_table(seed: u64, size: u32, rounding: u32) -> Vec<u8> {
         usual if rounding == Rounding::EVEN => {
             (0.01 / (usual as u16 as f32 + 1.0)).to_bits() as i32
         }
+        usual if seed.is_multiple_of(2) => usual & i32::MAX | 1 << 30,
         usual => usual >> 1 | 1 << 30,
     });
     let shift = (2 * channels..3 * channels).map(|c| match word(c, &random) {
@@ -95,6 +100,53 @@ fn channel_table(seed: u64, size: u32, rounding: u32) -> Vec<u8> {
         .chain(shift)
         .flat_map(i32::to_le_bytes)
         .collect()
+}
+
+/// A channel table for sums up to some hundred thousand, with ramps of a kind that they all fit. Biases keep what
+/// comes in sums small against that.
+fn table_with_ramps(
+    seed: u64,
+    (rounding, kind): (u32, u32),
+    steps: RangeInclusive<i32>,
+    table: &mut Vec<u8>,
+) -> u32 {
+    let words: Vec<i32> = table
+        .as_chunks()
+        .0
+        .iter()
+        .map(|&word| i32::from_le_bytes(word))
+        .collect();
+    let (channels, ties) = (words.len() / 3, Ties::new("rounding", rounding).unwrap());
+    let reach = 1 << 26;
+    let ramps: Option<Vec<Ramp>> = (0..channels)
+        .map(|channel| {
+            let factor = [channels + channel, 2 * channels + channel].map(|index| words[index]);
+            Finder::default().ramp(
+                Factor::from_words(ties, factor),
+                steps.clone(),
+                -reach..=reach,
+            )
+        })
+        .collect();
+    // Tables with something wild have none.
+    let Some(ramps) = ramps.filter(|_| kind != Ramps::NONE && seed.is_multiple_of(2)) else {
+        return Ramps::NONE;
+    };
+    let needed = |ramp: &Ramp| match ramp {
+        _ if ramp.is_fine() => Ramps::FINE,
+        _ if ramp.is_bent() => Ramps::BENT,
+        _ => Ramps::STRAIGHT,
+    };
+    let kind = ramps.iter().map(needed).fold(kind, u32::max);
+    let arrays: [fn(&Ramp) -> f32; 4] = [|r| r.slope, |r| r.start, |r| r.start_below, |r| r.rest];
+    for array in &arrays[..kind as usize] {
+        table.extend(ramps.iter().flat_map(|ramp| array(ramp).to_le_bytes()));
+    }
+    kind
+}
+
+fn ramps() -> impl Strategy<Value = u32> {
+    prop::sample::select(vec![Ramps::NONE, Ramps::STRAIGHT, Ramps::BENT, Ramps::FINE])
 }
 
 /// Multiplier and shift of an input: a half, which the one with the larger scale has and both do
@@ -207,17 +259,19 @@ proptest! {
         // Rows that are longer than scratch, first layers and a single window are computed in ways of their own.
         window in prop_oneof![6 => window(12, 70), 1 => window(220, 5), 3 => first_layer(), 1 => vector()], dtype in byte(), offsets in offsets(), seed in any::<u64>(),
         weight_zero_point in prop_oneof![Just(0), -128..128i32],
-        rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::UP, Rounding::EVEN]),
+        rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::UP, Rounding::EVEN]), ramps in ramps(),
         outliers in prop_oneof![Just(0), 1..5u32], shares in 1..9usize,
     ) {
         let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
-        let p = program::Conv2d {
+        let mut p = program::Conv2d {
             window, dtype, input_zero_point, weight_zero_point, output_zero_point, clamp_min, clamp_max,
-            rounding, outliers,
+            rounding, outliers: 0, ramps: Ramps::NONE,
         };
         let sizes = conv_2d::sizes(&p).unwrap();
         let &[input, weights, table, output, scratch] = sizes.as_slice() else { unreachable!() };
-        let (input, mut table) = (noise(seed, input), channel_table(seed ^ 2, table - 12 * outliers, rounding));
+        let (input, mut table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
+        let steps = clamp_min - output_zero_point..=clamp_max - output_zero_point;
+        (p.ramps, p.outliers) = (table_with_ramps(seed ^ 2, (rounding, ramps), steps, &mut table), outliers);
         table.extend((0..outliers).flat_map(|index| outlier(seed ^ 4 ^ u64::from(index), &window)));
         let weights = matrix(seed ^ 1, weights, &window);
         same_on_all(output, |isa, output| {
@@ -241,16 +295,18 @@ proptest! {
         // Small images with many channels, and rows that are long.
         window in prop_oneof![3 => window(12, 70), 1 => window(24, 200), 1 => window(220, 20)], multiplier in prop_oneof![3 => Just(1u32), 1 => 1..4u32],
         dtype in byte(), offsets in offsets(), seed in any::<u64>(),
-        rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::EVEN]), shares in 1..9usize,
+        rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::UP, Rounding::EVEN]), ramps in ramps(), shares in 1..9usize,
     ) {
         let window = Window { out_c: window.in_c * multiplier, ..window };
         let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
-        let p = program::DepthwiseConv2d {
-            window, dtype, input_zero_point, output_zero_point, clamp_min, clamp_max, rounding,
+        let mut p = program::DepthwiseConv2d {
+            window, dtype, input_zero_point, output_zero_point, clamp_min, clamp_max, rounding, ramps: Ramps::NONE,
         };
         let sizes = depthwise_conv_2d::sizes(&p).unwrap();
         let &[input, weights, table, output] = sizes.as_slice() else { unreachable!() };
-        let (input, table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
+        let (input, mut table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
+        let steps = clamp_min - output_zero_point..=clamp_max - output_zero_point;
+        p.ramps = table_with_ramps(seed ^ 2, (rounding, ramps), steps, &mut table);
         let weights: Vec<u8> = noise(seed ^ 1, weights / 2).iter().flat_map(|&w| (i16::from(w) - 100).to_le_bytes()).collect();
         same_on_all(output, |isa, output| {
             depthwise_conv_2d::run(isa, &p, &input, &weights, &table, output).unwrap();
@@ -272,7 +328,7 @@ proptest! {
         size in (1..7u32, 1..40u32), sixteens in 1..10u32, stride in 1..3u32, batch in 1..3u32,
         (pad_top, pad_left) in (0..3u32, 0..3u32), cut in (0..2u32, 0..2u32), dtype in byte(),
         offsets in offsets(), seed in any::<u64>(), shares in 1..9usize,
-        rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::EVEN]),
+        rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::UP, Rounding::EVEN]), ramps in ramps(),
     ) {
         let (in_h, in_w) = size;
         let out = |side: u32, pad: u32, cut: u32| ((side + pad - 1) / stride + 1 - cut).max(1);
@@ -282,13 +338,15 @@ proptest! {
             kernel_h: 3, kernel_w: 3, stride_h: stride, stride_w: stride, dilation_h: 1, dilation_w: 1, pad_top, pad_left,
         };
         let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
-        let p = program::DepthwiseConv2d {
-            window, dtype, input_zero_point, output_zero_point, clamp_min, clamp_max, rounding,
+        let mut p = program::DepthwiseConv2d {
+            window, dtype, input_zero_point, output_zero_point, clamp_min, clamp_max, rounding, ramps: Ramps::NONE,
         };
-        let whole = depthwise_conv_2d::DepthwiseConv2d::new(&p).unwrap();
-        let sizes = whole.sizes();
+        let sizes = depthwise_conv_2d::sizes(&p).unwrap();
         let &[input, weights, table, output] = sizes.as_slice() else { unreachable!() };
-        let (input, table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
+        let (input, mut table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
+        let steps = clamp_min - output_zero_point..=clamp_max - output_zero_point;
+        p.ramps = table_with_ramps(seed ^ 2, (rounding, ramps), steps, &mut table);
+        let whole = depthwise_conv_2d::DepthwiseConv2d::new(&p).unwrap();
         // Signed bytes, but seldom.
         let more = i16::from(seed.is_multiple_of(16));
         let weights: Vec<u8> = noise(seed ^ 1, weights / 2).iter().flat_map(|&w| (i16::from(w as i8) + more).to_le_bytes()).collect();

@@ -5,7 +5,7 @@ mod wide;
 
 use self::wide::{is_wide, wide};
 use apu_kernels::{conv_2d, depthwise_conv_2d};
-use apu_proto::program::{self, Conv2d, DepthwiseConv2d, MAX_OUTLIERS, Rounding, Window};
+use apu_proto::program::{self, Conv2d, DepthwiseConv2d, MAX_OUTLIERS, Ramps, Rounding, Window};
 use zerocopy::IntoBytes;
 
 use super::{
@@ -148,6 +148,7 @@ fn multiplied(
         clamp_max: common.clamp.1,
         rounding: common.rounding,
         outliers: packed.outliers.len() as u32,
+        ramps: Ramps::NONE,
     };
     let sizes = conv_2d::sizes(&params);
     let operands = [
@@ -213,6 +214,7 @@ fn depthwise(site: &Site, window: Window, common: &Common) -> Result<Record, Ref
         clamp_min: common.clamp.0,
         clamp_max: common.clamp.1,
         rounding: common.rounding,
+        ramps: Ramps::NONE,
     };
     let operands = [
         Operand::Read(site.input_id(0)?),

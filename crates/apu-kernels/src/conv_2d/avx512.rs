@@ -7,11 +7,14 @@ use super::{
     outliers::Outliers,
     registers::Tile,
     runs::{MAX_RUN, Run, each_run},
-    store::{Factors, Store},
+    store::Store,
 };
 use crate::{
     channel_table::{ChannelTable, LANES},
-    x86::avx512::{Finish, load, load_words, sums_of_8, sums_of_pairs},
+    x86::{
+        avx512::{Finish, load, load_words, sums_of_8, sums_of_pairs},
+        ramp::{BENT, FINE, Factors, STRAIGHT},
+    },
 };
 use core::{arch::x86_64::*, ops::Range};
 
@@ -257,11 +260,14 @@ impl<'a, const FLIP: bool> Product<'a, FLIP> {
             _ => None,
         };
         match (&column.store.factors, &column.extras, tile) {
-            (Factors::Up(factors), Some(extras), Some(tile)) => {
-                self.tiles::<B, false>(run, tile, column, (factors, extras), output);
+            (Factors::Straight(ramps), Some(extras), Some(tile)) => {
+                self.tiles::<B, STRAIGHT>(run, tile, column, (ramps, extras), output);
             }
-            (Factors::Away(factors), Some(extras), Some(tile)) => {
-                self.tiles::<B, true>(run, tile, column, (factors, extras), output);
+            (Factors::Bent(ramps), Some(extras), Some(tile)) => {
+                self.tiles::<B, BENT>(run, tile, column, (ramps, extras), output);
+            }
+            (Factors::Fine(ramps), Some(extras), Some(tile)) => {
+                self.tiles::<B, FINE>(run, tile, column, (ramps, extras), output);
             }
             _ => self.any_column::<R, B>(run, column, Room::of(room), output),
         }

@@ -8,9 +8,11 @@ use super::{
     runs::{Run, each_run},
 };
 use crate::{
-    channel_table::{ChannelTable, LANES},
-    requant::Ties,
-    x86::avx512::{Finish, Folded, Rescale, Rounds, load, load_words, store_64, sums_of_pairs},
+    channel_table::{ChannelTable, LANES, Words},
+    x86::{
+        avx512::{Finish, load, load_words, store_64, sums_of_pairs},
+        ramp::{BENT, FINE, Factors, Ramp, STRAIGHT, packed_4x16},
+    },
 };
 use core::arch::x86_64::*;
 
@@ -31,9 +33,7 @@ pub(super) struct Few<'a> {
     conv: &'a Conv2d,
     weights: &'a [[u8; 64]],
     bias: [__m512i; BLOCKS],
-    factors: [Folded; BLOCKS],
-    /// Whether ties go away from zero.
-    away: bool,
+    factors: Factors<BLOCKS>,
     finish: Finish,
     extras: Extras,
 }
@@ -51,9 +51,8 @@ impl<'a> Few<'a> {
         let channels = conv.window.out_c;
         let kind = [PAIRED, LANES, BLOCKS * LANES].contains(&channels)
             && (conv.window.kernel_h, conv.pitch) == (ROWS, 4 * GROUPS)
-            && conv.weight_zero_point == 0
-            && matches!(conv.ties, Ties::Away | Ties::Up);
-        if !kind {
+            && conv.weight_zero_point == 0;
+        if !kind || table.ramps.is_none() {
             return None;
         }
         // A channel's lanes in the products, and the channels of the lanes of the sums.
@@ -62,25 +61,15 @@ impl<'a> Few<'a> {
             PAIRED => _mm512_setr_epi32(0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7),
             _ => _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
         };
-        let words = |words: &[[u8; 4]], block: usize| {
+        let words = |words: Words<'_>, block: usize| {
             let words = load_words(words.get(block * LANES..).unwrap_or_default());
             _mm512_permutexvar_epi32(order, words)
         };
-        let factors = |block| {
-            let [multiplier, shift] = [table.multiplier, table.shift].map(|it| words(it, block));
-            Rescale::from_words(multiplier, shift)
-        };
-        let [first, second] = [factors(0), factors(1)];
-        let foldable = first.can_fold(LANES) && (channels <= LANES || second.can_fold(LANES));
-        foldable.then_some(())?;
-        let fold = |factors| Folded::new(factors, conv.byte, conv.output_zero_point);
         Some(Self {
             conv,
             weights: weights.as_chunks().0,
             bias: [words(table.bias, 0), words(table.bias, 1)],
-            factors: [fold(&first), fold(&second)],
-            // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
-            away: conv.ties == Ties::Away && conv.clamp.min < conv.output_zero_point,
+            factors: Factors::new(table, |array| [words(array, 0), words(array, 1)]),
             finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
             extras: extras(outliers, 0..channels, lanes)?,
         })
@@ -89,22 +78,30 @@ impl<'a> Few<'a> {
     /// Computes the output.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     pub fn run(&self, input: &[u8], scratch: &mut [u8], output: &mut [u8]) {
-        each_run(self.conv, input, scratch, |run| {
-            match (self.conv.window.out_c, self.away) {
-                (PAIRED, false) => self.pairs::<false>(run, output),
-                (PAIRED, true) => self.pairs::<true>(run, output),
-                (LANES, false) => self.blocks::<1, { SUMS }, false>(run, output),
-                (LANES, true) => self.blocks::<1, { SUMS }, true>(run, output),
-                (_, false) => self.blocks::<BLOCKS, { SUMS / BLOCKS }, false>(run, output),
-                (_, true) => self.blocks::<BLOCKS, { SUMS / BLOCKS }, true>(run, output),
-            }
+        each_run(self.conv, input, scratch, |run| match &self.factors {
+            Factors::Straight(ramps) => self.windows::<STRAIGHT>(ramps, run, output),
+            Factors::Bent(ramps) => self.windows::<BENT>(ramps, run, output),
+            Factors::Fine(ramps) => self.windows::<FINE>(ramps, run, output),
+            Factors::Exact(_) => unreachable!("there are ramps"),
         });
+    }
+
+    /// A run.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn windows<const KIND: u32>(&self, ramps: &[Ramp; BLOCKS], run: &Run<'_>, output: &mut [u8]) {
+        match self.conv.window.out_c {
+            PAIRED => self.pairs::<KIND>(ramps, run, output),
+            LANES => self.blocks::<1, { SUMS }, KIND>(ramps, run, output),
+            _ => self.blocks::<BLOCKS, { SUMS / BLOCKS }, KIND>(ramps, run, output),
+        }
     }
 
     /// A run, `R` windows times `B` blocks at once.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn blocks<const B: usize, const R: usize, const AWAY: bool>(
+    fn blocks<const B: usize, const R: usize, const KIND: u32>(
         &self,
+        ramps: &[Ramp; BLOCKS],
         run: &Run<'_>,
         output: &mut [u8],
     ) {
@@ -117,7 +114,6 @@ impl<'a> Few<'a> {
                 }
             }
         }
-        let rounds = Rounds::<AWAY>::new();
         let windows = Windows::<R>::new(self.conv, run);
         for step in windows.steps() {
             let mut sums = [[_mm512_setzero_si512(); B]; R];
@@ -145,21 +141,20 @@ impl<'a> Few<'a> {
                     }
                 }
             }
-            let mut scaled = [_mm512_setzero_si512(); SUMS];
-            for (scaled, (index, &sum)) in scaled
-                .iter_mut()
-                .zip(sums.as_flattened().iter().enumerate())
-            {
-                *scaled = rounds.apply(&self.factors[index % B], sum);
+            let mut flat = [_mm512_setzero_si512(); SUMS];
+            for (flat, &sum) in flat.iter_mut().zip(sums.as_flattened()) {
+                *flat = sum;
             }
-            let bytes = self.finish.folded_4x16(scaled);
+            let each = core::array::from_fn(|index| &ramps[index % B]);
+            let bytes = packed_4x16::<KIND>(&self.finish, each, flat);
+            let bytes = self.finish.in_rows(bytes);
             store_64(windows.output(step, output), bytes);
         }
     }
 
     /// A run of [`PAIRED`] channels.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn pairs<const AWAY: bool>(&self, run: &Run<'_>, output: &mut [u8]) {
+    fn pairs<const KIND: u32>(&self, ramps: &[Ramp; BLOCKS], run: &Run<'_>, output: &mut [u8]) {
         const R: usize = 2 * SUMS;
         let zero = _mm512_setzero_si512();
         // Each channel's first group, and its second one.
@@ -176,7 +171,6 @@ impl<'a> Few<'a> {
         let windows_apart = _mm512_broadcast_i32x4(_mm_setr_epi8(
             0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15,
         ));
-        let rounds = Rounds::<AWAY>::new();
         let windows = Windows::<R>::new(self.conv, run);
         for step in windows.steps() {
             let mut sums = [zero; R];
@@ -195,12 +189,12 @@ impl<'a> Few<'a> {
                     *sum = _mm512_dpbusd_epi32(*sum, taps, weights);
                 }
             }
-            let mut scaled = [zero; SUMS];
-            for (scaled, &[a, b]) in scaled.iter_mut().zip(sums.as_chunks().0) {
-                let sum = _mm512_add_epi32(self.bias[0], sums_of_pairs(a, b));
-                *scaled = rounds.apply(&self.factors[0], sum);
+            let mut both = [zero; SUMS];
+            for (both, &[a, b]) in both.iter_mut().zip(sums.as_chunks().0) {
+                *both = _mm512_add_epi32(self.bias[0], sums_of_pairs(a, b));
             }
-            let bytes = self.finish.folded_4x16(scaled);
+            let bytes = packed_4x16::<KIND>(&self.finish, [&ramps[0]; SUMS], both);
+            let bytes = self.finish.in_rows(bytes);
             let bytes = _mm512_shuffle_epi8(bytes, windows_apart);
             store_64(windows.output(step, output), bytes);
         }

@@ -6,13 +6,13 @@ use super::{
     avx512::{Column, MAX_BLOCKS, Product, load_4},
     extras::Extras,
     runs::Run,
-    store::{Store, Targets, again},
+    store::{Targets, again},
 };
 use crate::{
     channel_table::LANES,
     x86::{
         avx512::{load, store_64},
-        estimate::{Estimate, Margin, estimated_4x16},
+        ramp::{Ramp, packed_4x16},
     },
 };
 use core::arch::x86_64::*;
@@ -64,32 +64,32 @@ impl Tile {
 impl<const FLIP: bool> Product<'_, FLIP> {
     /// A run times a column, tile after tile.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub(super) fn tiles<const B: usize, const AWAY: bool>(
+    pub(super) fn tiles<const B: usize, const KIND: u32>(
         &self,
         run: &Run<'_>,
         tile: Tile,
         column: &Column<'_, B>,
-        (estimates, extras): (&[Estimate; B], &Extras),
+        (ramps, extras): (&[Ramp; B], &Extras),
         output: &mut [u8],
     ) {
-        let factors = (estimates, extras);
+        let factors = (ramps, extras);
         match tile {
             Tile::Sliding => {
-                self.in_registers::<SLIDING_SUMS, B, AWAY, true>(run, column, factors, output);
+                self.in_registers::<SLIDING_SUMS, B, KIND, true>(run, column, factors, output);
             }
-            Tile::Of(8) => self.in_registers::<8, B, AWAY, false>(run, column, factors, output),
-            Tile::Of(5) => self.in_registers::<5, B, AWAY, false>(run, column, factors, output),
-            Tile::Of(_) => self.in_registers::<4, B, AWAY, false>(run, column, factors, output),
+            Tile::Of(8) => self.in_registers::<8, B, KIND, false>(run, column, factors, output),
+            Tile::Of(5) => self.in_registers::<5, B, KIND, false>(run, column, factors, output),
+            Tile::Of(_) => self.in_registers::<4, B, KIND, false>(run, column, factors, output),
         }
     }
 
     /// As [`Self::tiles`], `R` windows at once or, if they slide, windows with `R` sums.
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn in_registers<const R: usize, const B: usize, const AWAY: bool, const SLIDES: bool>(
+    fn in_registers<const R: usize, const B: usize, const KIND: u32, const SLIDES: bool>(
         &self,
         run: &Run<'_>,
         column: &Column<'_, B>,
-        (estimates, extras): (&[Estimate; B], &Extras),
+        (ramps, extras): (&[Ramp; B], &Extras),
         output: &mut [u8],
     ) {
         let rows = const { if SLIDES { R / B } else { R } };
@@ -171,7 +171,6 @@ impl<const FLIP: bool> Product<'_, FLIP> {
                 step: channels,
             };
             let per = most * B;
-            let mut margin = Margin::certain();
             // Each by itself, so that no sum needs an address.
             macro_rules! store {
                 ($index:literal) => {
@@ -180,10 +179,8 @@ impl<const FLIP: bool> Product<'_, FLIP> {
                         for (lane, sum) in some.iter_mut().enumerate().take(per) {
                             *sum = sums[($index * per + lane) / B][lane % B];
                         }
-                        let (bytes, close) =
-                            estimated_4x16::<AWAY>(&finish, again(estimates), some);
+                        let bytes = packed_4x16::<KIND>(&finish, again(ramps), some);
                         let bytes = finish.in_rows(bytes);
-                        margin = margin.or(close).now();
                         let row = $index * most;
                         if is_dense {
                             store_64(&mut targets.bytes[row * channels..][..most * width], bytes);
@@ -198,11 +195,6 @@ impl<const FLIP: bool> Product<'_, FLIP> {
             store!(2);
             store!(3);
             store!(4);
-            if margin.is_close() {
-                let sums = sums;
-                let factors = again(estimates);
-                store_exactly::<B, AWAY>(&column.store, factors, &sums[..rows], &mut targets);
-            }
         }
     }
 
@@ -245,27 +237,6 @@ impl<const FLIP: bool> Product<'_, FLIP> {
     ) {
         for (sum, weights) in sums.iter_mut().zip(weights) {
             *sum = _mm512_dpbusd_epi32(*sum, taps, weights);
-        }
-    }
-}
-
-/// Stores rows of a tile some of whose estimates may be wrong.
-#[cold]
-#[inline(never)]
-#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn store_exactly<const B: usize, const AWAY: bool>(
-    store: &Store<'_, B>,
-    factors: [&Estimate; MAX_BLOCKS],
-    rows: &[[__m512i; B]],
-    targets: &mut Targets<'_>,
-) {
-    let most = MAX_BLOCKS / B;
-    for (index, sums) in rows.chunks(most).enumerate() {
-        let mut some = [_mm512_setzero_si512(); MAX_BLOCKS];
-        some[..sums.len() * B].copy_from_slice(sums.as_flattened());
-        let (_, margin) = estimated_4x16::<AWAY>(store.finish, factors, some);
-        if margin.is_close() {
-            targets.store::<B>(store.exactly(some), index * most, sums.len());
         }
     }
 }

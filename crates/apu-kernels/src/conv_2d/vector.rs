@@ -1,13 +1,16 @@
 //! One window times all channels (AVX512-VNNI): each weight is used once, so what counts is how fast
 //! they come from memory.
 
-use super::{Conv2d, outliers::Outliers};
+use super::{
+    Conv2d,
+    outliers::Outliers,
+    store::{self, again},
+};
 use crate::{
     channel_table::{ChannelTable, LANES},
-    requant::Ties,
     x86::{
-        avx512::{Even, Finish, Rescale, load, load_64, load_words, store_64},
-        estimate::{Estimate, estimated_4x16},
+        avx512::{Finish, load, load_64, load_words, store_64},
+        ramp::{BENT, FINE, Factors, STRAIGHT, packed_4x16},
     },
 };
 use core::arch::x86_64::*;
@@ -132,56 +135,29 @@ impl Vector<'_> {
                 *total = _mm512_mask_add_epi32(*total, lanes, *total, more);
             }
         }
-        let bytes = match self.estimated::<N>(totals, channel) {
-            Some(bytes) => bytes,
-            None => {
-                // The sums get an address here alone: elsewhere they stay in registers.
-                let [a, b, c, d] = totals;
-                self.exactly(&[a, b, c, d], channel)
-            }
-        };
-        store_64(output, self.finish.in_rows(bytes));
+        store_64(
+            output,
+            self.finish.in_rows(self.packed::<N>(totals, channel)),
+        );
     }
 
-    /// Bytes in the order of packing, unless some may be wrong or factors are unusual.
+    /// The bytes of `N` blocks in the order of packing.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn estimated<const N: usize>(
-        &self,
-        totals: [__m512i; BLOCKS],
-        channel: usize,
-    ) -> Option<__m512i> {
-        let (conv, channels) = (self.conv, self.conv.window.out_c - channel);
-        let factors = |block| {
-            let block = if block < N { block } else { 0 };
-            let factors = Rescale::of(&self.table, channel + block * LANES);
-            let usual = factors.shifts_right(channels - block * LANES);
-            let estimate = Estimate::new(&factors, conv.byte, conv.output_zero_point);
-            (estimate, usual)
-        };
-        let [(a, a_usual), (b, b_usual)] = [factors(0), factors(1)];
-        let [(c, c_usual), (d, d_usual)] = [factors(2), factors(3)];
-        let usual = self.table.ties != Ties::Even && a_usual & b_usual & c_usual & d_usual;
-        let factors = [&a, &b, &c, &d];
-        // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
-        let away = self.table.ties == Ties::Away && conv.clamp.min < conv.output_zero_point;
-        let (bytes, margin) = match away {
-            true => estimated_4x16::<true>(&self.finish, factors, totals),
-            false => estimated_4x16::<false>(&self.finish, factors, totals),
-        };
-        (usual && !margin.is_close()).then_some(bytes)
-    }
-
-    /// Any bytes in the order of packing.
-    #[cold]
-    #[inline(never)]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn exactly(&self, totals: &[__m512i; BLOCKS], channel: usize) -> __m512i {
-        let mut scaled = *totals;
-        for (block, total) in scaled.iter_mut().enumerate() {
-            *total = self.rescale(*total, channel + block * LANES);
+    fn packed<const N: usize>(&self, totals: [__m512i; BLOCKS], channel: usize) -> __m512i {
+        let finish = &self.finish;
+        match &store::factors::<N>(&self.table, channel) {
+            Factors::Straight(ramps) => packed_4x16::<STRAIGHT>(finish, again(ramps), totals),
+            Factors::Bent(ramps) => packed_4x16::<BENT>(finish, again(ramps), totals),
+            Factors::Fine(ramps) => packed_4x16::<FINE>(finish, again(ramps), totals),
+            Factors::Exact(factors) => {
+                let mut steps = totals;
+                for (steps, factors) in steps.iter_mut().zip(again(factors)) {
+                    *steps = factors.apply(*steps);
+                }
+                finish.packed_4x16(steps)
+            }
         }
-        self.finish.packed_4x16(scaled)
     }
 
     /// What the sums of the block of channels from `channel` on begin with.
@@ -253,15 +229,5 @@ impl Vector<'_> {
     fn broadcast(&self, taps: [u8; 4]) -> __m512i {
         let taps = _mm512_set1_epi32(i32::from_le_bytes(taps));
         _mm512_xor_si512(taps, self.flip)
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn rescale(&self, total: __m512i, channel: usize) -> __m512i {
-        if self.table.ties == Ties::Even {
-            Even::of(&self.table, channel).apply(total)
-        } else {
-            Rescale::of(&self.table, channel).apply(total)
-        }
     }
 }

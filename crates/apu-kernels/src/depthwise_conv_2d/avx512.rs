@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     channel_table::ChannelTable,
-    requant::Ties,
-    x86::avx512::{
-        Even, Finish, Folded, Rescale, Rounds, load_32, load_64, load_words, quarters, store_16,
+    x86::{
+        avx512::{Finish, load_32, load_64, load_words, quarters, store_16},
+        ramp::{BENT, FINE, Factors, STRAIGHT, packed_4x16},
     },
 };
 use core::{arch::x86_64::*, mem::MaybeUninit};
@@ -27,7 +27,7 @@ pub(super) fn takes(conv: &DepthwiseConv2d, weights: &[u8]) -> bool {
     let window = &conv.window;
     let steps = 2 * window.kernel_w * window.kernel_h.div_ceil(ROWS);
     conv.grid.is_some()
-        && matches!(conv.ties, Ties::Away | Ties::Even)
+        && conv.is_rounded_by_vectors()
         && window.in_c == window.out_c
         && steps <= MAX_STEPS
         && are_wide(weights).is_some()
@@ -163,19 +163,21 @@ impl Convolution<'_> {
     fn multiply<const N: usize>(&self, place: Place<'_, N>, output: &mut [u8]) {
         let finish = self.finish;
         match place.0.factors {
-            Factors::Up(folded) => {
-                let rounds = Rounds::<false>::new();
-                self.multiply_by(place, output, move |sums| {
-                    finish.folded_4x16(rounded(rounds, &folded, sums))
-                });
-            }
-            Factors::Away(folded) => {
-                let rounds = Rounds::<true>::new();
-                self.multiply_by(place, output, move |sums| {
-                    finish.folded_4x16(rounded(rounds, &folded, sums))
-                });
-            }
-            ref other => self.multiply_by(place, output, |sums| other.bytes(&finish, sums)),
+            Factors::Straight([ramp]) => self.multiply_by(place, output, move |sums| {
+                finish.in_rows(packed_4x16::<STRAIGHT>(&finish, [&ramp; AT_ONCE], sums))
+            }),
+            Factors::Bent([ramp]) => self.multiply_by(place, output, move |sums| {
+                finish.in_rows(packed_4x16::<BENT>(&finish, [&ramp; AT_ONCE], sums))
+            }),
+            Factors::Fine([ramp]) => self.multiply_by(place, output, move |sums| {
+                finish.in_rows(packed_4x16::<FINE>(&finish, [&ramp; AT_ONCE], sums))
+            }),
+            Factors::Exact([factors]) => self.multiply_by(place, output, move |mut sums| {
+                for sum in &mut sums {
+                    *sum = factors.apply(*sum);
+                }
+                finish.bytes_4x16(sums)
+            }),
         }
     }
 
@@ -267,7 +269,7 @@ struct Kernel<const N: usize> {
     steps: usize,
     /// The largest offset.
     furthest: usize,
-    factors: Factors,
+    factors: Factors<1>,
 }
 
 impl<const N: usize> Kernel<N> {
@@ -283,8 +285,6 @@ impl<const N: usize> Kernel<N> {
 /// The channels of a vector's lanes: one after the other, or a few again and again.
 struct Lanes {
     channel: usize,
-    /// Lanes with a channel.
-    count: usize,
     order: __m512i,
     /// The same of channels whose second and third quarter have changed places.
     packed_order: __m512i,
@@ -302,7 +302,6 @@ impl Lanes {
         let order = _mm512_and_si512(ascending, _mm512_set1_epi32(period as i32 - 1));
         Self {
             channel,
-            count: ((channels - channel) * repeat).min(16),
             order,
             packed_order: _mm512_permutexvar_epi32(order, packed),
         }
@@ -337,23 +336,8 @@ impl Lanes {
 
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn factors(&self, convolution: &Convolution<'_>) -> Factors {
-        let (conv, table) = (convolution.conv, &convolution.table);
-        let multiplier = self.words(table.multiplier);
-        if conv.ties == Ties::Even {
-            return Factors::Even(Even::from_words(multiplier));
-        }
-        let factors = Rescale::from_words(multiplier, self.words(table.shift));
-        let folded = Folded::new(&factors, conv.byte, conv.output_zero_point);
-        // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
-        match (
-            factors.can_fold(self.count),
-            conv.clamp.min >= conv.output_zero_point,
-        ) {
-            (true, true) => Factors::Up(folded),
-            (true, false) => Factors::Away(folded),
-            _ => Factors::Any(factors),
-        }
+    fn factors(&self, convolution: &Convolution<'_>) -> Factors<1> {
+        Factors::new(&convolution.table, |words| [self.words(words)])
     }
 }
 
@@ -382,54 +366,4 @@ fn interleaved([a, b, c, d]: [__m256i; ROWS]) -> __m512i {
     let (ab, cd) = (pair(a, b), pair(c, d));
     let even = _mm512_castsi256_si512(_mm256_unpacklo_epi16(ab, cd));
     _mm512_inserti64x4::<1>(even, _mm256_unpackhi_epi16(ab, cd))
-}
-
-/// How sums are rescaled.
-enum Factors {
-    /// The usual case, with ties up.
-    Up(Folded),
-    /// The usual case, with ties away from zero.
-    Away(Folded),
-    /// Anything in fixed point.
-    Any(Rescale),
-    /// In f32.
-    Even(Even),
-}
-
-/// Sums times their factors, with the zero point.
-#[inline]
-#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn rounded<const AWAY: bool>(
-    rounds: Rounds<AWAY>,
-    folded: &Folded,
-    mut sums: [__m512i; AT_ONCE],
-) -> [__m512i; AT_ONCE] {
-    for sum in &mut sums {
-        *sum = rounds.apply(folded, *sum);
-    }
-    sums
-}
-
-impl Factors {
-    /// The bytes of sixteen channels of four positions.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn bytes(&self, finish: &Finish, mut sums: [__m512i; AT_ONCE]) -> __m512i {
-        match self {
-            Self::Up(folded) => finish.folded_4x16(rounded(Rounds::<false>::new(), folded, sums)),
-            Self::Away(folded) => finish.folded_4x16(rounded(Rounds::<true>::new(), folded, sums)),
-            Self::Any(factors) => {
-                for sum in &mut sums {
-                    *sum = factors.apply(*sum);
-                }
-                finish.bytes_4x16(sums)
-            }
-            Self::Even(factors) => {
-                for sum in &mut sums {
-                    *sum = factors.apply(*sum);
-                }
-                finish.bytes_4x16(sums)
-            }
-        }
-    }
 }

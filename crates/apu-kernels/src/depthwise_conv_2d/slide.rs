@@ -7,18 +7,17 @@ mod kernel;
 
 use self::{
     input::{Column, Input},
-    kernel::{Exact, Kernel},
+    kernel::Kernel,
 };
 use super::DepthwiseConv2d;
 use crate::{
     channel_table::{ChannelTable, LANES},
-    requant::Ties,
     x86::{
         avx512::{Finish, quarters, store_16, store_64},
-        estimate::{Margin, estimated_4x16},
+        ramp::{BENT, FINE, Factors, STRAIGHT, packed_4x16},
     },
 };
-use core::{arch::x86_64::*, ops::Range};
+use core::arch::x86_64::*;
 
 /// Rows and columns of a window.
 const SIDE: usize = 3;
@@ -26,8 +25,6 @@ const SIDE: usize = 3;
 const VECTOR: usize = 64;
 /// Pixels of a row that is not short.
 const NARROW: usize = 16;
-/// Most positions between two looks at which of them were estimated badly.
-const SEGMENT: usize = u64::BITS as usize;
 
 /// Whether [`run`] takes a convolution whose weights are sums of two signed bytes.
 pub(super) fn takes(conv: &DepthwiseConv2d) -> bool {
@@ -39,7 +36,7 @@ pub(super) fn takes(conv: &DepthwiseConv2d) -> bool {
         && window.out_c.is_multiple_of(LANES)
         // To bring short rows' pixels together isn't worth it.
         && (window.out_c >= 3 * LANES || window.stride_w * window.out_w >= NARROW)
-        && matches!(conv.ties, Ties::Away | Ties::Even)
+        && conv.is_rounded_by_vectors()
 }
 
 /// Computes the output of what it [`takes`]. Weights come with whether some aren't signed bytes.
@@ -58,7 +55,7 @@ pub(super) fn run(
     let (channels, mut done) = (conv.window.out_c, 0);
     while done < channels {
         let (channel, width) = block(channels, done, conv.window.out_w);
-        let kernel = Kernel::new(conv, weights, table, channel, width);
+        let kernel = Kernel::new(conv, weights, &table, channel, width);
         match (VECTOR / width, conv.window.stride_w) {
             (1, 1) => slide.block::<1, 1>(&kernel, input, output),
             (1, _) => slide.block::<1, 2>(&kernel, input, output),
@@ -94,7 +91,7 @@ impl Slide<'_> {
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn block<const P: usize, const S: usize>(
         &self,
-        kernel: &Kernel<'_>,
+        kernel: &Kernel,
         input: &[u8],
         output: &mut [u8],
     ) {
@@ -105,87 +102,57 @@ impl Slide<'_> {
             for (y, output) in outputs.by_ref().take(window.out_h).enumerate() {
                 let input = Input::<P, S>::new(self.conv, input, (batch, y), kernel.channel);
                 let output = &mut output[kernel.channel..];
-                for start in (0..positions).step_by(SEGMENT) {
-                    let segment = start..positions.min(start + SEGMENT);
-                    self.segment(kernel, &input, segment, output);
-                }
+                self.row(kernel, &input, positions, output);
             }
         }
     }
 
-    /// Some positions of a row.
+    /// The positions of a row.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn segment<const P: usize, const S: usize>(
+    fn row<const P: usize, const S: usize>(
         &self,
-        kernel: &Kernel<'_>,
+        kernel: &Kernel,
         input: &Input<'_, P, S>,
-        segment: Range<usize>,
+        positions: usize,
         output: &mut [u8],
     ) {
-        let (start, factors) = (segment.start, kernel.estimates.each_ref());
-        let mut close = match kernel.away {
-            Some(false) => self.positions(kernel, input, segment, output, |sums| {
-                estimated_4x16::<false>(&self.finish, factors, sums)
+        match &kernel.factors {
+            Factors::Straight(ramps) => self.positions(kernel, input, positions, output, |sums| {
+                packed_4x16::<STRAIGHT>(&self.finish, ramps.each_ref(), sums)
             }),
-            Some(true) => self.positions(kernel, input, segment, output, |sums| {
-                estimated_4x16::<true>(&self.finish, factors, sums)
+            Factors::Bent(ramps) => self.positions(kernel, input, positions, output, |sums| {
+                packed_4x16::<BENT>(&self.finish, ramps.each_ref(), sums)
             }),
-            None => return self.exactly(kernel, input, segment, output),
-        };
-        while close != 0 {
-            let position = start + close.trailing_zeros() as usize;
-            self.exactly(kernel, input, position..position + 1, output);
-            close &= close - 1;
-        }
-    }
-
-    /// As [`Self::segment`], without estimates.
-    #[inline(never)]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn exactly<const P: usize, const S: usize>(
-        &self,
-        kernel: &Kernel<'_>,
-        input: &Input<'_, P, S>,
-        segment: Range<usize>,
-        output: &mut [u8],
-    ) {
-        match kernel.exact() {
-            Exact::Fixed(factors) => {
-                self.positions(kernel, input, segment, output, |mut sums| {
-                    for (sum, factors) in sums.iter_mut().zip(&factors) {
+            Factors::Fine(ramps) => self.positions(kernel, input, positions, output, |sums| {
+                packed_4x16::<FINE>(&self.finish, ramps.each_ref(), sums)
+            }),
+            Factors::Exact(factors) => {
+                self.positions(kernel, input, positions, output, |mut sums| {
+                    for (sum, factors) in sums.iter_mut().zip(factors) {
                         *sum = factors.apply(*sum);
                     }
-                    (self.finish.packed_4x16(sums), Margin::certain())
-                });
-            }
-            Exact::Even(factors) => {
-                self.positions(kernel, input, segment, output, |mut sums| {
-                    for (sum, factors) in sums.iter_mut().zip(&factors) {
-                        *sum = factors.apply(*sum);
-                    }
-                    (self.finish.packed_4x16(sums), Margin::certain())
+                    self.finish.packed_4x16(sums)
                 });
             }
         }
     }
 
-    /// Computes positions of a row, and tells by one bit each of which ones `bytes` says that they may be wrong.
+    /// As [`Self::row`], with what makes bytes of sums.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn positions<const P: usize, const S: usize>(
         &self,
-        kernel: &Kernel<'_>,
+        kernel: &Kernel,
         input: &Input<'_, P, S>,
-        positions: Range<usize>,
+        end: usize,
         output: &mut [u8],
-        bytes: impl Fn([__m512i; 4]) -> (__m512i, Margin),
-    ) -> u64 {
-        let mut close = 0;
-        let (weights, start, end) = (kernel.weights, positions.start, positions.end);
-        let mut columns = input.first(start);
+        bytes: impl Fn([__m512i; 4]) -> __m512i,
+    ) {
+        let weights = kernel.weights;
+        let mut columns = input.first(0);
         let inner = input.inner();
-        let mut position = start;
+        let mut position = 0;
         macro_rules! next {
             ($edge:literal) => {
                 // SAFETY: the inner positions are those without an edge.
@@ -202,9 +169,7 @@ impl Slide<'_> {
                         }
                     }
                 }
-                let (bytes, margin) = bytes(sums);
-                close |= u64::from(margin.is_close()) << (position - start);
-                self.store::<P>(position, kernel.channels, bytes, output);
+                self.store::<P>(position, kernel.channels, bytes(sums), output);
                 position += 1;
             };
         }
@@ -218,7 +183,6 @@ impl Slide<'_> {
                 next!(true);
             }
         }
-        close
     }
 
     /// Stores the bytes of a position of a row.

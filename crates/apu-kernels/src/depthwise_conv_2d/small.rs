@@ -4,11 +4,10 @@
 use super::DepthwiseConv2d;
 use crate::{
     channel_table::{ChannelTable, LANES},
-    requant::Ties,
     window::Window,
     x86::{
-        avx512::{Even, Finish, Rescale, load_32, load_words, quarters, store_16, store_64},
-        estimate::{Estimate, estimated_4x16},
+        avx512::{Finish, load_32, load_words, quarters, store_16, store_64},
+        ramp::{BENT, FINE, Factors, STRAIGHT, packed_4x16},
     },
 };
 use core::{arch::x86_64::*, mem::MaybeUninit};
@@ -225,44 +224,28 @@ impl Small<'_> {
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn bytes(&self, block: &Block, sums: [__m512i; AT_ONCE]) -> __m512i {
-        let factors = [&block.estimate; AT_ONCE];
-        let (bytes, margin) = match block.away {
-            Some(false) => estimated_4x16::<false>(&self.finish, factors, sums),
-            Some(true) => estimated_4x16::<true>(&self.finish, factors, sums),
-            None => return self.exactly(block.channel, sums),
-        };
-        if margin.is_close() {
-            self.exactly(block.channel, sums)
-        } else {
-            self.finish.in_rows(bytes)
-        }
-    }
-
-    /// As [`Self::bytes`], without estimates.
-    #[cold]
-    #[inline(never)]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn exactly(&self, channel: usize, mut sums: [__m512i; AT_ONCE]) -> __m512i {
-        for sum in &mut sums {
-            *sum = match self.conv.ties {
-                Ties::Even => Even::of(&self.table, channel).apply(*sum),
-                _ => Rescale::of(&self.table, channel).apply(*sum),
-            };
-        }
-        self.finish.bytes_4x16(sums)
+        let finish = &self.finish;
+        finish.in_rows(match &block.factors {
+            Factors::Straight([ramp]) => packed_4x16::<STRAIGHT>(finish, [ramp; AT_ONCE], sums),
+            Factors::Bent([ramp]) => packed_4x16::<BENT>(finish, [ramp; AT_ONCE], sums),
+            Factors::Fine([ramp]) => packed_4x16::<FINE>(finish, [ramp; AT_ONCE], sums),
+            Factors::Exact([factors]) => {
+                let mut steps = sums;
+                for steps in &mut steps {
+                    *steps = factors.apply(*steps);
+                }
+                finish.packed_4x16(steps)
+            }
+        })
     }
 }
 
 /// Sixteen channels.
 struct Block {
-    /// The first.
-    channel: usize,
     bias: __m512i,
     /// Their weights, in the lower halves of 32 bits.
     weights: [__m512i; TAPS],
-    estimate: Estimate,
-    /// Whether ties go away from zero; none if factors can't be estimated.
-    away: Option<bool>,
+    factors: Factors<1>,
 }
 
 impl Block {
@@ -276,15 +259,10 @@ impl Block {
         for (weights, tap) in weights.iter_mut().zip(taps) {
             *weights = _mm512_cvtepu16_epi32(load_32(tap));
         }
-        let factors = Rescale::of(table, channel);
-        let usual = conv.ties == Ties::Away && factors.shifts_right(LANES);
         Self {
-            channel,
             bias: load_words(&table.bias[channel..]),
             weights,
-            estimate: Estimate::new(&factors, conv.byte, conv.output_zero_point),
-            // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
-            away: usual.then_some(conv.clamp.min < conv.output_zero_point),
+            factors: Factors::new(table, |words| [load_words(&words[channel..])]),
         }
     }
 }

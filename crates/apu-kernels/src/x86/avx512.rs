@@ -2,7 +2,7 @@
 
 use crate::{
     byte::{Byte, Clamp},
-    channel_table::ChannelTable,
+    channel_table::{ChannelTable, Words},
     requant::Ties,
 };
 use core::{arch::x86_64::*, hint::black_box};
@@ -154,14 +154,6 @@ impl Rescale {
         }
     }
 
-    /// The factors of the sixteen channels from `channel` on.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn of(table: &ChannelTable<'_>, channel: usize) -> Self {
-        let words = |words: &[[u8; 4]]| load_words(words.get(channel..).unwrap_or_default());
-        Self::from_words(words(table.multiplier), words(table.shift)).with_ties(table.ties)
-    }
-
     /// The same factors with ties away from zero or else up.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
@@ -204,36 +196,6 @@ impl Rescale {
     }
 }
 
-impl Rescale {
-    /// Whether the first `lanes` factors can be [`Folded`]: they all shift right, and not so far that
-    /// a zero point above the shift would not fit.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn can_fold(&self, lanes: usize) -> bool {
-        let others = if lanes < 16 { !0 << lanes } else { 0 };
-        let fits = _mm512_cmplt_epu32_mask(
-            _mm512_sub_epi32(self.right, _mm512_set1_epi32(1)),
-            _mm512_set1_epi32(MOST_FOLDED as i32),
-        );
-        fits | others == !0
-    }
-
-    /// Whether the first `lanes` factors all shift right.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn shifts_right(&self, lanes: usize) -> bool {
-        let others = if lanes < 16 { !0 << lanes } else { 0 };
-        _mm512_test_epi32_mask(self.right, self.right) | others == !0
-    }
-
-    /// The multipliers, and how far they shift right.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub(super) fn multiplier_and_right(&self) -> (__m512i, __m512i) {
-        (self.multiplier, self.right)
-    }
-}
-
 /// Sixteen factors in f32, with ties to even; see [`crate::requant::round_even`].
 #[derive(Clone, Copy)]
 pub struct Even {
@@ -250,15 +212,6 @@ impl Even {
         }
     }
 
-    /// The factors of the sixteen channels from `channel` on.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn of(table: &ChannelTable<'_>, channel: usize) -> Self {
-        Self::from_words(load_words(
-            table.multiplier.get(channel..).unwrap_or_default(),
-        ))
-    }
-
     /// Each lane times its factor; what is beyond 2²⁰ has no meaning but that.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
@@ -271,8 +224,51 @@ impl Even {
     }
 }
 
-/// Most that a folded factor shifts right.
-const MOST_FOLDED: u32 = 22;
+/// Sixteen factors as a channel table has them.
+#[derive(Clone, Copy)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack of one call, where no heap is"
+)]
+pub enum Exact {
+    /// In fixed point.
+    Fixed(Rescale),
+    /// In f32.
+    Even(Even),
+}
+
+impl Exact {
+    /// Those of channels whose words `lanes` takes from each array, for one vector after the other.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn all<const N: usize>(
+        table: &ChannelTable<'_>,
+        lanes: impl Fn(Words<'_>) -> [__m512i; N],
+    ) -> [Self; N] {
+        let (multipliers, shifts) = (lanes(table.multiplier), lanes(table.shift));
+        let one = |index: usize| match table.ties {
+            Ties::Even => Self::Even(Even::from_words(multipliers[index])),
+            ties => {
+                Self::Fixed(Rescale::from_words(multipliers[index], shifts[index]).with_ties(ties))
+            }
+        };
+        let mut all = [one(0); N];
+        for (index, factors) in all.iter_mut().enumerate().skip(1) {
+            *factors = one(index);
+        }
+        all
+    }
+
+    /// Each lane times its factor.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn apply(&self, x: __m512i) -> __m512i {
+        match self {
+            Self::Fixed(factors) => factors.apply(x),
+            Self::Even(factors) => factors.apply(x),
+        }
+    }
+}
 
 /// Sixteen factors that shift right, with the output's zero point folded in. With a factor `m` and a
 /// shift `s`, both roundings of `x` are one: the first adds 2³⁰ and drops 31 bits, the second adds
@@ -290,7 +286,7 @@ pub struct Folded {
 }
 
 impl Folded {
-    /// Of factors that [`Rescale::can_fold`]; lanes of others have no meaning.
+    /// Of factors that shift right, by less than 23 bits so that the zero point has room; others have no meaning.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     pub fn new(factors: &Rescale, byte: Byte, zero_point: i32) -> Self {

@@ -4,18 +4,15 @@ use super::{SIDE, input::Column};
 use crate::{
     channel_table::{ChannelTable, LANES},
     depthwise_conv_2d::DepthwiseConv2d,
-    requant::Ties,
     x86::{
-        avx512::{Even, Rescale, load_32, load_words},
-        estimate::Estimate,
+        avx512::{load_32, load_words},
+        ramp::Factors,
     },
 };
 use core::arch::x86_64::*;
 
 /// The weights and factors of some channels.
-pub(super) struct Kernel<'a> {
-    conv: &'a DepthwiseConv2d,
-    table: ChannelTable<'a>,
+pub(super) struct Kernel {
     /// The first, and how many: 64, 48, 32 or 16.
     pub channel: usize,
     pub channels: usize,
@@ -26,29 +23,17 @@ pub(super) struct Kernel<'a> {
     /// Whether weights are more than those anywhere, and in which kernel columns.
     pub is_wide: bool,
     pub rest: [Option<Column>; SIDE],
-    /// Factors that can be estimated, and whether ties go away from zero then; none if they can't.
-    pub away: Option<bool>,
-    pub estimates: [Estimate; 4],
+    pub factors: Factors<4>,
 }
 
-/// Factors that are exact.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it lives on the stack of one call, where no heap is"
-)]
-pub(super) enum Exact {
-    Fixed([Rescale; 4]),
-    Even([Even; 4]),
-}
-
-impl<'a> Kernel<'a> {
+impl Kernel {
     /// Of some channels, again and again.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     pub fn new(
-        conv: &'a DepthwiseConv2d,
+        conv: &DepthwiseConv2d,
         weights: (&[u8], bool),
-        table: ChannelTable<'a>,
+        table: &ChannelTable<'_>,
         channel: usize,
         channels: usize,
     ) -> Self {
@@ -71,36 +56,14 @@ impl<'a> Kernel<'a> {
         for (start, sum) in start.iter_mut().zip(sums) {
             *start = _mm512_sub_epi32(*start, _mm512_mullo_epi32(sum, zero_point));
         }
-        let factors = fixed(&table, channel, channels);
-        let mut estimates = [Estimate::new(&factors[0], conv.byte, conv.output_zero_point); 4];
-        for (estimate, factors) in estimates.iter_mut().zip(&factors).skip(1) {
-            *estimate = Estimate::new(factors, conv.byte, conv.output_zero_point);
-        }
-        let usual = conv.ties == Ties::Away && factors.iter().all(|it| it.shifts_right(LANES));
         Self {
-            conv,
-            table,
             channel,
             channels,
             start,
             weights: near,
             is_wide: rest.iter().any(Option::is_some),
             rest,
-            // Where negative results are clamped to the zero point, it doesn't matter how they are rounded.
-            away: usual.then_some(conv.clamp.min < conv.output_zero_point),
-            estimates,
-        }
-    }
-
-    /// The factors.
-    #[inline]
-    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn exact(&self) -> Exact {
-        if self.conv.ties == Ties::Even {
-            let scales = ordered(&self.table.multiplier[self.channel..][..self.channels]);
-            Exact::Even(scales.map(|words| Even::from_words(words)))
-        } else {
-            Exact::Fixed(fixed(&self.table, self.channel, self.channels))
+            factors: Factors::new(table, |words| ordered(&words[channel..][..channels])),
         }
     }
 }
@@ -128,18 +91,6 @@ fn packed<const REST: bool>(
         }
     }
     (packed, sums)
-}
-
-#[inline]
-#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-fn fixed(table: &ChannelTable<'_>, channel: usize, channels: usize) -> [Rescale; 4] {
-    let words = |words: &[[u8; 4]]| ordered(&words[channel..][..channels]);
-    let (multipliers, shifts) = (words(table.multiplier), words(table.shift));
-    let mut factors = [Rescale::from_words(multipliers[0], shifts[0]); 4];
-    for index in 1..4 {
-        factors[index] = Rescale::from_words(multipliers[index], shifts[index]);
-    }
-    factors
 }
 
 /// Which of `count` sixteens of channels a quarter of a vector is of; of three the last has no meaning.
