@@ -9,7 +9,7 @@ use crate::{
     import,
     legalise::{self, Operand, Step},
     plan::Plan,
-    prune,
+    prune, ramps,
     report::{Placement, Report},
     storage::Storage,
 };
@@ -186,6 +186,7 @@ fn assemble(
 ) -> Result<Vec<u8>, Error> {
     let mut storage = Storage::assign(graph, steps);
     fuse::fuse(graph, &mut storage);
+    ramps::add(&mut storage.records);
     bands::cut(graph, &mut storage, options.optimise);
     let plan = Plan::new(graph, &storage);
     let Emitted { file, constants } = emit::emit(graph, &storage, &plan, options)?;

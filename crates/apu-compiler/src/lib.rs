@@ -29,6 +29,7 @@ mod emit;
 mod fuse;
 mod plan;
 mod prune;
+mod ramps;
 
 pub mod report;
 pub mod supported;
