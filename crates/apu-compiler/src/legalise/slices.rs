@@ -6,7 +6,7 @@ use super::{
     strided::{Side, Transfer, Walk, copy, row_major},
 };
 use crate::{
-    constraints::{ARGUMENTS, Refusal, Site},
+    constraints::{ARGUMENTS, LIMITS, Refusal, Site},
     graph::{Opcode, Options, StridedSlice, Tensor},
 };
 
@@ -163,6 +163,10 @@ impl Ranges {
             .len()
             .checked_sub(named)
             .ok_or_else(|| ARGUMENTS.refuse(format!("{named} of {} dimensions", input.len())))?;
+        let elements = |count: i64, &size: &u32| count.checked_mul(size.into());
+        if input.iter().try_fold(1, elements).is_none() {
+            return Err(LIMITS.refuse("more than 2^63 elements"));
+        }
         let steps = row_major(input);
         let (mut start, mut stride, mut shape) = (0, Vec::new(), Vec::new());
         let (mut dim, mut output) = (0, Vec::new());
@@ -179,10 +183,10 @@ impl Ranges {
             } else if new_axis(&i) {
                 output.push(1);
             } else {
-                let (first, size) = self.range(i, input[dim].into())?;
+                let (first, size, by) = self.range(i, input[dim].into())?;
                 start += first * steps[dim];
                 shape.push(size);
-                stride.push(self.stride[i] * steps[dim]);
+                stride.push(by * steps[dim]);
                 if !set(self.masks.shrink_axis, i) {
                     output.push(size);
                 }
@@ -203,8 +207,9 @@ impl Ranges {
         Ok((moved, output))
     }
 
-    /// The first element of a dimension and how many are taken.
-    fn range(&self, i: usize, size: i64) -> Result<(i64, u32), Refusal> {
+    /// The first element of a dimension, how many are taken, and how far they are apart: no further than the
+    /// dimension is long.
+    fn range(&self, i: usize, size: i64) -> Result<(i64, u32, i64), Refusal> {
         let (begin, end, stride) = (self.begin[i], self.end[i], self.stride[i]);
         let refuse = || ARGUMENTS.refuse(format!("{begin}..{end} by {stride} of {size}"));
         let wrap = |index: i64| if index < 0 { index + size } else { index };
@@ -215,7 +220,7 @@ impl Ranges {
                 wrap(begin)
             };
             return if (0..size).contains(&first) {
-                Ok((first, 1))
+                Ok((first, 1, 1))
             } else {
                 Err(refuse())
             };
@@ -246,6 +251,7 @@ impl Ranges {
             return Err(refuse());
         }
         let count = (span - 1) / stride.abs() + 1;
-        Ok((first, count as u32))
+        let by = if count > 1 { stride } else { 1 };
+        Ok((first, count as u32, by))
     }
 }
