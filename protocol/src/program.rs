@@ -35,12 +35,13 @@
 //! for int8, `za` the input zero point in that same domain, `zw` the weight zero point, `b` the
 //! model's bias and sums over the whole unpadded K,
 //! `acc = Σ a·w − zw·Σ a + folded`, `folded = b − za·Σ w + K·za·zw` (all modulo 2³²);
-//! a tap in the padding counts with `a = za`. For [`DepthwiseConv2d`] the bias is the model's. Both may have
-//! [`Ramps`] behind the shifts, which say the same in another way.
+//! a tap in the padding counts with `a = za`. For [`DepthwiseConv2d`] the bias is the model's.
 //!
 //! *Outliers* ([`Outlier`], used by [`Conv2d`]) follow the channel table's arrays: what few weights have
 //! beyond a signed byte. Weights less their zero point mostly are signed bytes; then `zw` is 0, and
 //! `Σ a` needn't be computed.
+//!
+//! Last there may be [`Ramps`], which say what multiplier and shift do in another way.
 
 use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -353,10 +354,11 @@ pub struct Conv2d {
     pub ramps: u32,
 }
 
-/// How many more arrays of f32 a channel table has behind its shifts. With them the result of a sum, before the
+/// How many more arrays of f32 a channel table has, as long as the others and behind the outliers. With them the result of a sum, before the
 /// zero point and the clamp, is `floor(slope · sum + start)`, where the sum has been rounded to f32 and nothing else
 /// is but `rest · sum + start`, down to f32; of a sum that the channel can't have it may be anything. They say the
-/// same as multiplier and shift do, so that a kernel uses what suits its processor.
+/// same as multiplier and shift do, so that a kernel uses what suits its processor; what a program computes whose
+/// ramps say something else is one or the other.
 pub struct Ramps;
 #[allow(missing_docs)]
 impl Ramps {

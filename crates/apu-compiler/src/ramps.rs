@@ -28,8 +28,10 @@ pub(crate) fn add(records: &mut [Record]) {
             opcode::DEPTHWISE_CONV_2D => of_depthwise_conv_2d(record, &mut finder),
             _ => None,
         };
-        if let Some((table, ramps)) = extended {
-            record.operands[2] = Operand::Packed(table);
+        if let (Some((arrays, ramps)), Some(Operand::Packed(table))) =
+            (extended, record.operands.get_mut(2))
+        {
+            table.extend(arrays);
             match record.opcode {
                 opcode::CONV_2D => {
                     set(record, |params: &mut Conv2d| params.ramps = ramps);
@@ -50,7 +52,7 @@ fn set<T: FromBytes + zerocopy::IntoBytes + zerocopy::Immutable>(
     }
 }
 
-/// The longer channel table, and how many arrays of ramps it has.
+/// What the channel table gets, and how many arrays that is.
 fn of_conv_2d(record: &Record, finder: &mut Finder) -> Option<(Vec<u8>, u32)> {
     let params: Conv2d = record.params()?;
     let [_, Operand::Packed(weights), Operand::Packed(table), ..] = record.operands.as_slice()
@@ -81,7 +83,7 @@ fn of_conv_2d(record: &Record, finder: &mut Finder) -> Option<(Vec<u8>, u32)> {
     let steps =
         params.clamp_min - params.output_zero_point..=params.clamp_max - params.output_zero_point;
     let ramps = Table::new(arrays, params.rounding)?.ramps(&steps, &sums, finder)?;
-    Some(extended(arrays, &ramps, outliers))
+    Some(packed(&ramps))
 }
 
 /// As [`of_conv_2d`].
@@ -113,7 +115,7 @@ fn of_depthwise_conv_2d(record: &Record, finder: &mut Finder) -> Option<(Vec<u8>
     let steps =
         params.clamp_min - params.output_zero_point..=params.clamp_max - params.output_zero_point;
     let ramps = Table::new(arrays, params.rounding)?.ramps(&steps, &sums, finder)?;
-    Some(extended(arrays, &ramps, &[]))
+    Some(packed(&ramps))
 }
 
 /// Has the least and the greatest sum be those with one more tap of 0 to 255.
@@ -174,7 +176,7 @@ impl<'a> Table<'a> {
     }
 }
 
-fn extended(arrays: &[u8], ramps: &[Ramp], outliers: &[u8]) -> (Vec<u8>, u32) {
+fn packed(ramps: &[Ramp]) -> (Vec<u8>, u32) {
     let kind = if ramps.iter().any(Ramp::is_fine) {
         Ramps::FINE
     } else if ramps.iter().any(Ramp::is_bent) {
@@ -188,7 +190,6 @@ fn extended(arrays: &[u8], ramps: &[Ramp], outliers: &[u8]) -> (Vec<u8>, u32) {
         words.take(padded).flat_map(f32::to_le_bytes)
     };
     let words: [fn(&Ramp) -> f32; 4] = [|r| r.slope, |r| r.start, |r| r.start_below, |r| r.rest];
-    let more = words.into_iter().take(kind as usize).flat_map(array);
-    let table = arrays.iter().copied().chain(more);
-    (table.chain(outliers.iter().copied()).collect(), kind)
+    let arrays = words.into_iter().take(kind as usize).flat_map(array);
+    (arrays.collect(), kind)
 }

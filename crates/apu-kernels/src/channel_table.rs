@@ -66,13 +66,17 @@ impl<'a> ChannelTable<'a> {
         bytes("channel table", &[padded, arrays, 4])
     }
 
-    /// The table in `bytes`, which has the size of a whole table.
-    pub fn new(bytes: &'a [u8], ties: Ties, ramps: u32) -> Self {
-        let words = bytes.as_chunks().0;
-        let channels = words.len() / (ARRAYS + ramps as usize);
-        let mut arrays = words.chunks_exact(channels.max(1));
+    /// The table in `bytes`, which has the size of a whole table and `others` bytes, and those.
+    pub fn new(bytes: &'a [u8], ties: Ties, ramps: u32, others: usize) -> (Self, &'a [u8]) {
+        let array = (bytes.len() - others) / (ARRAYS + ramps as usize);
+        let (arrays, rest) = bytes.split_at(ARRAYS * array);
+        let (others, ramp_arrays) = rest.split_at(others);
+        let mut arrays = arrays
+            .chunks_exact(array.max(1))
+            .chain(ramp_arrays.chunks_exact(array.max(1)))
+            .map(|array| array.as_chunks().0);
         let mut next = || arrays.next().unwrap_or_default();
-        Self {
+        let table = Self {
             bias: next(),
             multiplier: next(),
             shift: next(),
@@ -83,7 +87,8 @@ impl<'a> ChannelTable<'a> {
                 start_below: (ramps >= program::Ramps::BENT).then(&mut next),
                 rest: (ramps >= program::Ramps::FINE).then(&mut next),
             }),
-        }
+        };
+        (table, others)
     }
 
     /// The table from a channel on.

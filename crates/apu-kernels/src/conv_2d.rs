@@ -244,8 +244,8 @@ impl Conv2d {
         exactly("channel table", table, table_size)?;
         exactly("output", output, output_size)?;
         at_least("scratch", scratch, scratch_size)?;
-        let (table, outliers) = table.split_at(table.len() - self.outliers);
-        let table = ChannelTable::new(table, self.ties, self.ramps).from(self.first_channel);
+        let (table, outliers) = ChannelTable::new(table, self.ties, self.ramps, self.outliers);
+        let table = table.from(self.first_channel);
         let outliers = Outliers::new(self, outliers);
         let level = match self.ties {
             Ties::AwayFloat if !takes_ramps(isa, self.ramps) => Level::Plain,

@@ -159,7 +159,7 @@ impl DepthwiseConv2d {
         exactly("packed weights", weights, weights_size)?;
         exactly("channel table", table, table_size)?;
         exactly("output", output, output_size)?;
-        let table = ChannelTable::new(table, self.ties, self.ramps);
+        let (table, _) = ChannelTable::new(table, self.ties, self.ramps, 0);
         #[cfg(target_arch = "x86_64")]
         if isa.level() == Level::Avx512Vnni
             && slide::takes(self)

@@ -102,14 +102,13 @@ fn channel_table(seed: u64, size: u32, rounding: u32) -> Vec<u8> {
         .collect()
 }
 
-/// A channel table for sums up to some hundred thousand, with ramps of a kind that they all fit. Biases keep what
-/// comes in sums small against that.
-fn table_with_ramps(
+/// Ramps for a channel table and any sums that there are, of a kind that they all fit.
+fn ramps_of(
+    table: &[u8],
     seed: u64,
     (rounding, kind): (u32, u32),
     steps: RangeInclusive<i32>,
-    table: &mut Vec<u8>,
-) -> u32 {
+) -> (u32, Vec<u8>) {
     let words: Vec<i32> = table
         .as_chunks()
         .0
@@ -130,7 +129,7 @@ fn table_with_ramps(
         .collect();
     // Tables with something wild have none.
     let Some(ramps) = ramps.filter(|_| kind != Ramps::NONE && seed.is_multiple_of(2)) else {
-        return Ramps::NONE;
+        return (Ramps::NONE, Vec::new());
     };
     let needed = |ramp: &Ramp| match ramp {
         _ if ramp.is_fine() => Ramps::FINE,
@@ -139,10 +138,17 @@ fn table_with_ramps(
     };
     let kind = ramps.iter().map(needed).fold(kind, u32::max);
     let arrays: [fn(&Ramp) -> f32; 4] = [|r| r.slope, |r| r.start, |r| r.start_below, |r| r.rest];
-    for array in &arrays[..kind as usize] {
-        table.extend(ramps.iter().flat_map(|ramp| array(ramp).to_le_bytes()));
-    }
-    kind
+    let array = |array: &fn(&Ramp) -> f32| {
+        let words: Vec<u8> = ramps
+            .iter()
+            .flat_map(|ramp| array(ramp).to_le_bytes())
+            .collect();
+        words
+    };
+    (
+        kind,
+        arrays[..kind as usize].iter().flat_map(array).collect(),
+    )
 }
 
 fn ramps() -> impl Strategy<Value = u32> {
@@ -271,8 +277,10 @@ proptest! {
         let &[input, weights, table, output, scratch] = sizes.as_slice() else { unreachable!() };
         let (input, mut table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
         let steps = clamp_min - output_zero_point..=clamp_max - output_zero_point;
-        (p.ramps, p.outliers) = (table_with_ramps(seed ^ 2, (rounding, ramps), steps, &mut table), outliers);
+        let (kind, ramps) = ramps_of(&table, seed ^ 2, (rounding, ramps), steps);
+        (p.ramps, p.outliers) = (kind, outliers);
         table.extend((0..outliers).flat_map(|index| outlier(seed ^ 4 ^ u64::from(index), &window)));
+        table.extend(ramps);
         let weights = matrix(seed ^ 1, weights, &window);
         same_on_all(output, |isa, output| {
             let mut scratch = noise(seed ^ 3, scratch);
@@ -306,7 +314,9 @@ proptest! {
         let &[input, weights, table, output] = sizes.as_slice() else { unreachable!() };
         let (input, mut table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
         let steps = clamp_min - output_zero_point..=clamp_max - output_zero_point;
-        p.ramps = table_with_ramps(seed ^ 2, (rounding, ramps), steps, &mut table);
+        let (kind, ramps) = ramps_of(&table, seed ^ 2, (rounding, ramps), steps);
+        p.ramps = kind;
+        table.extend(ramps);
         let weights: Vec<u8> = noise(seed ^ 1, weights / 2).iter().flat_map(|&w| (i16::from(w) - 100).to_le_bytes()).collect();
         same_on_all(output, |isa, output| {
             depthwise_conv_2d::run(isa, &p, &input, &weights, &table, output).unwrap();
@@ -345,7 +355,9 @@ proptest! {
         let &[input, weights, table, output] = sizes.as_slice() else { unreachable!() };
         let (input, mut table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
         let steps = clamp_min - output_zero_point..=clamp_max - output_zero_point;
-        p.ramps = table_with_ramps(seed ^ 2, (rounding, ramps), steps, &mut table);
+        let (kind, ramps) = ramps_of(&table, seed ^ 2, (rounding, ramps), steps);
+        p.ramps = kind;
+        table.extend(ramps);
         let whole = depthwise_conv_2d::DepthwiseConv2d::new(&p).unwrap();
         // Signed bytes, but seldom.
         let more = i16::from(seed.is_multiple_of(16));

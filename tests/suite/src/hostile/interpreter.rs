@@ -2,8 +2,9 @@
 
 use apu_firmware::{Alone, Program, View, run_operators};
 use apu_kernels::Isa;
-use apu_proto::program::{Header, Io, Op, opcode};
-use zerocopy::FromBytes;
+use apu_proto::program::{Conv2d, DepthwiseConv2d, Header, Io, Op, opcode};
+use core::mem;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Bytes of all segments of a program that is run. Larger ones take long, and show no more.
 const MOST: usize = 1 << 16;
@@ -13,13 +14,18 @@ const MOST_WORK: u64 = 1 << 31;
 const GUARD: usize = 64;
 const UNTOUCHED: u8 = 0x5a;
 
-/// A program is refused, or ends, computes the same with all instructions of this machine, and within its
-/// memory, whatever is there.
+/// A program is refused, or ends and keeps within its memory, whatever is there. Without its ramps, which
+/// may say something else than its factors do, it computes the same with all instructions of this machine.
 pub fn interpreter(file: &[u8]) {
     if let Ok(Some(memory)) = Memory::of(file)
         && memory.is_small()
     {
-        run(memory.filled(file));
+        let memory = memory.filled(file);
+        let plain = memory.without_ramps();
+        if plain.code != memory.code {
+            run_with(memory, Isa::detect());
+        }
+        run(plain);
     }
 }
 
@@ -78,6 +84,20 @@ impl Memory {
         !self.segments.is_empty()
     }
 
+    /// The same program without ramps.
+    fn without_ramps(&self) -> Self {
+        let mut code = self.code.clone();
+        let first = first_record(&code);
+        for record in code[first..].chunks_exact_mut(size_of::<Op>()) {
+            let op = Op::read_from_bytes(record).expect("it has a record's size");
+            record.copy_from_slice(without_ramps(op).as_bytes());
+        }
+        Self {
+            code,
+            ..self.clone()
+        }
+    }
+
     /// With what is behind the code in the file, over and over, in the arena and the inputs, so that whoever
     /// makes up the file makes up these as well.
     fn filled(mut self, file: &[u8]) -> Self {
@@ -91,6 +111,24 @@ impl Memory {
         }
         self
     }
+}
+
+/// A convolution's record without its ramps, which are last in its channel table.
+fn without_ramps(mut record: Op) -> Op {
+    let (channels, ramps) = match record.opcode {
+        opcode::CONV_2D => {
+            let (params, _) = Conv2d::mut_from_prefix(&mut record.params).expect("it fits");
+            (params.window.out_c, mem::take(&mut params.ramps))
+        }
+        opcode::DEPTHWISE_CONV_2D => {
+            let (params, _) =
+                DepthwiseConv2d::mut_from_prefix(&mut record.params).expect("it fits");
+            (params.window.out_c, mem::take(&mut params.ramps))
+        }
+        _ => return record,
+    };
+    record.operands[2].size -= channels.next_multiple_of(16) * ramps * 4;
+    record
 }
 
 /// The outputs; none if the run fails, as for an index that is out of range.
@@ -139,11 +177,15 @@ fn run_with(mut memory: Memory, isa: Isa) -> Option<Vec<Vec<u8>>> {
 
 /// The operators' records, of code that has been validated.
 fn records(code: &[u8]) -> impl Iterator<Item = Op> {
+    let records = code[first_record(code)..].chunks_exact(size_of::<Op>());
+    records.map(|bytes| Op::read_from_bytes(bytes).expect("it has a record's size"))
+}
+
+/// Where they begin.
+fn first_record(code: &[u8]) -> usize {
     let header = Header::read_from_prefix(code).expect("it is valid").0;
     let ends = (header.input_count + header.output_count) as usize;
-    let first = size_of::<Header>() + ends * size_of::<Io>();
-    let records = code[first..].chunks_exact(size_of::<Op>());
-    records.map(|bytes| Op::read_from_bytes(bytes).expect("it has a record's size"))
+    size_of::<Header>() + ends * size_of::<Io>()
 }
 
 /// Overwrites what a kernel has left in its scratch, which is no result: each has its own use for it.
