@@ -24,12 +24,13 @@ pub struct Task {
 ///
 /// # Invariants
 /// `task` is written only while all parts are taken and `left` is 0, that is while nobody reads it.
-/// Whoever takes a part is the only one who does, and `left` counts it until it has been done.
+/// Whoever takes a part is the only one who does, and `left` counts it until it has been done. The first
+/// part is that of the thread which has put the task up.
 pub struct Board {
     /// One bit for each part that can't be taken, and above those the number of the task: a look at
     /// an earlier task never takes a part of a later one.
     taken: AtomicU64,
-    /// Parts that haven't been done.
+    /// Parts that haven't been done, without the first.
     left: AtomicUsize,
     task: UnsafeCell<Task>,
     /// Whether doing a part has panicked.
@@ -55,24 +56,32 @@ impl Board {
         }
     }
 
-    /// Puts a task of at most [`MAX_PARTS`] parts up, and calls `while_up`. When this returns, or
-    /// unwinds, no part can be taken any more and those that were are done.
+    /// Puts a task of at most [`MAX_PARTS`] parts up, calls `wake`, does the first part itself and
+    /// then what nobody else has taken. When this returns, or unwinds, no part can be taken any more
+    /// and those that were are done.
     ///
     /// # Panics
     /// If doing a part does.
     ///
     /// # Safety
     /// Until then each part may be done once, by any thread. Nobody else calls this meanwhile.
-    pub unsafe fn put_up(&self, task: Task, parts: usize, while_up: impl FnOnce()) {
+    pub unsafe fn put_up(&self, task: Task, parts: usize, wake: impl FnOnce()) {
+        let Some(others) = parts.checked_sub(1) else {
+            return;
+        };
         // SAFETY: all earlier tasks are done and nobody else puts one up, so nobody reads this.
         unsafe { *self.task.get() = task };
-        self.left.store(parts, Ordering::Relaxed);
+        self.left.store(others, Ordering::Relaxed);
         let number = (self.taken.load(Ordering::Relaxed) >> MAX_PARTS) + 1;
-        let taken = (PARTS << parts) & PARTS;
+        // To take its own part from the start spares this thread a race for the board.
+        let taken = (PARTS << parts) & PARTS | 1;
         self.taken
             .store(number << MAX_PARTS | taken, Ordering::SeqCst);
         let take_down = TakeDown(self);
-        while_up();
+        wake();
+        // SAFETY: the caller allows it, and the first part can't be taken by others.
+        unsafe { (task.call)(task.context, 0) };
+        while self.work(0) {}
         drop(take_down);
         assert!(!self.panicked.load(Ordering::Relaxed), "a worker panicked");
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::{fmt, hint, io};
 
-/// How often a thread looks for work before it sleeps: some ten microseconds.
+/// How often a thread looks for work before it sleeps: some hundred microseconds.
 const LOOKS: usize = 1 << 12;
 
 /// The thread that has work, and others that help it. They end when this is dropped.
@@ -49,7 +49,8 @@ impl Pool {
 
     fn wake(&self) {
         for (asleep, helper) in self.shared.asleep.iter().zip(&self.helpers) {
-            if asleep.swap(false, Ordering::SeqCst) {
+            // To look first spares the line, which they also look at, from going back and forth.
+            if asleep.load(Ordering::SeqCst) && asleep.swap(false, Ordering::SeqCst) {
                 helper.thread().unpark();
             }
         }
@@ -73,10 +74,7 @@ impl Workers for Pool {
             // refers to, of a type that may go to other threads, as may references to `work`.
             // `self` is borrowed mutably.
             unsafe {
-                board.put_up(task, count, || {
-                    self.wake();
-                    while board.work(0) {}
-                });
+                board.put_up(task, count, || self.wake());
             }
         }
     }
