@@ -2,12 +2,12 @@
 
 use crate::operator::{Kernel, Operands};
 use crate::workers::Workers;
-use apu_kernels::{Error, Isa, MAX_SHARES, Share};
+use apu_kernels::{Cut, Error, Isa, MAX_SHARES};
 use core::mem::take;
 
 /// A share of an operator and what came of it.
 struct Part<'a> {
-    kernel: Kernel,
+    index: usize,
     operands: Operands<'a>,
     result: Result<(), Error>,
 }
@@ -28,13 +28,16 @@ impl Kernel {
             return self.run(isa, operands);
         }
         let mut parts = [const { None }; MAX_SHARES];
-        self.cut(count, operands, &mut parts);
-        workers.each(parts.get_mut(..count).unwrap_or_default(), |part| {
-            if let Some(part) = part {
-                part.result = part.kernel.run(isa, take(&mut part.operands));
+        let parts = parts.get_mut(..count).unwrap_or_default();
+        self.cut(operands, parts);
+        workers.each(parts, |part| {
+            let Some(part) = part else { return };
+            if let Some(kernel) = self.share(part.index, count) {
+                part.result = kernel.run(isa, take(&mut part.operands));
             }
         });
-        parts.into_iter().flatten().try_for_each(|part| part.result)
+        let mut parts = parts.iter().flatten();
+        parts.try_for_each(|part| part.result)
     }
 
     /// In how many shares it is worth being run; 1 for kinds that can't be shared.
@@ -47,28 +50,40 @@ impl Kernel {
         }
     }
 
-    fn share(&self, index: usize, of: usize) -> Option<Share<Self>> {
+    /// The bytes of a share.
+    fn bytes(&self, index: usize, of: usize) -> Option<Cut> {
         Some(match self {
-            Self::Conv2d(conv) => conv.share(index, of).map(Self::Conv2d),
-            Self::DepthwiseConv2d(conv) => conv.share(index, of).map(Self::DepthwiseConv2d),
-            Self::Elementwise(elementwise) => elementwise.share(index, of).map(Self::Elementwise),
+            Self::Conv2d(conv) => conv.cut(index, of),
+            Self::DepthwiseConv2d(conv) => conv.cut(index, of),
+            Self::Elementwise(elementwise) => elementwise.cut(index, of),
+            _ => return None,
+        })
+    }
+
+    /// What computes it.
+    fn share(&self, index: usize, of: usize) -> Option<Self> {
+        Some(match self {
+            Self::Conv2d(conv) => Self::Conv2d(conv.share(index, of)),
+            Self::DepthwiseConv2d(conv) => Self::DepthwiseConv2d(conv.share(index, of)),
+            Self::Elementwise(elementwise) => Self::Elementwise(elementwise.share(index, of)),
             _ => return None,
         })
     }
 
     /// Gives each share its bytes. An operand that is too short, which doesn't come, is for the
     /// kernel to refuse.
-    fn cut<'a>(&self, count: usize, operands: Operands<'a>, parts: &mut [Option<Part<'a>>]) {
+    fn cut<'a>(&self, operands: Operands<'a>, parts: &mut [Option<Part<'a>>]) {
         let Operands {
             reads: [a, b, c],
             mut output,
             mut scratch,
         } = operands;
-        for (index, part) in parts.iter_mut().take(count).enumerate() {
-            *part = self.share(index, count).map(|share| {
+        let count = parts.len();
+        for (index, part) in parts.iter_mut().enumerate() {
+            *part = self.bytes(index, count).map(|share| {
                 let [first, second] = share.reads;
                 Part {
-                    kernel: share.kernel,
+                    index,
                     operands: Operands {
                         reads: [
                             a.get(first).unwrap_or_default(),

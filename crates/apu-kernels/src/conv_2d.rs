@@ -37,7 +37,7 @@ use crate::{
     isa::Level,
     limits::{at_least, bytes, exactly, sum, within},
     requant::Ties,
-    share::{MAX_SHARES, Part, Share},
+    share::{Cut, MAX_SHARES, Part},
     window::Window,
 };
 use apu_proto::program::{self, CONV_TILE, MAX_OUTLIERS, Outlier};
@@ -149,14 +149,13 @@ impl Conv2d {
         (macs / SHARE).clamp(1, self.most_shares())
     }
 
-    /// Share `index` of `of`, which is no more than [`Self::most_shares`]: of channels if there is
-    /// but one window, else of windows.
-    pub fn share(&self, index: usize, of: usize) -> Share<Self> {
+    /// The bytes of share `index` of `of`, which is no more than [`Self::most_shares`]: of channels if
+    /// there is but one window, else of windows.
+    pub fn cut(&self, index: usize, of: usize) -> Cut {
         let part = Part { index, of };
-        let &[input, weights, table, _, scratch] = self.sizes.as_slice() else {
+        let &[input, weights, _, _, scratch] = self.sizes.as_slice() else {
             unreachable!("a convolution has five operands");
         };
-        let mut kernel = *self;
         let mut reads = [0..input as usize, 0..weights as usize];
         let output;
         if self.is_one_window() {
@@ -165,26 +164,44 @@ impl Conv2d {
             output = start * SHARE_CHANNELS..channels.min(end * SHARE_CHANNELS);
             let block = self.depth * LANES;
             reads[1] = output.start / LANES * block..output.end.div_ceil(LANES) * block;
-            kernel.window = self.window.with_outputs(output.len());
-            kernel.first_channel = self.first_channel + output.start;
         } else {
-            (kernel.window, [reads[0], output]) = self.window.part(part);
+            (_, [reads[0], output]) = self.window.part(part);
         }
-        // The scratch is for all shares together.
-        kernel.tile = self.tile / of;
-        let scratch = scratch as usize / self.tile * kernel.tile;
-        kernel.sizes = Sizes::new([
-            reads[0].len() as u32,
-            reads[1].len() as u32,
-            table,
-            output.len() as u32,
-            scratch as u32,
-        ]);
-        Share {
-            kernel,
+        Cut {
             reads,
             output,
-            scratch,
+            // It is for all shares together.
+            scratch: scratch as usize / self.tile * (self.tile / of),
+        }
+    }
+
+    /// What computes the share of [`Self::cut`].
+    pub fn share(&self, index: usize, of: usize) -> Self {
+        let &[_, _, table, ..] = self.sizes.as_slice() else {
+            unreachable!("a convolution has five operands");
+        };
+        let cut = self.cut(index, of);
+        let [input, weights] = cut.reads;
+        let sizes = [
+            input.len() as u32,
+            weights.len() as u32,
+            table,
+            cut.output.len() as u32,
+            cut.scratch as u32,
+        ];
+        let (window, first_channel) = if self.is_one_window() {
+            let window = self.window.with_outputs(cut.output.len());
+            (window, self.first_channel + cut.output.start)
+        } else {
+            let (window, _) = self.window.part(Part { index, of });
+            (window, self.first_channel)
+        };
+        Self {
+            window,
+            first_channel,
+            tile: self.tile / of,
+            sizes: Sizes::new(sizes),
+            ..*self
         }
     }
 

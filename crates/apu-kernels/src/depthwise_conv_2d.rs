@@ -26,7 +26,7 @@ use crate::{
     channel_table::{ChannelTable, LANES, ramp_arrays},
     limits::{agree, bytes, exactly},
     requant::Ties,
-    share::{MAX_SHARES, Part, Share},
+    share::{Cut, MAX_SHARES, Part},
     window::Window,
 };
 use apu_proto::program;
@@ -106,26 +106,34 @@ impl DepthwiseConv2d {
         (macs / SHARE).clamp(1, self.most_shares())
     }
 
-    /// Share `index` of `of`, which is no more than [`Self::most_shares`].
-    pub fn share(&self, index: usize, of: usize) -> Share<Self> {
-        let &[_, weights, table, _] = self.sizes.as_slice() else {
+    /// The bytes of share `index` of `of`, which is no more than [`Self::most_shares`].
+    pub fn cut(&self, index: usize, of: usize) -> Cut {
+        let &[_, weights, ..] = self.sizes.as_slice() else {
             unreachable!("a depthwise convolution has four operands");
         };
-        let (window, [input, output]) = self.window.part(Part { index, of });
-        let sizes = [window.in_bytes(), weights, table, window.out_bytes()];
-        Share {
-            kernel: Self {
-                window,
-                #[cfg(target_arch = "x86_64")]
-                grid: lines::Grid::new(window),
-                #[cfg(target_arch = "x86_64")]
-                small: small::Places::new(&window),
-                sizes: Sizes::new(sizes),
-                ..*self
-            },
+        let (_, [input, output]) = self.window.part(Part { index, of });
+        Cut {
             reads: [input, 0..weights as usize],
             output,
             scratch: 0,
+        }
+    }
+
+    /// What computes the share of [`Self::cut`].
+    pub fn share(&self, index: usize, of: usize) -> Self {
+        let &[_, weights, table, _] = self.sizes.as_slice() else {
+            unreachable!("a depthwise convolution has four operands");
+        };
+        let (window, _) = self.window.part(Part { index, of });
+        let sizes = [window.in_bytes(), weights, table, window.out_bytes()];
+        Self {
+            window,
+            #[cfg(target_arch = "x86_64")]
+            grid: lines::Grid::new(window),
+            #[cfg(target_arch = "x86_64")]
+            small: small::Places::new(&window),
+            sizes: Sizes::new(sizes),
+            ..*self
         }
     }
 

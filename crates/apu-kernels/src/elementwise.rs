@@ -14,7 +14,7 @@ use crate::{
     isa::Kernel,
     limits::{bytes, exactly, within},
     requant::is_even,
-    share::{MAX_SHARES, Part, Share},
+    share::{Cut, MAX_SHARES, Part},
 };
 use apu_proto::program::{self, DType, Function};
 
@@ -82,36 +82,36 @@ impl Elementwise {
         (self.frame.columns() / SHARE).clamp(1, self.most_shares())
     }
 
-    /// Share `index` of `of`, which is no more than [`Self::most_shares`].
-    pub fn share(&self, index: usize, of: usize) -> Share<Self> {
-        let &[input, second, output] = self.sizes.as_slice() else {
+    /// The bytes of share `index` of `of`, which is no more than [`Self::most_shares`].
+    pub fn cut(&self, index: usize, of: usize) -> Cut {
+        let &[a, b, output] = self.sizes.as_slice() else {
             unreachable!("a function of two inputs has three operands");
         };
-        if of == 1 {
-            return Share {
-                kernel: *self,
-                reads: [input, second].map(|size| 0..size as usize),
-                output: 0..output as usize,
-                scratch: 0,
-            };
-        }
         let count = self.frame.columns();
         let range = Part { index, of }.range(count);
-        let bytes = |size: u32| {
-            let element = size as usize / count;
-            range.start * element..range.end * element
+        let bytes = |size: u32| match (of, size as usize) {
+            (1, size) => 0..size,
+            (_, size) => range.start * (size / count)..range.end * (size / count),
         };
-        let [input, output] = [input, output].map(bytes);
-        let sizes = [&input, &input, &output].map(|range| range.len() as u32);
-        Share {
-            kernel: Self {
-                frame: self.frame.of_flat(range.len()),
-                sizes: Sizes::new(sizes),
-                ..*self
-            },
-            reads: [input.clone(), input],
-            output,
+        Cut {
+            reads: [a, b].map(bytes),
+            output: bytes(output),
             scratch: 0,
+        }
+    }
+
+    /// What computes the share of [`Self::cut`].
+    pub fn share(&self, index: usize, of: usize) -> Self {
+        if of == 1 {
+            return *self;
+        }
+        let cut = self.cut(index, of);
+        let [a, b] = cut.reads;
+        let count = Part { index, of }.range(self.frame.columns()).len();
+        Self {
+            frame: self.frame.of_flat(count),
+            sizes: Sizes::new([&a, &b, &cut.output].map(|range| range.len() as u32)),
+            ..*self
         }
     }
 

@@ -61,4 +61,4 @@ mod x86;
 pub use error::Error;
 pub use isa::Isa;
 pub use limits::Sizes;
-pub use share::{MAX_SHARES, Share};
+pub use share::{Cut, MAX_SHARES};

@@ -8,29 +8,15 @@ use core::ops::Range;
 /// Most shares of an operator.
 pub const MAX_SHARES: usize = 8;
 
-/// One part of an operator's work.
+/// The bytes of a share.
 #[derive(Clone, Debug)]
-pub struct Share<K> {
-    /// What is to be run.
-    pub kernel: K,
+pub struct Cut {
     /// Its part of each of the first two operands; further ones that are read it reads whole.
     pub reads: [Range<usize>; 2],
     /// Its part of the output. Those of all shares, in their order, are the output.
     pub output: Range<usize>,
     /// Bytes of scratch that it needs, which no other share may use.
     pub scratch: usize,
-}
-
-impl<K> Share<K> {
-    /// The same share of another kind of kernel.
-    pub fn map<T>(self, kind: impl FnOnce(K) -> T) -> Share<T> {
-        Share {
-            kernel: kind(self.kernel),
-            reads: self.reads,
-            output: self.output,
-            scratch: self.scratch,
-        }
-    }
 }
 
 /// Which part of something: one of `of`.

@@ -5,7 +5,7 @@
 use core::ops::RangeInclusive;
 
 use apu_kernels::{
-    Isa, Share, conv_2d, depthwise_conv_2d, elementwise, lookup, mean, pool_2d, quantize,
+    Cut, Isa, conv_2d, depthwise_conv_2d, elementwise, lookup, mean, pool_2d, quantize,
     ramp::{Finder, Ramp},
     requant::{Factor, Ties},
 };
@@ -43,19 +43,19 @@ fn same_in_shares(size: u32, whole: impl Fn(Isa, &mut [u8]), shares: impl Fn(Isa
 /// Computes an output in `of` shares, each by itself with scratch of its own.
 fn in_shares<K>(
     of: usize,
-    share: impl Fn(usize) -> Share<K>,
+    share: impl Fn(usize) -> (Cut, K),
     [a, b]: [&[u8]; 2],
     output: &mut [u8],
     run: impl Fn(&K, [&[u8]; 2], &mut [u8], &mut [u8]),
 ) {
     let mut end = 0;
-    for share in (0..of).map(share) {
-        let [first, second] = share.reads;
-        assert_eq!(share.output.start, end);
-        end = share.output.end;
-        let mut scratch = noise(7, share.scratch as u32);
-        let output = &mut output[share.output];
-        run(&share.kernel, [&a[first], &b[second]], output, &mut scratch);
+    for (cut, kernel) in (0..of).map(share) {
+        let [first, second] = cut.reads;
+        assert_eq!(cut.output.start, end);
+        end = cut.output.end;
+        let mut scratch = noise(7, cut.scratch as u32);
+        let output = &mut output[cut.output];
+        run(&kernel, [&a[first], &b[second]], output, &mut scratch);
     }
     assert_eq!(end, output.len());
 }
@@ -292,7 +292,7 @@ proptest! {
             conv_2d::run(isa, &p, &input, &weights, &table, output, &mut noise(5, scratch)).unwrap();
         }, |isa, output| {
             let operands = [&*input, &*weights];
-            in_shares(of, |index| whole.share(index, of), operands, output, |conv, [a, b], out, scratch| {
+            in_shares(of, |index| (whole.cut(index, of), whole.share(index, of)), operands, output, |conv, [a, b], out, scratch| {
                 conv.run(isa, a, b, &table, out, scratch).unwrap();
             });
         });
@@ -327,7 +327,7 @@ proptest! {
             depthwise_conv_2d::run(isa, &p, &input, &weights, &table, output).unwrap();
         }, |isa, output| {
             let operands = [&*input, &*weights];
-            in_shares(of, |index| whole.share(index, of), operands, output, |conv, [a, b], out, _| {
+            in_shares(of, |index| (whole.cut(index, of), whole.share(index, of)), operands, output, |conv, [a, b], out, _| {
                 conv.run(isa, a, b, &table, out).unwrap();
             });
         });
@@ -366,7 +366,7 @@ proptest! {
         let of = shares.min(whole.most_shares());
         same_in_shares(output, |isa, output| whole.run(isa, &input, &weights, &table, output).unwrap(), |isa, output| {
             let operands = [&*input, &*weights];
-            in_shares(of, |index| whole.share(index, of), operands, output, |conv, [a, b], out, _| {
+            in_shares(of, |index| (whole.cut(index, of), whole.share(index, of)), operands, output, |conv, [a, b], out, _| {
                 conv.run(isa, a, b, &table, out).unwrap();
             });
         });
@@ -403,7 +403,7 @@ proptest! {
         same_in_shares(output, |isa, output| {
             elementwise::run(isa, &p, &a, &b, output).unwrap();
         }, |isa, output| {
-            in_shares(of, |index| whole.share(index, of), [&a, &b], output, |kernel, [a, b], out, _| {
+            in_shares(of, |index| (whole.cut(index, of), whole.share(index, of)), [&a, &b], output, |kernel, [a, b], out, _| {
                 kernel.run(isa, a, b, out).unwrap();
             });
         });
