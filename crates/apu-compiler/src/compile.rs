@@ -116,11 +116,13 @@ fn lower(
     let mut steps = Vec::with_capacity(graph.operators.len());
     let operators = graph.operators.clone();
     for operator in &operators {
-        let step = legalise::lower(&Site {
+        let site = Site {
             graph,
             operator,
             numerics,
-        });
+        };
+        let step = legalise::lower(&site);
+        let step = step.map_err(|refusal| refusal.or_instead(&site, legalise::lower));
         let step = step.map(|step| fold::fold(graph, operator, step));
         packed += step.as_ref().map_or(0, packed_bytes);
         if packed > most {

@@ -13,7 +13,10 @@ mod variables;
 pub(crate) use site::Site;
 pub use support::{Kind, SUPPORTED};
 
-use crate::graph::{Element, Opcode};
+use crate::{
+    Numerics,
+    graph::{Element, Opcode},
+};
 
 /// One requirement on some kinds of operators.
 pub struct Constraint {
@@ -33,6 +36,22 @@ pub(crate) struct Refusal {
     pub constraint: &'static str,
     pub got: String,
     pub needed: &'static str,
+    /// Other numerics, with which it could.
+    pub instead: Option<Numerics>,
+}
+
+impl Refusal {
+    /// The same, if it is of one of the numerics only: the operator is lowered with the other ones, too.
+    pub(crate) fn or_instead<T>(
+        mut self,
+        site: &Site,
+        lower: impl FnOnce(&Site) -> Result<T, Self>,
+    ) -> Self {
+        let numerics = site.numerics.other();
+        let is_placed = lower(&Site { numerics, ..*site }).is_ok();
+        self.instead = is_placed.then_some(numerics);
+        self
+    }
 }
 
 impl Constraint {
@@ -41,6 +60,7 @@ impl Constraint {
             constraint: self.name,
             got: got.into(),
             needed: self.needed,
+            instead: None,
         }
     }
 

@@ -27,6 +27,14 @@ impl Numerics {
             Self::Xnnpack => program::Numerics::XNNPACK,
         }
     }
+
+    /// The other ones.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Tflite => Self::Xnnpack,
+            Self::Xnnpack => Self::Tflite,
+        }
+    }
 }
 
 impl fmt::Display for Numerics {

@@ -104,6 +104,9 @@ pub enum Placement {
         got: String,
         /// What would satisfy the constraint.
         needed: &'static str,
+        /// Numerics with which the operator runs on the APU as it is.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        instead: Option<Numerics>,
     },
 }
 
@@ -115,7 +118,14 @@ impl fmt::Display for Placement {
                 constraint,
                 got,
                 needed,
-            } => write!(f, "{constraint}: got {got}; needs {needed}"),
+                instead,
+            } => {
+                write!(f, "{constraint}: got {got}; needs {needed}")?;
+                match instead {
+                    Some(numerics) => write!(f, ", or numerics {numerics}"),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }
@@ -126,12 +136,14 @@ impl From<Refusal> for Placement {
             constraint,
             got,
             needed,
+            instead,
         }: Refusal,
     ) -> Self {
         Self::Unplaced {
             constraint,
             got,
             needed,
+            instead,
         }
     }
 }

@@ -4,11 +4,13 @@
 
 mod toy;
 
-use apu_compiler::{Error, Options, compile, inspect, report::Placement};
+use apu_compiler::{Error, Numerics, Options, compile, inspect, report::Placement};
 use apu_firmware::{Program, View};
 use apu_kernels::Isa;
 use apu_proto::program::Header;
-use toy::{ADD, CUSTOM, FLOAT32, INT32, MAX_POOL_2D, Model, RESHAPE, SHAPE, STRING, UNIQUE, bytes};
+use toy::{
+    ADD, CUSTOM, ELU, FLOAT32, INT32, MAX_POOL_2D, Model, RESHAPE, SHAPE, STRING, UNIQUE, bytes,
+};
 use zerocopy::FromBytes;
 
 /// Compiles, validates and runs a model.
@@ -200,6 +202,27 @@ fn an_unplaced_operator_says_which_constraint_it_breaks() {
         m.tensors[2].shape = vec![1, 2, 2, 1];
     });
     assert_eq!(pool.0, "window"); // it has no attributes
+}
+
+#[test]
+fn a_refusal_names_other_numerics_that_have_a_place() {
+    let of = |operator| {
+        let model = Model {
+            tensors: vec![bytes(&[4]).of(FLOAT32); 2],
+            operators: vec![(operator, vec![0], vec![1])],
+            inputs: vec![0],
+            outputs: vec![1],
+            ..Model::default()
+        };
+        let options = Options {
+            numerics: Numerics::Xnnpack,
+            ..Options::default()
+        };
+        let error = compile(&model.build(), &options).unwrap_err();
+        error.to_string().ends_with(", or numerics tflite")
+    };
+    assert!(of(ELU));
+    assert!(!of(UNIQUE));
 }
 
 #[test]

@@ -102,6 +102,7 @@ impl<'g> Whole<'g> {
                 "attributes" => "those that all runtimes have",
                 _ => "what makes a program",
             },
+            instead: None,
         };
         for operator in operators {
             self.places.insert(operator.index, reason.clone());

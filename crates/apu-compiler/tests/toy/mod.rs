@@ -15,6 +15,7 @@ pub const ADD: i32 = 0;
 pub const RESHAPE: i32 = 22;
 pub const CUSTOM: i32 = 32;
 pub const SHAPE: i32 = 77;
+pub const ELU: i32 = 111;
 pub const UNIQUE: i32 = 103;
 pub const MAX_POOL_2D: i32 = 17;
 
