@@ -17,7 +17,8 @@ pub(super) fn svdf(site: &Site) -> Option<String> {
     let bias = site
         .input(3)
         .filter(|bias| !is_constant(bias, Element::INT32));
-    other(site, &wanted)
+    of_microcontrollers(site)
+        .or_else(|| other(site, &wanted))
         .or_else(|| computed(site, 1..3))
         .or_else(|| bias.map(described))
         .or_else(|| match site.operator.options {
@@ -27,6 +28,19 @@ pub(super) fn svdf(site: &Site) -> Option<String> {
             } if rank > 0 => None,
             options => Some(format!("{options:?}")),
         })
+}
+
+/// A state of int8, or weights by time: TFLite asks for no type there and takes any for int16, which ends behind
+/// their bytes.
+fn of_microcontrollers(site: &Site) -> Option<String> {
+    let narrow = [2, 4].into_iter().filter_map(|i| site.input(i));
+    let narrow = narrow
+        .into_iter()
+        .find(|tensor| tensor.element == Element::INT8)?;
+    Some(format!(
+        "{}, which only TensorFlow Lite Micro has: TFLite would read it as int16, past its end",
+        described(narrow)
+    ))
 }
 
 pub(super) fn lstm(site: &Site) -> Option<String> {
