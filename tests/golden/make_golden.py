@@ -65,7 +65,8 @@ OPERATORS = {
     "mean": {k: (layout.mean, k, layout.MEAN) for k in QUANTISED},
     "unary": {f"{b.lower()}_{k}": (unary.unary, (b, k), []) for b, k in unary.KINDS},
     "binary": {f"{b.lower()}_{k}": (binary.binary, (b, k), binary.SHAPES) for b, k in binary.KINDS}
-    | {f"{b.lower()}_int16_shifted": (binary.shifted, b, []) for b in ("ADD", "SUB")},
+    | {f"{b.lower()}_int16_shifted": (binary.shifted, b, []) for b in ("ADD", "SUB")}
+    | {"add_int16_fine": (binary.fine, "ADD", [])},
     "moves": {f"{name}_int8": (function, "int8", []) for name, function in moves.FUNCTIONS.items()}
     | {f"{name}_int32": (moves.FUNCTIONS[name], "int32", []) for name in ("concatenation", "strided_slice", "gather")}
     | {"gather_by_int16": (moves.gather_by_int16, "int8", []), "gather_nd_by_int16": (moves.gather_nd_by_int16, "int8", [])}
@@ -95,10 +96,8 @@ UNLIKE = {
     "resize_bilinear": ["float32"],
     "average_pool_2d": ["float32"],
     "max_pool_2d": ["float32"],
-    "unary": ["leaky_relu_int16"],
     "reductions": ["sum_float32", "mean_float32"],
     "l2_normalization": ["float32"],
-    "binary": ["add_int16"],
     "plain": [f"{b}_float32" for b in "elu exp hard_swish leaky_relu log logistic neg round rsqrt sqrt tanh".split()],
     "softmax": ["float32", "int8_to_int16", "uint8_to_int16"],
     "log_softmax": ["float32"],

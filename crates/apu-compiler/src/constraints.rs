@@ -631,7 +631,6 @@ pub const CONSTRAINTS: &[Constraint] = &[
     Constraint {
         name: "numerics",
         operators: &[
-            Opcode::ADD,
             Opcode::AVERAGE_POOL_2D,
             Opcode::ELU,
             Opcode::EXP,

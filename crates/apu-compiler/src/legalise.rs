@@ -20,6 +20,7 @@ mod requantisation;
 mod resize;
 mod rows;
 mod scale;
+mod sixteens;
 mod slices;
 mod states;
 mod strided;

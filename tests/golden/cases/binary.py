@@ -71,6 +71,22 @@ def shifted(rng, builtin, fixed):
     return case(rng, Operator(builtin, 4, table), [a, b], [result], **p)
 
 
+def fine(rng, builtin, fixed):
+    """int16 of a shape, and an output whose steps are so small that only a few values stay below its end: then it shows
+    how the terms were rounded, which LiteRT's kernels do in two ways, one for whole blocks of sixteen elements."""
+    p = dict(shape=[int(rng.integers(1, 100))], step=log_uniform(rng, 1e-4, 1e-3), finer=int(rng.integers(0, 15))) | fixed
+    ratios = [1.0, 2.0 ** -p["finer"] * rng.uniform(0.51, 0.99)]
+    if rng.random() < 0.5:
+        ratios.reverse()
+    a, b = [Tensor(name, p["shape"], "int16", float(np.float32(p["step"] * ratio))) for name, ratio in zip("ab", ratios)]
+    result = Tensor("output", p["shape"], "int16", float(np.float32(p["step"] * 2.0**-13 * rng.uniform(0.55, 1))))
+    p |= dict(ratios=ratios, output=result.scales)
+    table = options(FUSED[builtin](), potScaleInt16=False)
+    most = [min(int(2 / ratio), limits("int16")[1]) for ratio in ratios]
+    inputs = [rng.integers(-n, n + 1, (RUNS, *p["shape"])).astype(np.int16) for n in most]
+    return Case(p, build(Operator(builtin, 2, table), [a, b], [result]), inputs)
+
+
 def operand(rng, name, shape, dtype):
     if dtype == "int16":
         return Tensor(name, shape, dtype, log_uniform(rng, 1e-4, 1e-3), 0)

@@ -83,7 +83,7 @@ operators! {
         relu_int16, relu6_int16, rsqrt_int16, sqrt_int16,
     }
     binary {
-        add_int16, add_int16_shifted, sub_int16_shifted, add_float32, add_int32, add_int64, sub_int8, sub_uint8, sub_int16, sub_float32,
+        add_int16, add_int16_fine, add_int16_shifted, sub_int16_shifted, add_float32, add_int32, add_int64, sub_int8, sub_uint8, sub_int16, sub_float32,
         sub_int32, sub_int64, mul_int8, mul_uint8, mul_int16, mul_float32, mul_int32, mul_int64,
         div_int8, div_uint8, div_float32, div_int32, floor_div_float32, floor_div_int32, floor_mod_float32,
         floor_mod_int32, floor_mod_int64, minimum_int8, minimum_uint8, minimum_int16,

@@ -254,14 +254,8 @@ pub(super) fn detection(site: &Site) -> Option<String> {
 pub(super) fn numerics(site: &Site) -> Option<String> {
     let element = site.activations_in().next()?.element;
     let unlike = match site.operator.opcode {
-        // The vectorised kernel for inputs of one shape rounds once where the plain one does twice.
-        Opcode::ADD => {
-            let one_shape = site.input(0)?.shape == site.input(1)?.shape;
-            element == Element::INT16 && one_shape && site.shifts().is_none()
-        }
         Opcode::TRANSPOSE_CONV => element.range8().is_some() && !xnnpack::takes(site),
         Opcode::FULLY_CONNECTED => element == Element::INT16,
-        Opcode::LEAKY_RELU => matches!(element, Element::INT16 | Element::FLOAT32),
         // That from the tables of the optimised kernel.
         Opcode::SOFTMAX if site.output()?.element == Element::INT16 => element.range8().is_some(),
         Opcode::LOGISTIC | Opcode::TANH if element == Element::INT16 => {

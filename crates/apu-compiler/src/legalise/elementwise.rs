@@ -4,9 +4,10 @@ use apu_kernels::elementwise;
 use apu_proto::program::{Elementwise, Function, OP_RANK, Rounding, opcode};
 
 use super::{
-    Operand, Record, dtype, quantisation, ratio_out_of_range, record, scale, six, xnnpack,
+    Operand, Record, dtype, quantisation, ratio_out_of_range, record, scale, six, sixteens, xnnpack,
 };
 use crate::{
+    Numerics,
     constraints::{LIMITS, Refusal, Site},
     graph::{Element, Opcode, Tensor},
     requantise::{self, BinaryScales},
@@ -23,6 +24,9 @@ pub(super) fn binary(site: &Site) -> Result<Vec<Record>, Refusal> {
         Some(range) => quantised(site, plain, range)?,
         None => unscaled(site, plain)?,
     };
+    if sums_in_blocks(site) {
+        return sum_in_blocks(site, &params);
+    }
     let mut records = Vec::new();
     let operands = [
         in_output_steps(site, 0, &mut records)?,
@@ -30,6 +34,44 @@ pub(super) fn binary(site: &Site) -> Result<Vec<Record>, Refusal> {
     ];
     records.push(elementwise(site, &params, operands)?);
     Ok(records)
+}
+
+/// Whether LiteRT's optimised kernel adds two tensors of int16 with shifts of its own.
+fn sums_in_blocks(site: &Site) -> bool {
+    let is_one_shape = || match (site.input(0), site.input(1)) {
+        (Some(a), Some(b)) => a.shape == b.shape,
+        _ => false,
+    };
+    site.numerics == Numerics::Xnnpack
+        && site.operator.opcode == Opcode::ADD
+        && site.activations_in().all(|it| it.element == Element::INT16)
+        && site.shifts().is_none()
+        && is_one_shape()
+}
+
+/// In whole blocks each input is shifted once, to the left, before it is multiplied, in place of there and, with
+/// rounding, back.
+fn sum_in_blocks(site: &Site, params: &Elementwise) -> Result<Vec<Record>, Refusal> {
+    let once = |shift: i32| {
+        let shift = shift + params.left_shift as i32;
+        let is_left = u32::try_from(shift).is_ok();
+        is_left
+            .then_some(shift)
+            .ok_or_else(|| ratio_out_of_range(site))
+    };
+    let in_blocks = Elementwise {
+        left_shift: 0,
+        a_shift: once(params.a_shift)?,
+        b_shift: once(params.b_shift)?,
+        ..*params
+    };
+    let inputs = [site.input_id(0)?, site.input_id(1)?].map(Operand::Read);
+    let sum = |params: &Elementwise, to: Operand| {
+        let [a, b] = inputs.clone();
+        let sizes = elementwise::sizes(params);
+        record(site, opcode::ELEMENTWISE, params, sizes, [a, b, to], 0)
+    };
+    sixteens::blocks_and_rest(site, |to| sum(&in_blocks, to), |to| sum(params, to))
 }
 
 /// An input as it is, or shifted to the steps of the output.

@@ -6,17 +6,13 @@ use apu_kernels::requant::Rescale;
 use super::{
     Operand, Record,
     lookup::{self, table},
-    quantisation, ratio_out_of_range, size,
-    strided::{Side, Transfer, Walk, copy},
+    quantisation, ratio_out_of_range, sixteens,
 };
 use crate::{
     Numerics,
     constraints::{Refusal, Site},
     requantise::Multiplier,
 };
-
-/// Elements that the optimised kernel takes at once.
-const BLOCK: u64 = 16;
 
 /// Whether the operator goes to that kernel, if XNNPACK doesn't take it.
 pub(super) fn is_optimised(site: &Site) -> bool {
@@ -41,33 +37,9 @@ pub(super) fn quantize(site: &Site) -> Result<Vec<Record>, Refusal> {
         let from = Operand::Read(site.input_id(0)?);
         lookup::of_bytes(site, input.count(), from, table, to)
     };
-    let count = input.count();
-    let blocks = count / BLOCK * BLOCK;
-    let all = || Ok(Operand::Write(site.output_id()?));
     // Without a shift to the right the two are one.
-    if blocks == 0 || factor.shift >= 0 {
-        return Ok(vec![looked_up(&away, all()?)?]);
+    if factor.shift >= 0 {
+        return Ok(vec![looked_up(&away, Operand::Write(site.output_id()?))?]);
     }
-    if blocks == count {
-        return Ok(vec![looked_up(&up, all()?)?]);
-    }
-    let either = |index| Operand::Temporary { index, size: count };
-    let mut records = vec![looked_up(&up, either(0))?, looked_up(&away, either(1))?];
-    for (index, (start, end)) in [(0, blocks), (blocks, count)].into_iter().enumerate() {
-        let walk = Walk {
-            start: size("elements", start)?,
-            stride: vec![1],
-        };
-        let from = Side {
-            operand: either(index),
-            count,
-        };
-        let moved = Transfer {
-            shape: vec![size("elements", end - start)?],
-            input: walk.clone(),
-            output: walk,
-        };
-        records.push(copy(site, output, from, Side::output(site, 0)?, moved)?);
-    }
-    Ok(records)
+    sixteens::blocks_and_rest(site, |to| looked_up(&up, to), |to| looked_up(&away, to))
 }

@@ -57,7 +57,8 @@ fn taken(site: &Site) -> Option<bool> {
                 return None;
             };
             let (above, below) = (ratio(input)?, ratio(input)? * alpha);
-            (1.0 / 256.0..=128.0).contains(&above)
+            input.element.range8().is_some()
+                && (1.0 / 256.0..=128.0).contains(&above)
                 && (-127.996_09..=128.0).contains(&below)
                 && below.abs() >= 1.0 / 256.0
         }
