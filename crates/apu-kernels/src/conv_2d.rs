@@ -1,6 +1,8 @@
 //! CONV_2D, and FULLY_CONNECTED as a 1x1 window.
 
 #[cfg(target_arch = "x86_64")]
+mod abreast;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -285,6 +287,11 @@ impl Conv2d {
             // SAFETY: as above.
             Level::Avx512Vnni if vector::takes(self) => unsafe {
                 vector::run(self, input, weights, table, outliers, output)
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above; whoever permutes bytes has VBMI, too.
+            Level::Avx512Vnni if isa.permutes_bytes() && abreast::takes(self, &table, outliers) => unsafe {
+                abreast::run(self, input, weights, table, outliers, output)
             },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.

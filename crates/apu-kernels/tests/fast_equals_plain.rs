@@ -8,6 +8,7 @@ use apu_kernels::{
     Cut, Isa, conv_2d, depthwise_conv_2d, elementwise, lookup, mean, pool_2d, quantize,
     ramp::{Finder, Ramp},
     requant::{Factor, Ties},
+    softmax,
 };
 use apu_proto::program::{self, DType, OP_RANK, Ramps, Rounding, Window};
 use proptest::prelude::*;
@@ -240,11 +241,11 @@ prop_compose! {
 prop_compose! {
     /// A 3x3 window over few channels, as first layers have.
     fn first_layer()(
-        size in prop::array::uniform2(1..40u32), stride in 1..4u32, pad in prop::array::uniform2(0..3u32),
+        size in (1..40u32, 1..90u32), stride in 1..4u32, pad in prop::array::uniform2(0..3u32),
         in_c in 3..5u32, out_c in prop::sample::select(vec![8, 16, 32]), batch in 1..3u32,
     ) -> Window {
-        let [in_h, in_w] = size;
-        let [out_h, out_w] = [0, 1].map(|side| (size[side] + pad[side] - 1) / stride + 1);
+        let (in_h, in_w) = size;
+        let [out_h, out_w] = [(in_h, pad[0]), (in_w, pad[1])].map(|(side, pad)| (side + pad - 1) / stride + 1);
         Window {
             batch, in_h, in_w, in_c, out_h, out_w, out_c, kernel_h: 3, kernel_w: 3,
             stride_h: stride, stride_w: stride, dilation_h: 1, dilation_w: 1, pad_top: pad[0], pad_left: pad[1],

@@ -44,9 +44,9 @@ impl<const N: usize> Factors<N> {
         for index in 1..N {
             all[index] = Ramp::from_words(slopes[index], starts[index], below[index], rests[index]);
         }
-        match (start_below, rest) {
-            (None, _) => Self::Straight(all),
-            (_, None) => Self::Bent(all),
+        match kind(table) {
+            STRAIGHT => Self::Straight(all),
+            BENT => Self::Bent(all),
             _ => Self::Fine(all),
         }
     }
@@ -66,10 +66,23 @@ pub const STRAIGHT: u32 = program::Ramps::STRAIGHT;
 pub const BENT: u32 = program::Ramps::BENT;
 pub const FINE: u32 = program::Ramps::FINE;
 
+/// The kind of a table's ramps; of one that has none, any.
+pub fn kind(table: &ChannelTable<'_>) -> u32 {
+    match &table.ramps {
+        Some(Ramps { rest: Some(_), .. }) => FINE,
+        Some(Ramps {
+            start_below: Some(_),
+            ..
+        }) => BENT,
+        _ => STRAIGHT,
+    }
+}
+
 impl Ramp {
+    /// Of slopes, starts, starts below zero, and rests.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn from_words(slope: __m512i, start: __m512i, start_below: __m512i, rest: __m512i) -> Self {
+    pub fn from_words(slope: __m512i, start: __m512i, start_below: __m512i, rest: __m512i) -> Self {
         Self {
             slope: _mm512_castsi512_ps(slope),
             start: _mm512_castsi512_ps(start),
