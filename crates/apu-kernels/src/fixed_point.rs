@@ -7,6 +7,7 @@ use crate::requant::{doubling_high_mul as mul, rounding_divide_by_pot};
 const ARGUMENT_BITS: u32 = 26;
 
 /// `exp(a)` in Q0.31 for `a` in Q5.26, at most 0.
+#[inline(always)]
 pub(crate) fn exp_on_negative_values(a: i32) -> i32 {
     const QUARTER: i32 = 1 << (ARGUMENT_BITS - 2);
     // exp of −1/4, −1/2, −1, −2, −4, −8 and −16 in Q0.31, by the bits of what is left of `a`.
@@ -28,6 +29,7 @@ pub(crate) fn exp_on_negative_values(a: i32) -> i32 {
 }
 
 /// `exp(a)` in Q0.31 for `a` in Q0.31 from −1/4 to 0: four terms of the series around −1/8.
+#[inline(always)]
 fn exp_of_small(a: i32) -> i32 {
     const EXP_OF_MINUS_EIGHTH: i32 = 1895147668;
     const THIRD: i32 = 715827883;

@@ -4,6 +4,7 @@ use crate::{
     Error, Isa, Sizes,
     byte::{Byte, Clamp},
     fixed_point::{Reciprocal, exp_on_negative_values},
+    isa::Kernel,
     limits::{bytes, exactly, within},
     requant::{doubling_high_mul, rounding_divide_by_pot},
 };
@@ -47,11 +48,18 @@ impl Softmax {
     }
 
     /// `exp(β · scale · diff)` in Q0.31 for a difference to the row's maximum, 0 if negligible.
+    #[inline(always)]
     fn exp(&self, diff: i32) -> i32 {
         if diff < self.diff_min {
             return 0;
         }
         exp_on_negative_values(self.argument(diff))
+    }
+
+    /// The same, for few: what needs no multiplication has none.
+    #[inline(never)]
+    fn one_exp(&self, diff: i32) -> i32 {
+        self.exp(diff)
     }
 
     /// `β · scale · diff` in Q5.26.
@@ -67,50 +75,74 @@ impl Softmax {
     }
 
     /// The largest value of a row, and the sum of the exponentials of the differences to it in Q12.19.
+    #[inline(always)]
     pub fn sum(&self, exps: &Exps, row: &[u8]) -> (i32, i32) {
         let max = self.max(row);
-        let values = row.iter().map(|&x| self.byte.widen(x));
-        let terms = values.map(|x| rounding_divide_by_pot(exps.get(x - max), SUM_INTEGER_BITS));
-        (max, terms.fold(0i32, i32::saturating_add))
+        let term = |exp| rounding_divide_by_pot(exp, SUM_INTEGER_BITS);
+        let diffs = row.iter().map(|&x| self.byte.widen(x) - max);
+        let sum: i64 = if row.len() >= COUNT {
+            let terms = exps.each(term);
+            diffs.map(|diff| i64::from(terms[index(diff)])).sum()
+        } else {
+            diffs.map(|diff| i64::from(term(exps.get(diff)))).sum()
+        };
+        // No term is negative: with saturation at each of them it would be the same.
+        (max, sum.min(i32::MAX.into()) as i32)
     }
 
+    #[inline(always)]
     fn row(&self, exps: &Exps, input: &[u8], output: &mut [u8]) {
         let (max, sum) = self.sum(exps, input);
-        let diff = |x| self.byte.widen(x) - max;
         let reciprocal = Reciprocal::of(sum, SUM_INTEGER_BITS);
         let bits = if self.wide { 16 } else { 8 };
         let exponent = (reciprocal.bits_over_unit + 31 - bits).clamp(0, 31) as u32;
-        let shares = input.iter().map(|&x| {
-            let scaled = doubling_high_mul(reciprocal.scale, exps.get(diff(x)));
-            rounding_divide_by_pot(scaled, exponent)
-        });
+        let share =
+            |exp| rounding_divide_by_pot(doubling_high_mul(reciprocal.scale, exp), exponent);
+        let diffs = input.iter().map(|&x| self.byte.widen(x) - max);
         if self.wide {
             let [least, largest] = [i16::MIN, i16::MAX].map(i32::from);
-            for (out, share) in output.as_chunks_mut().0.iter_mut().zip(shares) {
-                *out = ((share + least).clamp(least, largest) as i16).to_le_bytes();
+            for (out, diff) in output.as_chunks_mut().0.iter_mut().zip(diffs) {
+                let value = share(exps.get(diff)) + least;
+                *out = (value.clamp(least, largest) as i16).to_le_bytes();
             }
+            return;
+        }
+        let clamp = Clamp::whole(self.byte);
+        let stored = |exp| clamp.store(share(exp) + self.byte.min());
+        let outputs = output.iter_mut().zip(diffs);
+        if input.len() >= COUNT {
+            let all = exps.each(stored);
+            outputs.for_each(|(out, diff)| *out = all[index(diff)]);
         } else {
-            let clamp = Clamp::whole(self.byte);
-            for (out, share) in output.iter_mut().zip(shares) {
-                *out = clamp.store(share + self.byte.min());
-            }
+            outputs.for_each(|(out, diff)| *out = stored(exps.get(diff)));
         }
     }
 }
 
+/// Differences that there are.
+const COUNT: usize = 256;
+
+/// The place of a difference to the maximum, −255…0, among all.
+#[inline(always)]
+fn index(diff: i32) -> usize {
+    (-diff & 255) as usize
+}
+
 /// The exponentials of differences to the maxima of rows.
-pub(crate) struct Exps([i32; 256]);
+pub(crate) struct Exps([i32; COUNT]);
 
 impl Exps {
     /// Of the rows of `input`, or all if they are many.
+    #[inline(always)]
     pub fn new(softmax: &Softmax, input: &[u8]) -> Self {
-        let mut exps = Self([0; 256]);
+        let mut exps = Self([0; COUNT]);
         exps.fill(softmax, input);
         exps
     }
 
+    #[inline(always)]
     fn fill(&mut self, softmax: &Softmax, input: &[u8]) {
-        if input.len() >= self.0.len() {
+        if input.len() >= COUNT {
             for (exp, diff) in self.0.iter_mut().zip(0..) {
                 *exp = softmax.exp(-diff);
             }
@@ -120,14 +152,25 @@ impl Exps {
             let max = softmax.max(row);
             for &x in row {
                 let diff = softmax.byte.widen(x) - max;
-                self.0[(-diff & 255) as usize] = softmax.exp(diff);
+                self.0[index(diff)] = softmax.one_exp(diff);
             }
         }
     }
 
     /// The exponential of a difference of the rows, −255…0.
+    #[inline(always)]
     fn get(&self, diff: i32) -> i32 {
-        self.0[(-diff & 255) as usize]
+        self.0[index(diff)]
+    }
+
+    /// A function of each of them.
+    #[inline(always)]
+    fn each<T: Copy + Default>(&self, function: impl Fn(i32) -> T) -> [T; COUNT] {
+        let mut all = [T::default(); COUNT];
+        for (value, &exp) in all.iter_mut().zip(&self.0) {
+            *value = function(exp);
+        }
+        all
     }
 }
 
@@ -146,7 +189,7 @@ pub fn sizes(params: &program::Softmax) -> Result<Sizes, Error> {
 ///
 /// As [`sizes`], and when an operand has another size than it says; nothing has been written then.
 pub fn run(
-    _isa: Isa,
+    isa: Isa,
     params: &program::Softmax,
     input: &[u8],
     output: &mut [u8],
@@ -157,10 +200,68 @@ pub fn run(
     };
     exactly("input", input, input_size)?;
     exactly("output", output, output_size)?;
-    let exps = Exps::new(&softmax, input);
-    let rows = input
-        .chunks_exact(softmax.columns)
-        .zip(output.chunks_exact_mut(softmax.columns * if softmax.wide { 2 } else { 1 }));
-    rows.for_each(|(input, output)| softmax.row(&exps, input, output));
+    isa.run(Rows {
+        softmax,
+        input,
+        output,
+    });
     Ok(())
+}
+
+struct Rows<'a> {
+    softmax: Softmax,
+    input: &'a [u8],
+    output: &'a mut [u8],
+}
+
+impl Kernel for Rows<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { softmax, .. } = self;
+        let exps = Exps::new(&softmax, self.input);
+        let element = if softmax.wide { 2 } else { 1 };
+        let outputs = self.output.chunks_exact_mut(softmax.columns * element);
+        for (input, output) in self.input.chunks_exact(softmax.columns).zip(outputs) {
+            softmax.row(&exps, input, output);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn softmax(columns: usize) -> Softmax {
+        let exponentials = program::Exponentials {
+            dtype: program::DType::UInt8 as u32,
+            rows: 1,
+            columns: columns as u32,
+            input_multiplier: 1 << 30,
+            input_left_shift: 22,
+            diff_min: -248,
+        };
+        Softmax::new(&exponentials, 0).unwrap()
+    }
+
+    #[test]
+    fn a_sum_saturates() {
+        // A term is 2^19 at most, so 4096 of them are too much.
+        for (columns, want) in [(200, 200 << 19), (4095, 4095 << 19), (5000, i32::MAX)] {
+            let row = [7; 5000];
+            let row = &row[..columns];
+            let softmax = softmax(columns);
+            let (max, sum) = softmax.sum(&Exps::new(&softmax, row), row);
+            assert_eq!((max, sum), (7, want));
+        }
+    }
+
+    #[test]
+    fn tables_have_what_is_computed_one_by_one() {
+        let softmax = softmax(COUNT);
+        let row: [u8; COUNT] = core::array::from_fn(|index| index as u8);
+        let exps = Exps::new(&softmax, &row);
+        for diff in -255..=0 {
+            assert_eq!(exps.get(diff), softmax.one_exp(diff), "{diff}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 use core::ops::RangeInclusive;
 
 use apu_kernels::{
-    Cut, Isa, conv_2d, depthwise_conv_2d, elementwise, lookup, mean, pool_2d, quantize,
+    Cut, Isa, conv_2d, depthwise_conv_2d, elementwise, lookup, mean, pool_2d, quantize, softmax,
     ramp::{Finder, Ramp},
     requant::{Factor, Ties},
     softmax,
@@ -457,6 +457,19 @@ proptest! {
         let &[input, output] = sizes.as_slice() else { unreachable!() };
         let input = noise(seed, input);
         same_on_all(output, |isa, output| quantize::run(isa, &p, &input, output).unwrap());
+    }
+
+    #[test]
+    fn softmax(
+        rows in 1..3u32, columns in prop_oneof![1..40u32, 200..1100u32], dtype in byte(), wide in 0..2u32,
+        input_multiplier in 1 << 30..i32::MAX, input_left_shift in 15..27i32, diff_min in -300..0i32, seed in any::<u64>(),
+    ) {
+        let exponentials = program::Exponentials { dtype, rows, columns, input_multiplier, input_left_shift, diff_min };
+        let p = program::Softmax { exponentials, wide };
+        let sizes = softmax::sizes(&p).unwrap();
+        let &[input, output] = sizes.as_slice() else { unreachable!() };
+        let input = noise(seed, input);
+        same_on_all(output, |isa, output| softmax::run(isa, &p, &input, output).unwrap());
     }
 
     #[test]
