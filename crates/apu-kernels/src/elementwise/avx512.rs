@@ -7,7 +7,7 @@ use super::{
 use crate::{
     byte::{Byte, Clamp},
     requant,
-    x86::avx512::{Finish, Folded, Rescale, Rounds, load_64, quarters, store_64},
+    x86::avx512::{Finish, Folded, Rescale, Rounds, load_64, quarters, store_64, upper_words},
 };
 use core::arch::x86_64::*;
 
@@ -40,7 +40,7 @@ pub(super) fn add(byte: Byte, scalars: &Scalars, operands: Operands<'_>) {
     };
     let factor = rescale(scalars.output);
     let sum = Sum {
-        flip: _mm512_set1_epi8(byte.flip() as i8),
+        flip: _mm512_set1_epi8((byte.flip() ^ 0x80) as i8),
         near: Near::new(byte, scalars),
         factor: Folded::new(&factor, byte, scalars.output_zero_point),
         finish: Finish::new(byte, scalars.output_zero_point, clamp),
@@ -119,8 +119,8 @@ const FRACTION: u32 = 21;
 /// that is 2.5 · 2⁻¹⁵: one for each input and a half for the product, before the last shift.
 const ERROR: i32 = 512;
 
-/// Bits of the lower part of a factor. Both parts are positive words, as factors have [`FRACTION`] + 2 bits.
-const LOW: u32 = 12;
+/// Bits of the lower part of a factor. Both parts are positive words, as factors are less than 3 · 2^[`FRACTION`].
+const LOW: u32 = 8;
 
 /// The sum by one factor for each input, which needs no more than 32 bits and is right but close to
 /// a tie.
@@ -161,6 +161,8 @@ impl Near {
         let output_zero_point = scalars.output_zero_point - byte.min() - 128;
         let start = (output_zero_point << FRACTION) + (1 << (FRACTION - 1)) + ERROR;
         let start = start - a * zero_point(&scalars.a) - b * zero_point(&scalars.b);
+        // Bytes are multiplied as signed ones, of which those taken as unsigned are 128 more. Only the whole has to fit.
+        let start = start.wrapping_add((a + b).wrapping_mul(128));
         let pair = |a: i32, b: i32| _mm512_set1_epi32((b << 16) | a);
         let low = |factor| factor & ((1 << LOW) - 1);
         Some(Self {
@@ -170,34 +172,38 @@ impl Near {
         })
     }
 
-    /// The rounded sums of unsigned bytes, with the zero point, in the order that packing ends; none if one may be wrong.
+    /// The rounded sums of signed bytes, with the zero point, as words in the order that packing ends; none if one may
+    /// be wrong.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn sums(&self, a: __m512i, b: __m512i) -> Option<[__m512i; 4]> {
+    fn sums(&self, a: __m512i, b: __m512i) -> Option<[__m512i; 2]> {
         let zero = _mm512_setzero_si512();
         let (low, high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
         let fraction = _mm512_set1_epi32((1 << FRACTION) - 2 * ERROR);
-        // Pairs of words.
+        // Pairs of words that are 2^LOW times their bytes.
         let mut sums = [
-            _mm512_unpacklo_epi8(low, zero),
-            _mm512_unpackhi_epi8(low, zero),
-            _mm512_unpacklo_epi8(high, zero),
-            _mm512_unpackhi_epi8(high, zero),
+            _mm512_unpacklo_epi8(zero, low),
+            _mm512_unpackhi_epi8(zero, low),
+            _mm512_unpacklo_epi8(zero, high),
+            _mm512_unpackhi_epi8(zero, high),
         ];
         let mut close = 0;
         for sum in &mut sums {
-            let high = _mm512_slli_epi32::<LOW>(_mm512_madd_epi16(*sum, self.high));
-            *sum = _mm512_add_epi32(high, _mm512_dpwssd_epi32(self.start, *sum, self.low));
+            let bytes = _mm512_srai_epi16::<LOW>(*sum);
+            let low = _mm512_dpwssd_epi32(self.start, bytes, self.low);
+            *sum = _mm512_dpwssd_epi32(low, *sum, self.high);
             // Where the fraction is less than twice the error, a tie is near.
             close |= _mm512_testn_epi32_mask(*sum, fraction);
-            *sum = _mm512_srai_epi32::<FRACTION>(*sum);
         }
-        (close == 0).then_some(sums)
+        let [a, b, c, d] = sums;
+        let word = |sum| _mm512_srai_epi16::<{ FRACTION - 16 }>(sum);
+        (close == 0).then(|| [word(upper_words(a, b)), word(upper_words(c, d))])
     }
 }
 
 /// What is the same for all elements.
 struct Sum {
+    /// What makes bytes signed.
     flip: __m512i,
     near: Option<Near>,
     factor: Folded,
@@ -216,9 +222,14 @@ impl Sum {
             let a = _mm512_xor_si512(load_64(a, self.flip), self.flip);
             let b = _mm512_xor_si512(load_64(b, self.flip), self.flip);
             if let Some(sums) = self.near.as_ref().and_then(|near| near.sums(a, b)) {
-                store_64(output, self.finish.folded(sums));
+                store_64(output, self.finish.folded_words(sums));
                 continue;
             }
+            let to_unsigned = _mm512_set1_epi8(i8::MIN);
+            let (a, b) = (
+                _mm512_xor_si512(a, to_unsigned),
+                _mm512_xor_si512(b, to_unsigned),
+            );
             let mut sums = [_mm512_setzero_si512(); 4];
             let rows = quarters(a).into_iter().zip(quarters(b));
             for (sum, (a, b)) in sums.iter_mut().zip(rows) {

@@ -83,6 +83,25 @@ pub fn sums_of_pairs(first: __m512i, second: __m512i) -> __m512i {
     _mm512_add_epi32(_mm512_castps_si512(even), _mm512_castps_si512(odd))
 }
 
+/// The upper words of two vectors' lanes, in the order that packing them would have.
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub fn upper_words(a: __m512i, b: __m512i) -> __m512i {
+    let lane = |lane: i64| 0x0007_0005_0003_0001 + lane * 0x0008_0008_0008_0008;
+    let (a_words, b_words) = (lane, |index| lane(index) + 0x0020_0020_0020_0020);
+    let order = _mm512_setr_epi64(
+        a_words(0),
+        b_words(0),
+        a_words(1),
+        b_words(1),
+        a_words(2),
+        b_words(2),
+        a_words(3),
+        b_words(3),
+    );
+    _mm512_permutex2var_epi16(a, order, b)
+}
+
 /// Loads the first 32 bytes, or as many as there are, and zeros for the rest.
 #[inline]
 #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
@@ -420,8 +439,14 @@ impl Finish {
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     pub fn folded(&self, [a, b, c, d]: [__m512i; 4]) -> __m512i {
-        let packed = _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
-        self.clamp(packed)
+        self.folded_words([_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d)])
+    }
+
+    /// The same of words, in the order of packing.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn folded_words(&self, [ab, cd]: [__m512i; 2]) -> __m512i {
+        self.clamp(_mm512_packs_epi16(ab, cd))
     }
 
     #[inline]
