@@ -5,7 +5,7 @@
 use core::ops::RangeInclusive;
 
 use apu_kernels::{
-    Cut, Isa, conv_2d, depthwise_conv_2d, elementwise, lookup, mean, pool_2d, quantize, softmax,
+    Cut, Isa, conv_2d, depthwise_conv_2d, elementwise, lookup, mean, pool_2d, quantize,
     ramp::{Finder, Ramp},
     requant::{Factor, Ties},
     softmax,

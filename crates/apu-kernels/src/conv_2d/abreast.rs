@@ -8,7 +8,7 @@ use crate::{
     window::Pixel,
     x86::{
         avx512::{Finish, load, store_64},
-        ramp::{BENT, FINE, Ramp, STRAIGHT, kind, packed_4x16},
+        ramp::{BENT, FINE, Ramp, STRAIGHT, clamped_4x16, kind},
     },
 };
 use core::{arch::x86_64::*, hint::black_box, ops::Range};
@@ -222,7 +222,7 @@ impl<const N: usize> Column<'_, N> {
             let [a, b, c, d, e, f, g, h] = part.sums(operands, &starts[index]);
             let packed = |first, sums| {
                 let ramps = core::array::from_fn(|lane| part.ramp(first + lane));
-                packed_4x16::<KIND>(&self.finish, ramps.each_ref(), sums)
+                clamped_4x16::<KIND>(&self.finish, ramps.each_ref(), sums)
             };
             *half = in_windows([packed(0, [a, b, c, d]), packed(4, [e, f, g, h])]);
         }

@@ -383,6 +383,8 @@ impl<const AWAY: bool> Rounds<AWAY> {
 #[derive(Clone, Copy)]
 pub struct Finish {
     zero_point: __m512i,
+    /// Whether results are signed bytes, any that there are.
+    is_plain: bool,
     min: __m512i,
     max: __m512i,
     flip: __m512i,
@@ -398,6 +400,7 @@ impl Finish {
         let middle = byte.min() + 128;
         Self {
             zero_point: _mm512_set1_epi16((zero_point - middle) as i16),
+            is_plain: middle == 0 && (clamp.min, clamp.max) == (byte.min(), byte.max()),
             min: _mm512_set1_epi8((clamp.min - middle) as i8),
             max: _mm512_set1_epi8((clamp.max - middle) as i8),
             flip: _mm512_set1_epi8(middle as u8 as i8),
@@ -415,10 +418,28 @@ impl Finish {
     /// The same in the order of packing: four channels of each row, then the next four.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    pub fn packed_4x16(&self, [a, b, c, d]: [__m512i; 4]) -> __m512i {
+    pub fn packed_4x16(&self, rows: [__m512i; 4]) -> __m512i {
+        self.clamp(self.saturated_4x16(rows))
+    }
+
+    /// The same, which looks first whether bytes are clamped already. That is faster where there are registers enough.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn packed_4x16_if_needed(&self, rows: [__m512i; 4]) -> __m512i {
+        let bytes = self.saturated_4x16(rows);
+        if self.is_plain {
+            bytes
+        } else {
+            self.clamp(bytes)
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn saturated_4x16(&self, [a, b, c, d]: [__m512i; 4]) -> __m512i {
         let ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), self.zero_point);
         let cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), self.zero_point);
-        self.clamp(_mm512_packs_epi16(ab, cd))
+        _mm512_packs_epi16(ab, cd)
     }
 
     /// What was packed, row after row.

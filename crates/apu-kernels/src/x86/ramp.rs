@@ -117,11 +117,28 @@ pub fn packed_4x16<const KIND: u32>(
     ramps: [&Ramp; 4],
     sums: [__m512i; 4],
 ) -> __m512i {
+    finish.packed_4x16_if_needed(steps_4x16::<KIND>(ramps, sums))
+}
+
+/// The same for where there are few registers; see [`Finish::packed_4x16`].
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+pub fn clamped_4x16<const KIND: u32>(
+    finish: &Finish,
+    ramps: [&Ramp; 4],
+    sums: [__m512i; 4],
+) -> __m512i {
+    finish.packed_4x16(steps_4x16::<KIND>(ramps, sums))
+}
+
+#[inline]
+#[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+fn steps_4x16<const KIND: u32>(ramps: [&Ramp; 4], sums: [__m512i; 4]) -> [__m512i; 4] {
     let mut steps = sums;
     for (steps, ramp) in steps.iter_mut().zip(ramps) {
         *steps = ramp.steps::<KIND>(*steps);
     }
-    finish.packed_4x16(steps)
+    steps
 }
 
 #[cfg(test)]
