@@ -67,32 +67,37 @@ impl<'a> ChannelTable<'a> {
     }
 
     /// The table in `bytes`, which has the size of a whole table and `others` bytes, and those.
+    #[inline]
     pub fn new(bytes: &'a [u8], ties: Ties, ramps: u32, others: usize) -> (Self, &'a [u8]) {
-        let array = (bytes.len() - others) / (ARRAYS + ramps as usize);
-        let (arrays, rest) = bytes.split_at(ARRAYS * array);
-        let (others, ramp_arrays) = rest.split_at(others);
-        let mut arrays = arrays
-            .chunks_exact(array.max(1))
-            .chain(ramp_arrays.chunks_exact(array.max(1)))
-            .map(|array| array.as_chunks().0);
-        let mut next = || arrays.next().unwrap_or_default();
+        let (words, between) = (bytes.as_chunks().0, others / size_of::<i32>());
+        let channels = (words.len() - between) / (ARRAYS + ramps as usize);
+        let array = |index: usize, before: usize| {
+            let start = index * channels + before;
+            words.get(start..start + channels).unwrap_or_default()
+        };
+        let ramp = |index| array(ARRAYS + index, between);
         let table = Self {
-            bias: next(),
-            multiplier: next(),
-            shift: next(),
+            bias: array(0, 0),
+            multiplier: array(1, 0),
+            shift: array(2, 0),
             ties,
             ramps: (ramps != program::Ramps::NONE).then(|| Ramps {
-                slope: next(),
-                start: next(),
-                start_below: (ramps >= program::Ramps::BENT).then(&mut next),
-                rest: (ramps >= program::Ramps::FINE).then(&mut next),
+                slope: ramp(0),
+                start: ramp(1),
+                start_below: (ramps >= program::Ramps::BENT).then(|| ramp(2)),
+                rest: (ramps >= program::Ramps::FINE).then(|| ramp(3)),
             }),
         };
-        (table, others)
+        let others = ARRAYS * channels * size_of::<i32>();
+        (table, &bytes[others..][..between * size_of::<i32>()])
     }
 
     /// The table from a channel on.
+    #[inline]
     pub fn from(self, channel: usize) -> Self {
+        if channel == 0 {
+            return self;
+        }
         let rest = |words: Words<'a>| words.get(channel..).unwrap_or_default();
         Self {
             bias: rest(self.bias),

@@ -7,10 +7,10 @@ use super::{
     store::{self, again},
 };
 use crate::{
-    channel_table::{ChannelTable, LANES},
+    channel_table::{ChannelTable, LANES, Ramps},
     x86::{
         avx512::{Finish, load, load_64, load_words, store_64},
-        ramp::{BENT, FINE, Factors, STRAIGHT, packed_4x16},
+        ramp::{BENT, FINE, Factors, Ramp, STRAIGHT, kind, packed_4x16},
     },
 };
 use core::arch::x86_64::*;
@@ -145,19 +145,44 @@ impl Vector<'_> {
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
     fn packed<const N: usize>(&self, totals: [__m512i; BLOCKS], channel: usize) -> __m512i {
-        let finish = &self.finish;
-        match &store::factors::<N>(&self.table, channel) {
-            Factors::Straight(ramps) => packed_4x16::<STRAIGHT>(finish, again(ramps), totals),
-            Factors::Bent(ramps) => packed_4x16::<BENT>(finish, again(ramps), totals),
-            Factors::Fine(ramps) => packed_4x16::<FINE>(finish, again(ramps), totals),
-            Factors::Exact(factors) => {
-                let mut steps = totals;
-                for (steps, factors) in steps.iter_mut().zip(again(factors)) {
-                    *steps = factors.apply(*steps);
-                }
-                finish.packed_4x16(steps)
+        let Some(ramps) = &self.table.ramps else {
+            // The sums get an address here alone: elsewhere they stay in registers.
+            let [a, b, c, d] = totals;
+            return self.exactly::<N>(&[a, b, c, d], channel);
+        };
+        match kind(&self.table) {
+            STRAIGHT => self.on_ramps::<N, STRAIGHT>(ramps, totals, channel),
+            BENT => self.on_ramps::<N, BENT>(ramps, totals, channel),
+            _ => self.on_ramps::<N, FINE>(ramps, totals, channel),
+        }
+    }
+
+    /// As [`Self::packed`]. Each ramp is used once, and so loaded where it is.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn on_ramps<const N: usize, const KIND: u32>(
+        &self,
+        ramps: &Ramps<'_>,
+        totals: [__m512i; BLOCKS],
+        channel: usize,
+    ) -> __m512i {
+        let block = |block| Ramp::of(ramps, channel + if block < N { block * LANES } else { 0 });
+        let (a, b, c, d) = (block(0), block(1), block(2), block(3));
+        packed_4x16::<KIND>(&self.finish, [&a, &b, &c, &d], totals)
+    }
+
+    /// As [`Self::packed`], without ramps.
+    #[cold]
+    #[inline(never)]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    fn exactly<const N: usize>(&self, totals: &[__m512i; BLOCKS], channel: usize) -> __m512i {
+        let mut steps = *totals;
+        if let Factors::Exact(factors) = &store::factors::<N>(&self.table, channel) {
+            for (steps, factors) in steps.iter_mut().zip(again(factors)) {
+                *steps = factors.apply(*steps);
             }
         }
+        self.finish.packed_4x16(steps)
     }
 
     /// What the sums of the block of channels from `channel` on begin with.

@@ -1,6 +1,6 @@
 //! Rescaling by sixteen ramps at once (AVX-512).
 
-use super::avx512::{Exact, Finish};
+use super::avx512::{Exact, Finish, load_words};
 use crate::channel_table::{ChannelTable, Ramps, Words};
 use apu_proto::program;
 use core::arch::x86_64::*;
@@ -89,6 +89,20 @@ impl Ramp {
             start_below: _mm512_castsi512_ps(start_below),
             rest: _mm512_castsi512_ps(rest),
         }
+    }
+
+    /// Of the sixteen channels from `channel` on; what is beyond the table has no meaning.
+    #[inline]
+    #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
+    pub fn of(ramps: &Ramps<'_>, channel: usize) -> Self {
+        let lanes = |words: Words<'_>| load_words(words.get(channel..).unwrap_or_default());
+        let start = lanes(ramps.start);
+        Self::from_words(
+            lanes(ramps.slope),
+            start,
+            ramps.start_below.map_or(start, lanes),
+            ramps.rest.map_or(start, lanes),
+        )
     }
 
     /// The steps of sixteen sums.
