@@ -1,7 +1,7 @@
 //! Ramps for convolutions: what rescales their sums in one multiplication, where that says the same for every sum that
 //! a channel can have.
 
-use std::{collections::HashMap, ops::RangeInclusive};
+use std::{collections::HashMap, ops::RangeInclusive, slice, sync::Mutex, thread};
 
 use apu_kernels::{
     ramp::{Finder, Ramp},
@@ -19,17 +19,46 @@ const DEPTH: usize = 4;
 /// Arrays of a channel table without ramps.
 const ARRAYS: usize = 3;
 
+/// Channels for which it is worth to begin another thread.
+const CHANNELS_PER_THREAD: u64 = 2048;
+
 /// Gives ramps to each convolution all of whose channels have one.
 pub(crate) fn add(records: &mut [Record]) {
+    let channels = records.iter().filter_map(channels).map(u64::from);
+    let useful = channels.sum::<u64>() / CHANNELS_PER_THREAD;
+    let most = thread::available_parallelism().map_or(1, usize::from);
+    let helpers = usize::try_from(useful).map_or(most, |useful| useful.min(most - 1));
+    let records = Mutex::new(records.iter_mut());
+    thread::scope(|scope| {
+        for _ in 0..helpers {
+            // One that can't be had isn't needed.
+            let _ = thread::Builder::new().spawn_scoped(scope, || add_to_next(&records));
+        }
+        add_to_next(&records);
+    });
+}
+
+/// The output channels of a convolution.
+fn channels(record: &Record) -> Option<u32> {
+    match record.opcode {
+        opcode::CONV_2D => Some(record.params::<Conv2d>()?.window.out_c),
+        opcode::DEPTHWISE_CONV_2D => Some(record.params::<DepthwiseConv2d>()?.window.out_c),
+        _ => None,
+    }
+}
+
+/// Gives ramps to one record after the other until nobody has left any.
+fn add_to_next(records: &Mutex<slice::IterMut<Record>>) {
     let mut finder = Finder::default();
-    for record in records {
-        let extended = match record.opcode {
+    let next = || records.lock().ok()?.next();
+    while let Some(record) = next() {
+        let found = match record.opcode {
             opcode::CONV_2D => of_conv_2d(record, &mut finder),
             opcode::DEPTHWISE_CONV_2D => of_depthwise_conv_2d(record, &mut finder),
             _ => None,
         };
         if let (Some((arrays, ramps)), Some(Operand::Packed(table))) =
-            (extended, record.operands.get_mut(2))
+            (found, record.operands.get_mut(2))
         {
             table.extend(arrays);
             match record.opcode {
