@@ -15,6 +15,8 @@ mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod outliers;
+#[cfg(target_arch = "x86_64")]
+mod padded;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod registers;
@@ -292,6 +294,11 @@ impl Conv2d {
             // SAFETY: as above; whoever permutes bytes has VBMI, too.
             Level::Avx512Vnni if isa.permutes_bytes() && abreast::takes(self, &table, outliers) => unsafe {
                 abreast::run(self, input, weights, table, outliers, output)
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Avx512Vnni if padded::takes(self, &table, outliers, scratch.len()) => unsafe {
+                padded::run(self, input, weights, table, output, scratch)
             },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.

@@ -8,7 +8,6 @@ use apu_kernels::{
     Cut, Isa, conv_2d, depthwise_conv_2d, elementwise, lookup, mean, pool_2d, quantize,
     ramp::{Finder, Ramp},
     requant::{Factor, Ties},
-    softmax,
 };
 use apu_proto::program::{self, DType, OP_RANK, Ramps, Rounding, Window};
 use proptest::prelude::*;

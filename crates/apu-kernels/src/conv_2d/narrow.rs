@@ -59,7 +59,7 @@ impl Row {
     /// The row whose first byte on the input is that at `start`.
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn load_16(&self, input: &[u8], start: Option<usize>) -> __m128i {
+    pub fn load_16(&self, input: &[u8], start: Option<usize>) -> __m128i {
         let padding = _mm512_castsi512_si128(self.padding);
         // A load with a mask takes many times longer than a mask behind the load.
         let row = match start.map(|start| (start, self.chunk::<16>(input, start))) {
