@@ -8,6 +8,7 @@ use apu_kernels::{
     Cut, Isa, conv_2d, depthwise_conv_2d, elementwise, lookup, mean, pool_2d, quantize,
     ramp::{Finder, Ramp},
     requant::{Factor, Ties},
+    softmax,
 };
 use apu_proto::program::{self, DType, OP_RANK, Ramps, Rounding, Window};
 use proptest::prelude::*;
@@ -253,6 +254,24 @@ prop_compose! {
 }
 
 prop_compose! {
+    /// Windows over few channels of a small input, which has room in scratch with its padding.
+    fn small_input()(
+        size in (1..50u32, 1..20u32), kernel in (1..11u32, 1..6u32), stride in prop::array::uniform2(1..3u32),
+        pad in prop::array::uniform2(0..5u32), in_c in 1..4u32, out_c in prop::sample::select(vec![16, 32, 64]),
+        batch in 1..3u32,
+    ) -> Window {
+        let ((in_h, in_w), (kernel_h, kernel_w), [stride_h, stride_w]) = (size, kernel, stride);
+        let pad = [pad[0].min(kernel_h - 1), pad[1].min(kernel_w - 1)];
+        let [out_h, out_w] =
+            [(in_h, pad[0], stride_h), (in_w, pad[1], stride_w)].map(|(side, pad, stride)| (side + pad - 1) / stride + 1);
+        Window {
+            batch, in_h, in_w, in_c, out_h, out_w, out_c, kernel_h, kernel_w,
+            stride_h, stride_w, dilation_h: 1, dilation_w: 1, pad_top: pad[0], pad_left: pad[1],
+        }
+    }
+}
+
+prop_compose! {
     /// Offsets from the least value of the type: zero points of input and output, and the clamp.
     fn offsets()(zero in 0..256, out in 0..256, min in 0..64, max in 128..256) -> [i32; 4] {
         [zero, out, min, max]
@@ -262,8 +281,9 @@ prop_compose! {
 proptest! {
     #[test]
     fn conv_2d(
-        // Rows that are longer than scratch, first layers and a single window are computed in ways of their own.
-        window in prop_oneof![6 => window(12, 70), 1 => window(220, 5), 3 => first_layer(), 1 => vector()], dtype in byte(), offsets in offsets(), seed in any::<u64>(),
+        // Rows that are longer than scratch, first layers, small inputs and a single window are computed in ways of
+        // their own.
+        window in prop_oneof![6 => window(12, 70), 1 => window(220, 5), 3 => first_layer(), 3 => small_input(), 1 => vector()], dtype in byte(), offsets in offsets(), seed in any::<u64>(),
         weight_zero_point in prop_oneof![Just(0), -128..128i32],
         rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::UP, Rounding::EVEN]), ramps in ramps(),
         outliers in prop_oneof![Just(0), 1..5u32], shares in 1..9usize,
