@@ -19,6 +19,8 @@ mod outliers;
 mod padded;
 mod plain;
 #[cfg(target_arch = "x86_64")]
+mod pointwise;
+#[cfg(target_arch = "x86_64")]
 mod registers;
 #[cfg(target_arch = "x86_64")]
 mod ring;
@@ -294,6 +296,11 @@ impl Conv2d {
             // SAFETY: as above; whoever permutes bytes has VBMI, too.
             Level::Avx512Vnni if isa.permutes_bytes() && abreast::takes(self, &table, outliers) => unsafe {
                 abreast::run(self, input, weights, table, outliers, output)
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Avx512Vnni if pointwise::takes(self, &table, outliers) => unsafe {
+                pointwise::run(self, input, weights, table, output)
             },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.

@@ -272,6 +272,19 @@ prop_compose! {
 }
 
 prop_compose! {
+    /// 1x1 windows over few channels.
+    fn pointwise()(
+        h in 1..12u32, w in 1..12u32, batch in 1..3u32, in_c in prop::sample::select(vec![8, 16, 32, 64]),
+        out_c in prop::sample::select(vec![16, 32, 64]),
+    ) -> Window {
+        Window {
+            batch, in_h: h, in_w: w, in_c, out_h: h, out_w: w, out_c, kernel_h: 1, kernel_w: 1,
+            stride_h: 1, stride_w: 1, dilation_h: 1, dilation_w: 1, pad_top: 0, pad_left: 0,
+        }
+    }
+}
+
+prop_compose! {
     /// Offsets from the least value of the type: zero points of input and output, and the clamp.
     fn offsets()(zero in 0..256, out in 0..256, min in 0..64, max in 128..256) -> [i32; 4] {
         [zero, out, min, max]
@@ -281,9 +294,9 @@ prop_compose! {
 proptest! {
     #[test]
     fn conv_2d(
-        // Rows that are longer than scratch, first layers, small inputs and a single window are computed in ways of
-        // their own.
-        window in prop_oneof![6 => window(12, 70), 1 => window(220, 5), 3 => first_layer(), 3 => small_input(), 1 => vector()], dtype in byte(), offsets in offsets(), seed in any::<u64>(),
+        // Rows that are longer than scratch, first layers, small inputs, few channels and a single window are
+        // computed in ways of their own.
+        window in prop_oneof![6 => window(12, 70), 1 => window(220, 5), 3 => first_layer(), 3 => small_input(), 3 => pointwise(), 1 => vector()], dtype in byte(), offsets in offsets(), seed in any::<u64>(),
         weight_zero_point in prop_oneof![Just(0), -128..128i32],
         rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::UP, Rounding::EVEN]), ramps in ramps(),
         outliers in prop_oneof![Just(0), 1..5u32], shares in 1..9usize,

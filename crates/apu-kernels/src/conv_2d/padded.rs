@@ -84,7 +84,7 @@ pub(super) fn run(
     };
     let operands = (input, output, scratch);
     match conv.window.out_c / LANES {
-        4 => Column::<4>::new(conv, &layout, weights, &table).images::<5>(operands),
+        4 => Column::<4>::new(conv, &layout, weights, &table).images::<3>(operands),
         2 => Column::<2>::new(conv, &layout, weights, &table).images::<8>(operands),
         _ => Column::<1>::new(conv, &layout, weights, &table).images::<8>(operands),
     }
