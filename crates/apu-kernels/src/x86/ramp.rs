@@ -57,7 +57,8 @@ impl<const N: usize> Factors<N> {
 pub struct Ramp {
     slope: __m512,
     start: __m512,
-    start_below: __m512,
+    /// The bits in which starts below zero differ.
+    bend: __m512i,
     rest: __m512,
 }
 
@@ -86,7 +87,7 @@ impl Ramp {
         Self {
             slope: _mm512_castsi512_ps(slope),
             start: _mm512_castsi512_ps(start),
-            start_below: _mm512_castsi512_ps(start_below),
+            bend: _mm512_xor_si512(start, start_below),
             rest: _mm512_castsi512_ps(rest),
         }
     }
@@ -112,8 +113,11 @@ impl Ramp {
         let floats = _mm512_cvtepi32_ps(sums);
         let mut start = self.start;
         if KIND >= BENT {
-            let below = _mm512_cmplt_epi32_mask(sums, _mm512_setzero_si512());
-            start = _mm512_mask_mov_ps(start, below, self.start_below);
+            // Choosing by a mask of lanes would take longer.
+            let below = _mm512_srai_epi32::<31>(sums);
+            let start_bits = _mm512_castps_si512(start);
+            let start_bits = _mm512_ternarylogic_epi32::<0x78>(start_bits, below, self.bend);
+            start = _mm512_castsi512_ps(start_bits);
         }
         if KIND >= FINE {
             start = _mm512_fmadd_round_ps::<DOWN>(floats, self.rest, start);
