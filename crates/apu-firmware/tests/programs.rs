@@ -108,7 +108,7 @@ type HeaderCase = (fn(&mut Header), &'static str, u32);
 fn each_field_of_the_header_is_checked() {
     let cases: &[HeaderCase] = &[
         (|h| h.magic[0] = b'X', "not a program", reject::HEADER),
-        (|h| h.version_major = 3, "3.3", reject::HEADER),
+        (|h| h.version_major = 3, "3.4", reject::HEADER),
         (|h| h.version_minor = 5, "2.5", reject::HEADER),
         (
             |h| h.header_size = 256,
