@@ -300,7 +300,7 @@ impl Conv2d {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Level::Avx512Vnni if pointwise::takes(self, &table, outliers) => unsafe {
-                pointwise::run(self, input, weights, table, output)
+                pointwise::run(self, input, weights, table, outliers, output)
             },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.

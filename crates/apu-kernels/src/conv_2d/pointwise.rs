@@ -4,6 +4,7 @@
 use super::{
     Conv2d,
     avx512::load_4,
+    extras::{Extras, extras},
     outliers::Outliers,
     store::{again, factors},
 };
@@ -37,7 +38,7 @@ pub(super) fn takes(conv: &Conv2d, table: &ChannelTable<'_>, outliers: Outliers<
         && conv.window.out_bytes() as usize >= MOST_AT_ONCE * channels
         && conv.weight_zero_point == 0
         && table.ramps.is_some()
-        && outliers.of(0..channels).next().is_none()
+        && extras(outliers, 0..channels, 1).is_some()
 }
 
 /// Computes what it [`takes`].
@@ -47,17 +48,21 @@ pub(super) fn run(
     input: &[u8],
     weights: &[u8],
     table: ChannelTable<'_>,
+    outliers: Outliers<'_>,
     output: &mut [u8],
 ) {
     let weights = weights.as_chunks().0;
+    let Some(extras) = extras(outliers, 0..conv.window.out_c, 1) else {
+        return;
+    };
     // Few sums at once: those of the next windows are multiplied while these become bytes, if they are near enough.
     match [conv.depth / 4, conv.window.out_c / LANES] {
-        [2, 1] => Column::<2, 1>::new(conv, weights, &table).run::<8>(input, output),
-        [4, 1] => Column::<4, 1>::new(conv, weights, &table).run::<8>(input, output),
-        [4, 2] => Column::<4, 2>::new(conv, weights, &table).run::<4>(input, output),
-        [8, 2] => Column::<8, 2>::new(conv, weights, &table).run::<4>(input, output),
-        [8, 4] => Column::<8, 4>::new(conv, weights, &table).run::<2>(input, output),
-        [16, 4] => Column::<16, 4>::new(conv, weights, &table).run::<2>(input, output),
+        [2, 1] => Column::<2, 1>::new(conv, weights, &table, extras).run::<8>(input, output),
+        [4, 1] => Column::<4, 1>::new(conv, weights, &table, extras).run::<8>(input, output),
+        [4, 2] => Column::<4, 2>::new(conv, weights, &table, extras).run::<4>(input, output),
+        [8, 2] => Column::<8, 2>::new(conv, weights, &table, extras).run::<4>(input, output),
+        [8, 4] => Column::<8, 4>::new(conv, weights, &table, extras).run::<2>(input, output),
+        [16, 4] => Column::<16, 4>::new(conv, weights, &table, extras).run::<2>(input, output),
         _ => unreachable!("`takes` asks for one of these"),
     }
 }
@@ -68,6 +73,7 @@ struct Column<'a, const G: usize, const B: usize> {
     weights: &'a [[[u8; 64]; G]],
     bias: [__m512i; B],
     factors: Factors<B>,
+    extras: Extras,
     finish: Finish,
     flip: __m512i,
 }
@@ -75,7 +81,12 @@ struct Column<'a, const G: usize, const B: usize> {
 impl<'a, const G: usize, const B: usize> Column<'a, G, B> {
     #[inline]
     #[target_feature(enable = "avx512bw,avx512vl,avx512vnni")]
-    fn new(conv: &Conv2d, weights: &'a [[u8; 64]], table: &ChannelTable<'_>) -> Self {
+    fn new(
+        conv: &Conv2d,
+        weights: &'a [[u8; 64]],
+        table: &ChannelTable<'_>,
+        extras: Extras,
+    ) -> Self {
         let mut bias = [_mm512_setzero_si512(); B];
         for (bias, words) in bias.iter_mut().zip(table.bias.chunks(LANES)) {
             *bias = load_words(words);
@@ -84,6 +95,7 @@ impl<'a, const G: usize, const B: usize> Column<'a, G, B> {
             weights: weights.as_chunks().0,
             bias,
             factors: factors(table, 0),
+            extras,
             finish: Finish::new(conv.byte, conv.output_zero_point, conv.clamp),
             flip: _mm512_set1_epi8(conv.byte.flip() as i8),
         }
@@ -139,6 +151,21 @@ impl<'a, const G: usize, const B: usize> Column<'a, G, B> {
                     let taps = _mm512_set1_epi32(taps);
                     for (sum, weights) in sums.iter_mut().zip(weights) {
                         *sum = _mm512_dpbusd_epi32(*sum, taps, weights);
+                    }
+                }
+            }
+            for extra in self.extras.iter().map_while(Option::as_ref) {
+                assert!(extra.offset <= 4 * (G - 1));
+                let weights = extra.weights();
+                // Which block it is of, is found out once.
+                for block in 0..B {
+                    if block == extra.block {
+                        for (window, sums) in sums.iter_mut().enumerate() {
+                            // SAFETY: as above; each window has a group there.
+                            let taps = unsafe { load_4(windows, 4 * window * G + extra.offset) };
+                            let taps = _mm512_set1_epi32(taps);
+                            sums[block] = _mm512_dpbusd_epi32(sums[block], taps, weights);
+                        }
                     }
                 }
             }
