@@ -183,7 +183,8 @@ fn matrix(seed: u64, size: u32, window: &Window) -> Vec<u8> {
 fn outlier(seed: u64, window: &Window) -> Vec<u8> {
     let random = noise(seed, 3);
     let pitch = (window.kernel_w * window.in_c).next_multiple_of(4);
-    let (row, column) = (u32::from(random[0]) % 4, u32::from(random[1]) % pitch);
+    let row = u32::from(random[0]) % (window.kernel_h + 1);
+    let column = u32::from(random[1]) % pitch;
     let tap = row * pitch + column;
     let channel = u32::from(random[2]) % (window.out_c + 1);
     [channel, tap, u32::from(random[0]).wrapping_sub(100)]
@@ -274,8 +275,8 @@ prop_compose! {
 prop_compose! {
     /// 1x1 windows over few channels.
     fn pointwise()(
-        h in 1..12u32, w in 1..12u32, batch in 1..3u32, in_c in prop::sample::select(vec![8, 16, 32, 64]),
-        out_c in prop::sample::select(vec![16, 32, 64]),
+        h in 1..12u32, w in 3..12u32, batch in 1..3u32,
+        [in_c, out_c] in prop::sample::select(vec![[8, 16], [16, 16], [16, 32], [32, 32], [32, 64], [64, 64], [64, 32]]),
     ) -> Window {
         Window {
             batch, in_h: h, in_w: w, in_c, out_h: h, out_w: w, out_c, kernel_h: 1, kernel_w: 1,
@@ -291,44 +292,94 @@ prop_compose! {
     }
 }
 
+/// Compares a convolution, whole and in shares. An even seed has nothing wild.
+fn same_convolutions(
+    window: Window,
+    dtype: u32,
+    offsets: [i32; 4],
+    (seed, shares): (u64, usize),
+    (rounding, weight_zero_point): (u32, i32),
+    (ramps, outliers): (u32, u32),
+) {
+    let [input_zero_point, output_zero_point, clamp_min, clamp_max] =
+        offsets.map(|x| x + least(dtype));
+    let mut p = program::Conv2d {
+        window,
+        dtype,
+        input_zero_point,
+        weight_zero_point,
+        output_zero_point,
+        clamp_min,
+        clamp_max,
+        rounding,
+        outliers: 0,
+        ramps: Ramps::NONE,
+    };
+    let sizes = conv_2d::sizes(&p).unwrap();
+    let &[input, weights, table, output, scratch] = sizes.as_slice() else {
+        unreachable!()
+    };
+    let (input, mut table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
+    let steps = clamp_min - output_zero_point..=clamp_max - output_zero_point;
+    let (kind, ramps) = ramps_of(&table, seed ^ 2, (rounding, ramps), steps);
+    (p.ramps, p.outliers) = (kind, outliers);
+    table.extend((0..outliers).flat_map(|index| outlier(seed ^ 4 ^ u64::from(index), &window)));
+    table.extend(ramps);
+    let weights = matrix(seed ^ 1, weights, &window);
+    same_on_all(output, |isa, output| {
+        let mut scratch = noise(seed ^ 3, scratch);
+        conv_2d::run(isa, &p, &input, &weights, &table, output, &mut scratch).unwrap();
+    });
+    let whole = conv_2d::Conv2d::new(&p).unwrap();
+    let of = shares.min(whole.most_shares());
+    same_in_shares(
+        output,
+        |isa, output| {
+            conv_2d::run(
+                isa,
+                &p,
+                &input,
+                &weights,
+                &table,
+                output,
+                &mut noise(5, scratch),
+            )
+            .unwrap();
+        },
+        |isa, output| {
+            let operands = [&*input, &*weights];
+            in_shares(
+                of,
+                |index| (whole.cut(index, of), whole.share(index, of)),
+                operands,
+                output,
+                |conv, [a, b], out, scratch| {
+                    conv.run(isa, a, b, &table, out, scratch).unwrap();
+                },
+            );
+        },
+    );
+}
+
 proptest! {
     #[test]
     fn conv_2d(
         // Rows that are longer than scratch, first layers, small inputs, few channels and a single window are
         // computed in ways of their own.
-        window in prop_oneof![6 => window(12, 70), 1 => window(220, 5), 3 => first_layer(), 3 => small_input(), 3 => pointwise(), 1 => vector()], dtype in byte(), offsets in offsets(), seed in any::<u64>(),
+        window in prop_oneof![6 => window(12, 70), 1 => window(220, 5), 3 => first_layer(), 3 => small_input(), 4 => pointwise(), 1 => vector()], dtype in byte(), offsets in offsets(), seed in any::<u64>(),
         weight_zero_point in prop_oneof![Just(0), -128..128i32],
         rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::UP, Rounding::EVEN]), ramps in ramps(),
         outliers in prop_oneof![Just(0), 1..5u32], shares in 1..9usize,
     ) {
-        let [input_zero_point, output_zero_point, clamp_min, clamp_max] = offsets.map(|x| x + least(dtype));
-        let mut p = program::Conv2d {
-            window, dtype, input_zero_point, weight_zero_point, output_zero_point, clamp_min, clamp_max,
-            rounding, outliers: 0, ramps: Ramps::NONE,
-        };
-        let sizes = conv_2d::sizes(&p).unwrap();
-        let &[input, weights, table, output, scratch] = sizes.as_slice() else { unreachable!() };
-        let (input, mut table) = (noise(seed, input), channel_table(seed ^ 2, table, rounding));
-        let steps = clamp_min - output_zero_point..=clamp_max - output_zero_point;
-        let (kind, ramps) = ramps_of(&table, seed ^ 2, (rounding, ramps), steps);
-        (p.ramps, p.outliers) = (kind, outliers);
-        table.extend((0..outliers).flat_map(|index| outlier(seed ^ 4 ^ u64::from(index), &window)));
-        table.extend(ramps);
-        let weights = matrix(seed ^ 1, weights, &window);
-        same_on_all(output, |isa, output| {
-            let mut scratch = noise(seed ^ 3, scratch);
-            conv_2d::run(isa, &p, &input, &weights, &table, output, &mut scratch).unwrap();
-        });
-        let whole = conv_2d::Conv2d::new(&p).unwrap();
-        let of = shares.min(whole.most_shares());
-        same_in_shares(output, |isa, output| {
-            conv_2d::run(isa, &p, &input, &weights, &table, output, &mut noise(5, scratch)).unwrap();
-        }, |isa, output| {
-            let operands = [&*input, &*weights];
-            in_shares(of, |index| (whole.cut(index, of), whole.share(index, of)), operands, output, |conv, [a, b], out, scratch| {
-                conv.run(isa, a, b, &table, out, scratch).unwrap();
-            });
-        });
+        same_convolutions(window, dtype, offsets, (seed, shares), (rounding, weight_zero_point), (ramps, outliers));
+    }
+
+    #[test]
+    fn conv_2d_with_ramps_and_outliers(
+        window in prop_oneof![1 => first_layer(), 1 => small_input(), 2 => pointwise()], dtype in byte(), offsets in offsets(), seed in any::<u64>(),
+        rounding in prop::sample::select(vec![Rounding::AWAY, Rounding::UP]), outliers in 0..5u32, shares in 1..5usize,
+    ) {
+        same_convolutions(window, dtype, offsets, (seed & !1, shares), (rounding, 0), (Ramps::STRAIGHT, outliers));
     }
 
     #[test]
